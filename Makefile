@@ -1,0 +1,36 @@
+# make demo   install and train an LSTM on handwritten digits
+# make test   install and run everything that CI runs
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test test-all lint docs clean
+
+demo: $(INSTALLED)
+	$(BIN)/cellwright fit classify
+
+test: $(INSTALLED) lint
+	$(BIN)/pytest -n auto
+	$(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
+
+test-all: test
+	$(BIN)/pytest -n auto -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs serve
+
+# torch comes first and alone: pinned, it is the CPU build where there is one, and nothing
+# that follows replaces it.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv site runs

@@ -1,0 +1,99 @@
+"""What every backend is given and gives back, and how it says what it can do.
+
+Shapes: T time, B batch, I input; n stands for the size of the value in question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cellwright.ir import Graph
+
+__all__ = ["Answer", "Backend", "Call", "Kernel", "Result"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether a backend can run a cell, and if not, why."""
+
+    possible: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a cell over a batch of sequences, in one direction.
+
+    Attributes
+    ----------
+    inputs
+        Name -> values at every step, (T, B, n): ``x`` and the cell's extra inputs.
+    states
+        Name -> state before the first step, (B, n).
+    weights
+        Name -> (rows, columns) for a matrix, (n,) for a vector.
+    active
+        Which steps exist, (T, B); None if all do. Where a step does not exist the states
+        stay what they are, and outputs and signals are zero.
+    reverse
+        Start at the end of the sequences.
+    below
+        State name -> that state of the layer below after every step, (T, B, n).
+    draws
+        Name -> ones and zeros for a ``bernoulli``, (T, B, n) or, drawn once a sequence,
+        (B, n). A draw that is missing takes its expected value.
+    record
+        Names of the signals and states to return for every step.
+    """
+
+    inputs: Mapping[str, Tensor]
+    states: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+    active: Tensor | None = None
+    reverse: bool = False
+    below: Mapping[str, Tensor] = field(default_factory=dict)
+    draws: Mapping[str, Tensor] = field(default_factory=dict)
+    record: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives back.
+
+    Attributes
+    ----------
+    output
+        First state after every step, (T, B, n).
+    states
+        Name -> state after the last step of each row, (B, n).
+    signals
+        Recorded name -> (T, B, n).
+    """
+
+    output: Tensor
+    states: dict[str, Tensor]
+    signals: dict[str, Tensor]
+
+
+class Kernel(Protocol):
+    """A cell made ready to run by a backend."""
+
+    def __call__(self, call: Call) -> Result:
+        """Run the cell over a batch of sequences."""
+
+
+class Backend(Protocol):
+    """Something that can run cells."""
+
+    name: str
+
+    def answer(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> Answer:
+        """Say whether this backend can run the cell there, and if not, why."""
+
+    def build(self, graph: Graph, sizes: Mapping[str, int]) -> Kernel:
+        """Make the cell ready to run."""

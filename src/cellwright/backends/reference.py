@@ -1,0 +1,217 @@
+"""The reference: interprets the graph node by node with torch operations.
+
+This is the definition of what a cell computes. It runs on every device and in every
+floating dtype, and can be differentiated any number of times. Every other backend is
+tested against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellwright.backends.contract import Answer, Call, Result
+from cellwright.ir import Graph, Node, block_of_units
+
+__all__ = ["MEANING", "ReferenceBackend"]
+
+# What each operation means, on tensors whose last axis runs over the units.
+MEANING: dict[str, Callable[..., Tensor]] = {
+    "neg": torch.neg,
+    "abs": torch.abs,
+    "sign": torch.sign,
+    "floor": torch.floor,
+    "exp": torch.exp,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "where": torch.where,
+    "less": torch.lt,
+    "less_equal": torch.le,
+    "equal": torch.eq,
+    "matmul": lambda matrix, value: value @ matrix.mT,
+    "sum": lambda value: value.sum(-1, keepdim=True),
+    "max": lambda value: value.amax(-1, keepdim=True),
+}
+
+# Values that depend on neither data nor weights. They are computed in double precision,
+# because a step's index is not exact in half precision, and cast where they meet the rest.
+_CLOCK = frozenset({"step", "constant", "per_unit", "count"})
+
+
+class ReferenceBackend:
+    """Runs every cell everywhere, by interpretation."""
+
+    name = "reference"
+
+    def answer(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> Answer:
+        """Yes, whatever the cell."""
+        return Answer(True)
+
+    def build(self, graph: Graph, sizes: Mapping[str, int]) -> ReferenceKernel:
+        """Make the cell ready to run; the work is all done while running."""
+        return ReferenceKernel(graph, sizes)
+
+
+class ReferenceKernel:
+    """One cell of given sizes."""
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
+        self.graph = graph
+        self.sizes = dict(sizes)
+        clock: set[Node] = set()
+        for value in graph.nodes:
+            if value.op in _CLOCK or (value.inputs and clock.issuperset(value.inputs)):
+                clock.add(value)
+        self.clock = frozenset(clock)
+        constant = clock - graph.depends_on("step")
+        self.once = [v for v in graph.nodes if v.kind == "weight" or v in constant]
+        self.each_step = [v for v in graph.nodes if v.kind != "weight" and v not in constant]
+
+    def __call__(self, call: Call) -> Result:
+        """Run the cell over a batch of sequences; see `Call` and `Result`."""
+        steps, batch = call.inputs["x"].shape[:2]
+        run = _Run(self, call)
+        output = self.graph.states[0].name
+        states = {name: call.states[name] for name in self.graph.state_sizes}
+        seen: dict[str, list[Tensor]] = {name: [] for name in (output, *call.record)}
+        count = torch.zeros(batch, 1, dtype=run.clock_dtype, device=run.device)
+        for step in reversed(range(steps)) if call.reverse else range(steps):
+            values = run.step(step, states, count)
+            exists = None if call.active is None else call.active[step].unsqueeze(-1)
+            for name in seen:
+                value = run.full(values, self.graph.observable[name])
+                seen[name].append(value if exists is None else value.where(exists, 0))
+            for state, after in zip(self.graph.states, self.graph.outputs, strict=True):
+                new = run.full(values, after, self.units(state))
+                states[state.name] = (
+                    new if exists is None else torch.where(exists, new, states[state.name])
+                )
+            count = count + (1 if exists is None else exists)
+        if call.reverse:
+            seen = {name: values[::-1] for name, values in seen.items()}
+        signals = {
+            name: torch.stack(values) if values else run.nothing(self.graph.observable[name])
+            for name, values in seen.items()
+        }
+        recorded = {name: signals[name] for name in call.record}
+        return Result(output=signals[output], states=states, signals=recorded)
+
+    def units(self, value: Node) -> int:
+        """The number of units of a value."""
+        return value.size if isinstance(value.size, int) else self.sizes[value.size]
+
+
+class _Run:
+    """The values of one call: those of the weights once, the others step by step."""
+
+    def __init__(self, kernel: ReferenceKernel, call: Call) -> None:
+        self.kernel = kernel
+        self.call = call
+        x = call.inputs["x"]
+        self.dtype, self.device, self.batch = x.dtype, x.device, x.shape[1]
+        # Apple's GPUs have no double precision.
+        self.clock_dtype = torch.float32 if x.device.type == "mps" else torch.float64
+        self.constant: dict[Node, Tensor] = {}
+        for value in kernel.once:
+            self.constant[value] = self._evaluate(value, self.constant)
+
+    def step(self, step: int, states: Mapping[str, Tensor], count: Tensor) -> dict[Node, Tensor]:
+        """The value of every node at one step."""
+        values = dict(self.constant)
+        for value in self.kernel.each_step:
+            match value.op:
+                case "state":
+                    values[value] = states[value.name]
+                case "input":
+                    values[value] = self._existing(self.call.inputs[value.name][step], step)
+                case "below":
+                    values[value] = self.call.below[value.name][step]
+                case "bernoulli":
+                    values[value] = self._draw(value, step)
+                case "step":
+                    values[value] = count
+                case _:
+                    values[value] = self._evaluate(value, values)
+        return values
+
+    def full(self, values: Mapping[Node, Tensor], value: Node, units: int | None = None) -> Tensor:
+        """A value as (B, n), also where it is a constant or one number a row."""
+        units = self.kernel.units(value) if units is None else units
+        return values[value].to(self.dtype).expand(self.batch, units)
+
+    def nothing(self, value: Node) -> Tensor:
+        """What is seen of a value in a sequence without steps."""
+        shape = (0, self.batch, self.kernel.units(value))
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def _existing(self, given: Tensor, step: int) -> Tensor:
+        # Padding may hold anything, NaN too, and must reach neither values nor gradients.
+        if self.call.active is None:
+            return given
+        return given.where(self.call.active[step].unsqueeze(-1), 0)
+
+    def _draw(self, value: Node, step: int) -> Tensor:
+        if value.name not in self.call.draws:
+            expected = self._number(value.attributes["probability"]).to(self.dtype)
+            return expected.expand(self.kernel.units(value))
+        draw = self.call.draws[value.name]
+        return draw[step] if value.attributes["per"] == "step" else draw
+
+    def _evaluate(self, value: Node, values: Mapping[Node, Tensor]) -> Tensor:
+        if value.kind == "weight":
+            return self._weight(value)
+        if not value.inputs:
+            return self._constant(value)
+        inputs = [values[source] for source in value.inputs]
+        if value not in self.kernel.clock:
+            inputs = [
+                tensor.to(self.dtype) if tensor.dtype == self.clock_dtype else tensor
+                for tensor in inputs
+            ]
+        return MEANING[value.op](*inputs)
+
+    def _constant(self, value: Node) -> Tensor:
+        if value.op == "count":
+            size: Any = value.attributes["of"]
+            return self._number(size if isinstance(size, int) else self.kernel.sizes[size])
+        if value.op == "constant":
+            return self._number(value.attributes["value"])
+        table: Any = value.attributes["values"]
+        spread = [table[block] for block in block_of_units(self.kernel.units(value), len(table))]
+        return torch.tensor(spread, dtype=self.clock_dtype, device=self.device)
+
+    def _number(self, number: Any) -> Tensor:
+        return torch.tensor([number], dtype=self.clock_dtype, device=self.device)
+
+    def _weight(self, value: Node) -> Tensor:
+        weight = self.call.weights[value.name]
+        mask: Any = value.attributes.get("mask")
+        if mask is None:
+            return weight
+        kind, blocks = mask
+        rows, columns = (
+            torch.tensor(block_of_units(units, blocks), device=self.device)
+            for units in weight.shape
+        )
+        difference = rows.unsqueeze(1) - columns
+        kept = {
+            "block_diagonal": difference == 0,
+            "block_lower": difference >= 0,
+            "block_upper": difference <= 0,
+        }[kind]
+        return weight.where(kept, 0)

@@ -1,0 +1,106 @@
+"""Running a cell function once and writing down what it computes.
+
+The function runs under a line tracer, which sees each local variable at the moment it is
+bound: that is where signals get their names, in the author's words and order.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType
+from typing import Any
+
+from cellwright.cells.value import Value
+from cellwright.errors import CellError
+from cellwright.ir import Node
+
+__all__ = ["Tracing", "current"]
+
+_active = threading.local()
+
+
+def current(word: str) -> Tracing:
+    """The tracing under way in this thread, for the word of the language that needs it."""
+    tracing = getattr(_active, "tracing", None)
+    if not isinstance(tracing, Tracing):
+        raise CellError(f"{word} was called outside a cell; write it in a function under @cell")
+    return tracing
+
+
+class Tracing:
+    """One run of a cell function on traced values.
+
+    Attributes
+    ----------
+    signals
+        Local variable -> node, in the order of their last binding.
+    """
+
+    def __init__(self, function: Callable[..., Any], cell_name: str) -> None:
+        self.function = function
+        self.cell_name = cell_name
+        self.signals: dict[str, Node] = {}
+        self._weights: dict[str, Node] = {}
+        self._arguments: dict[str, Node] = {}
+        self._line = function.__code__.co_firstlineno
+
+    def run(self, arguments: Mapping[str, Node], options: Mapping[str, Any]) -> Any:
+        """Call the function; return whatever it returns, with `signals` filled."""
+        self._arguments = dict(arguments)
+        values = {name: Value(node) for name, node in arguments.items()}
+        before, outer = sys.gettrace(), getattr(_active, "tracing", None)
+        _active.tracing = self
+        sys.settrace(self._enter)
+        try:
+            return self.function(**values, **options)
+        except CellError as error:
+            raise self.located(str(error)) from error
+        finally:
+            sys.settrace(before)
+            _active.tracing = outer
+
+    def register(self, weight: Node) -> Node:
+        """Note a new weight; a name used twice would silently share what it learns."""
+        if weight.name in self._weights:
+            raise CellError(
+                f"the parameter {weight.name!r} exists already; give this one another name, or "
+                f"bind the first result to a variable and use that"
+            )
+        self._weights[weight.name] = weight
+        return weight
+
+    def name_of(self, node: Node) -> str | None:
+        """The author's name of a value at this moment, if it has one."""
+        for name, known in (self._arguments | self.signals).items():
+            if known is node:
+                return name
+        return None
+
+    def located(self, message: str) -> CellError:
+        """The error with the cell's name and the equation at which the function stood."""
+        code = self.function.__code__
+        text = linecache.getline(code.co_filename, self._line).strip()
+        where = f"line {self._line}" + (f": `{text}`" if text else "")
+        return CellError(f"cell {self.cell_name!r}, {where}\n  {message}")
+
+    def _enter(self, frame: FrameType, event: str, argument: object) -> Any:
+        return self._watch if _is(frame, self.function.__code__) else None
+
+    def _watch(self, frame: FrameType, event: str, argument: object) -> Any:
+        # A line event comes before its line runs, so what is new was bound by the last one.
+        for name, value in frame.f_locals.items():
+            if isinstance(value, Value) and self._arguments.get(name) is not value.node:
+                if self.signals.get(name) is not value.node:
+                    self.signals.pop(name, None)  # a name bound again moves to its new place
+                    self.signals[name] = value.node
+        if event == "line":
+            self._line = frame.f_lineno
+        return self._watch
+
+
+def _is(frame: FrameType, code: CodeType) -> bool:
+    return frame.f_code is code
+

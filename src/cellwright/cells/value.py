@@ -1,0 +1,166 @@
+"""The values that a cell function sees while it is traced."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+from cellwright.errors import CellError, GraphError
+from cellwright.ir import Node, node
+
+__all__ = ["Operand", "Value", "combine", "lift"]
+
+
+class Value:
+    """A traced value: arithmetic on it writes equations instead of computing numbers."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __add__(self, other: Operand) -> Value:
+        return combine("add", self, other)
+
+    def __radd__(self, other: Operand) -> Value:
+        return combine("add", other, self)
+
+    def __sub__(self, other: Operand) -> Value:
+        return combine("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return combine("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Value:
+        return combine("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Value:
+        return combine("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Value:
+        return combine("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return combine("div", other, self)
+
+    def __mod__(self, other: Operand) -> Value:
+        """Remainder with the sign of the divisor, ``a - b * floor(a / b)``, as in Python."""
+        return self - other * combine("floor", self / other)
+
+    def __rmod__(self, other: Operand) -> Value:
+        return lift(other) % self
+
+    def __pow__(self, exponent: int) -> Value:
+        if not isinstance(exponent, int) or isinstance(exponent, bool) or exponent < 1:
+            raise CellError(f"only whole powers from 1 up are part of the language, not {exponent}")
+        result = self
+        for _ in range(exponent - 1):
+            result = result * self
+        return result
+
+    def __neg__(self) -> Value:
+        return combine("neg", self)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return combine("abs", self)
+
+    def __lt__(self, other: Operand) -> Value:
+        return combine("less", self, other)
+
+    def __le__(self, other: Operand) -> Value:
+        return combine("less_equal", self, other)
+
+    def __gt__(self, other: Operand) -> Value:
+        return combine("less", other, self)
+
+    def __ge__(self, other: Operand) -> Value:
+        return combine("less_equal", other, self)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        return combine("equal", self, other)
+
+    def __ne__(self, other: object) -> NoReturn:  # type: ignore[override]
+        raise CellError("!= is not part of the language; write where(a == b, otherwise, then)")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> NoReturn:
+        raise CellError(
+            "a traced value is neither true nor false while the equations are written down; "
+            "instead of `if`, `and`, `or`, `not` or a chained comparison write "
+            "where(condition, then, otherwise)"
+        )
+
+    def __float__(self) -> NoReturn:
+        raise CellError(
+            "a traced value is not a number; use cellwright's functions instead of those of math"
+        )
+
+    __int__ = __float__
+    __index__ = __float__
+
+    def __iter__(self) -> NoReturn:
+        raise CellError("a traced value cannot be unpacked or iterated")
+
+    def __getitem__(self, item: object) -> NoReturn:
+        raise CellError("a traced value cannot be indexed; give parts their own state or affine")
+
+    def __repr__(self) -> str:
+        return f"Value({self.node!r})"
+
+    # torch and numpy ask these before they touch a foreign argument.
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: object, args: object = (), kwargs: object = None
+    ) -> NoReturn:
+        raise _foreign("torch", getattr(function, "__name__", str(function)))
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: object, args: object, kwargs: object
+    ) -> NoReturn:
+        raise _foreign("numpy", function.__name__)
+
+    def __array_ufunc__(
+        self, function: Callable[..., Any], method: str, *args: object, **kwargs: object
+    ) -> NoReturn:
+        raise _foreign("numpy", function.__name__)
+
+
+Operand: TypeAlias = Value | float | int
+
+
+def _foreign(library: str, name: str) -> CellError:
+    return CellError(
+        f"{library}'s {name!r} was called on a traced value; a cell is written with cellwright's "
+        f"own functions, such as cellwright.sigmoid, so that it can be compiled"
+    )
+
+
+def lift(operand: object) -> Value:
+    """Turn a number into a traced constant; leave a traced value as it is."""
+    if isinstance(operand, Value):
+        return operand
+    if isinstance(operand, (list, tuple)):
+        raise CellError("a list of constants must be written per_unit([...])")
+    try:
+        # numpy's numbers count as whole numbers or floats, booleans do not.
+        number = float(operator.index(operand)) if hasattr(operand, "__index__") else operand
+        if isinstance(operand, bool) or not isinstance(number, float):
+            raise TypeError
+    except TypeError:
+        raise CellError(
+            f"expected a traced value or a number, got {type(operand).__name__}: {operand!r}"
+        ) from None
+    return Value(node("constant", value=number))
+
+
+def combine(op: str, *operands: object) -> Value:
+    """Apply a pointwise op or a reduction to operands."""
+    try:
+        return Value(node(op, *(lift(operand).node for operand in operands)))
+    except GraphError as error:
+        raise CellError(str(error)) from error

@@ -1,0 +1,77 @@
+"""Every error that cellwright raises on purpose.
+
+All derive from `CellwrightError`, and from the built-in type that a caller of
+torch or scikit-learn already catches for the same mistake.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BackendError",
+    "CellError",
+    "CellwrightError",
+    "DataError",
+    "GraphError",
+    "MissingExtraError",
+    "ModelFileError",
+    "RunError",
+    "SettingError",
+    "ShapeError",
+    "did_you_mean",
+]
+
+
+class CellwrightError(Exception):
+    """Base of every error that cellwright raises on purpose."""
+
+
+class GraphError(CellwrightError, ValueError):
+    """A graph breaks a rule of the intermediate representation."""
+
+
+class CellError(CellwrightError, ValueError):
+    """A cell's equations cannot be traced; the message names cell, line and equation."""
+
+
+class ShapeError(CellwrightError, ValueError, RuntimeError):
+    """An array has the wrong shape; the message names the argument and its axes.
+
+    Also a `RuntimeError`, because that is what `torch.nn` raises for most of them.
+    """
+
+
+class DataError(CellwrightError, ValueError):
+    """Data cannot be used: missing, malformed, not finite, or an unknown label."""
+
+
+class SettingError(CellwrightError, ValueError):
+    """An option or an environment variable has a value that is not allowed."""
+
+
+class BackendError(CellwrightError, RuntimeError):
+    """A backend was asked for by name and cannot run the cell; the message says why."""
+
+
+class ModelFileError(CellwrightError, ValueError):
+    """A model file is truncated, foreign, or does not describe a model."""
+
+
+class RunError(CellwrightError, RuntimeError):
+    """A run folder cannot be used as asked: it holds a run already, or none."""
+
+
+class MissingExtraError(CellwrightError, ImportError):
+    """A part of cellwright was used whose optional packages are not installed."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean …?" for the known name closest to `name`, or nothing.
+
+    >>> did_you_mean("sigmiod", ["tanh", "sigmoid"])
+    " Did you mean 'sigmoid'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,30 @@
+"""The intermediate representation: one step of a cell as an immutable graph."""
+
+from cellwright.ir.graph import Graph
+from cellwright.ir.node import Node, node, topological
+from cellwright.ir.ops import OPS
+from cellwright.ir.serial import from_json, to_json
+from cellwright.ir.simplify import simplify
+from cellwright.ir.sizes import HIDDEN, INPUT, SCALAR, Size, block_of_units
+from cellwright.ir.text import to_dot, to_latex, to_text
+from cellwright.ir.verify import verify
+
+__all__ = [
+    "HIDDEN",
+    "INPUT",
+    "OPS",
+    "SCALAR",
+    "Graph",
+    "Node",
+    "Size",
+    "block_of_units",
+    "from_json",
+    "node",
+    "simplify",
+    "to_dot",
+    "to_json",
+    "to_latex",
+    "to_text",
+    "topological",
+    "verify",
+]

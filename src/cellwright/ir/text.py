@@ -1,0 +1,239 @@
+"""Writing a graph for people: equations in Unicode or LaTeX, and a Graphviz drawing.
+
+One table an alphabet, one line an op. A value that is used more than once and has no
+name of its own gets one, so that what is written never outgrows the graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from cellwright.ir.graph import Graph
+from cellwright.ir.node import Node
+
+__all__ = ["to_dot", "to_latex", "to_text"]
+
+# How tightly an operation binds; a looser one inside a tighter one needs brackets.
+_TRUTH, _SUM, _PRODUCT, _SIGN, _ATOM = range(5)
+
+
+@dataclass(frozen=True)
+class _Alphabet:
+    """How one notation spells things; `spell` maps an op to a template and its binding."""
+
+    spell: dict[str, tuple[str, int]]
+    now: str
+    before: str
+    below: str
+    group: str
+    matrix: str
+    bias: str
+    scale: str
+    symbol: Callable[[str], str]
+    line: str
+    join: str
+
+
+_SHARED: dict[str, tuple[str, int]] = {
+    "add": ("{0} + {1}", _SUM),
+    "sub": ("{0} - {1}", _SUM),
+    "less": ("{0} < {1}", _TRUTH),
+    "equal": ("{0} = {1}", _TRUTH),
+    "neg": ("-{0}", _SIGN),
+}
+
+_UNICODE = _Alphabet(
+    spell=_SHARED
+    | {
+        "sub": ("{0} − {1}", _SUM),
+        "neg": ("−{0}", _SIGN),
+        "mul": ("{0} ⊙ {1}", _PRODUCT),
+        "div": ("{0} / {1}", _PRODUCT),
+        "matmul": ("{0} {1}", _PRODUCT),
+        "less_equal": ("{0} ≤ {1}", _TRUTH),
+        "abs": ("|{0}|", _ATOM),
+        "floor": ("⌊{0}⌋", _ATOM),
+        "sigmoid": ("σ({0})", _ATOM),
+        "sqrt": ("√({0})", _ATOM),
+        "maximum": ("max({0}, {1})", _ATOM),
+        "minimum": ("min({0}, {1})", _ATOM),
+        "where": ("({1} if {0} else {2})", _ATOM),
+        "sum": ("Σ({0})", _ATOM),
+        "max": ("max({0})", _ATOM),
+        **{f: (f"{f}({{0}})", _ATOM) for f in ("exp", "log", "log1p", "sin", "cos", "sign")},
+        **{f: (f"{f}({{0}})", _ATOM) for f in ("tanh", "relu")},
+    },
+    now="{0}ₜ",
+    before="{0}ₜ₋₁",
+    below="{0}ₜ↓",
+    group="({0})",
+    matrix="W_{0}",
+    bias="b_{0}",
+    scale="w_{0}",
+    symbol=str,
+    line="{0} = {1}",
+    join="\n",
+)
+
+def _latex_symbol(name: str) -> str:
+    return name if len(name) == 1 else rf"\mathit{{{name}}}".replace("_", r"\_")
+
+
+_LATEX = _Alphabet(
+    spell=_SHARED
+    | {
+        "mul": (r"{0} \odot {1}", _PRODUCT),
+        "div": (r"\frac{{{0}}}{{{1}}}", _ATOM),
+        "matmul": (r"{0}\,{1}", _PRODUCT),
+        "less_equal": (r"{0} \le {1}", _TRUTH),
+        "abs": (r"\left|{0}\right|", _ATOM),
+        "floor": (r"\left\lfloor {0} \right\rfloor", _ATOM),
+        "sigmoid": (r"\sigma\left({0}\right)", _ATOM),
+        "sqrt": (r"\sqrt{{{0}}}", _ATOM),
+        "maximum": (r"\max\left({0}, {1}\right)", _ATOM),
+        "minimum": (r"\min\left({0}, {1}\right)", _ATOM),
+        "where": (
+            r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+            _ATOM,
+        ),
+        "sum": (r"\textstyle\sum\left({0}\right)", _ATOM),
+        "max": (r"\max\left({0}\right)", _ATOM),
+        **{f: (rf"\{f}\left({{0}}\right)", _ATOM) for f in ("exp", "log", "sin", "cos", "tanh")},
+        **{
+            f: (rf"\operatorname{{{{{f}}}}}\left({{0}}\right)", _ATOM)
+            for f in ("log1p", "sign", "relu")
+        },
+    },
+    now="{0}_{{t}}",
+    before="{0}_{{t-1}}",
+    below=r"{0}_{{t}}^{{\downarrow}}",
+    group=r"\left({0}\right)",
+    matrix="W_{{{0}}}",
+    bias="b_{{{0}}}",
+    scale="w_{{{0}}}",
+    symbol=_latex_symbol,
+    line="{0} &= {1}",
+    join=" \\\\\n",
+)
+
+
+def to_text(graph: Graph) -> str:
+    """Return the equations in Unicode, a line a signal, in the author's order.
+
+    ``hₜ₋₁`` is a state before the step, ``W_ix`` the matrix of ``affine("i", x)``, ``b_i``
+    its bias, ``⊙`` multiplies unit by unit.
+    """
+    return _equations(graph, _UNICODE)
+
+
+def to_latex(graph: Graph) -> str:
+    """Return the equations in LaTeX, as the body of an ``aligned`` environment."""
+    return _equations(graph, _LATEX)
+
+
+def to_dot(graph: Graph) -> str:
+    """Return the graph as Graphviz source: states and inputs on top, new states below."""
+    index = {value: position for position, value in enumerate(graph.nodes)}
+    label = {value: name for name, value in graph.signals}
+    lines = [f'digraph "{graph.name}" {{', "  node [shape=box, style=rounded];"]
+    for value, position in index.items():
+        text = value.op + (f" {value.attributes['name']}" if "name" in value.attributes else "")
+        if value.op == "constant":
+            text = f"{value.attributes['value']:g}"
+        if value in label:
+            text = f"{label[value]} = {text}"
+        lines.append(f'  n{position} [label="{text}"];')
+        lines += [f"  n{index[source]} -> n{position};" for source in value.inputs]
+    for name, value in graph.after.items():
+        lines.append(f'  "{name} after" [shape=ellipse]; n{index[value]} -> "{name} after";')
+    return "\n".join([*lines, "}"])
+
+
+def _equations(graph: Graph, alphabet: _Alphabet) -> str:
+    lines = _Writer(graph, alphabet).lines
+    return alphabet.join.join(alphabet.line.format(*pair) for pair in lines)
+
+
+def _names(graph: Graph) -> dict[Node, str]:
+    """Name of each value that gets a line of its own."""
+    named: dict[Node, str] = {}
+    for name, value in (*graph.signals, *graph.after.items()):
+        if value.inputs:
+            named.setdefault(value, name)
+    taken = {name for name, _ in graph.signals} | set(graph.state_sizes)
+    free = (name for name in map("u{}".format, count(1)) if name not in taken)
+    uses = Counter(source for value in graph.nodes for source in value.inputs)
+    for value in graph.nodes:
+        if value.inputs and uses[value] > 1 and value not in named and value.op != "neg":
+            named[value] = next(free)
+    return named
+
+
+class _Writer:
+    def __init__(self, graph: Graph, alphabet: _Alphabet) -> None:
+        self.alphabet = alphabet
+        self.named = _names(graph)
+        self.lines: list[tuple[str, str]] = []
+        self.written: dict[Node, tuple[str, int]] = {}
+        for value in graph.nodes:
+            self.written[value] = self._write(value)
+        # A second name of a value, and a state that another name became.
+        for name, value in (*graph.signals, *graph.after.items()):
+            left, right = self._now(name), self.written[value][0]
+            if left != right and (left, right) not in self.lines:
+                self.lines.append((left, right))
+
+    def _now(self, name: str) -> str:
+        return self.alphabet.now.format(self.alphabet.symbol(name))
+
+    def _write(self, value: Node) -> tuple[str, int]:
+        text, binding = self._operation(value) if value.inputs else self._leaf(value)
+        if value not in self.named:
+            return text, binding
+        left = self._now(self.named[value])
+        self.lines.append((left, text))
+        return left, _ATOM
+
+    def _operation(self, value: Node) -> tuple[str, int]:
+        template, binding = self.alphabet.spell[value.op]
+        parts = []
+        for position, source in enumerate(value.inputs):
+            text, inner = self.written[source]
+            # The right side of a difference or quotient binds as if one step tighter.
+            strict = position == 1 and value.op in ("sub", "div")
+            bracketed = binding != _ATOM and (inner < binding or (strict and inner == binding))
+            parts.append(self.alphabet.group.format(text) if bracketed else text)
+        return template.format(*parts), binding
+
+    def _leaf(self, value: Node) -> tuple[str, int]:
+        a = self.alphabet
+        if value.op == "constant":
+            number = f"{value.attributes['value']:g}"
+            return number, _SIGN if number.startswith("-") else _ATOM
+        if value.op == "step":
+            return "t", _ATOM
+        if value.op == "count":
+            return f"|{value.attributes['of']}|", _ATOM
+        if value.op == "per_unit":
+            values = value.attributes["values"]
+            assert isinstance(values, tuple)
+            shown = [f"{number:g}" for number in values[:8]] + ["…"] * (len(values) > 8)
+            return "[" + ", ".join(shown) + "]", _ATOM
+        if value.op == "matrix":
+            first, _, second = value.name.rpartition("_")
+            return a.matrix.format(self._subscript(first, second)), _ATOM
+        if value.op == "vector":
+            if value.attributes["role"] == "bias":
+                return a.bias.format(self._subscript(value.name.removesuffix("_bias"))), _ATOM
+            return a.scale.format(self._subscript(value.name)), _ATOM
+        form = {"state": a.before, "below": a.below}.get(value.op, a.now)
+        return form.format(a.symbol(value.name)), _ATOM
+
+    def _subscript(self, *names: str) -> str:
+        kept = [name for name in names if name]
+        if all(len(name) == 1 for name in kept):
+            return "".join(kept)
+        return ",".join(self.alphabet.symbol(name) for name in kept)

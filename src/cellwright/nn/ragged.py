@@ -1,0 +1,64 @@
+"""Which steps of a padded batch exist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cellwright.errors import ShapeError
+
+__all__ = ["active_steps"]
+
+
+def active_steps(
+    batch: int,
+    steps: int,
+    device: torch.device,
+    lengths: Tensor | Sequence[int] | None = None,
+    mask: Tensor | None = None,
+) -> Tensor | None:
+    """Which steps exist, as (T, B) truths; None where all do.
+
+    Parameters
+    ----------
+    batch, steps
+        Sizes of the padded batch.
+    device
+        Where the batch lies.
+    lengths
+        Number of steps of each row, (B,), in any order, zero allowed.
+    mask
+        (B, T), true where a step exists. Gaps are allowed: the states pass over them.
+
+    Raises
+    ------
+    ShapeError
+        Both are given, a shape is wrong, or a length lies outside 0..T.
+    """
+    if lengths is not None and mask is not None:
+        raise ShapeError("give lengths or mask, not both")
+    if mask is not None:
+        if mask.shape != (batch, steps):
+            raise ShapeError(
+                f"mask: expected (batch={batch}, time={steps}), got {tuple(mask.shape)}"
+            )
+        if mask.dtype != torch.bool:
+            raise ShapeError(f"mask: expected true and false (torch.bool), got {mask.dtype}")
+        return mask.to(device).T
+    if lengths is None:
+        return None
+    counts = torch.as_tensor(lengths, device=device)
+    if counts.shape != (batch,):
+        raise ShapeError(f"lengths: expected (batch={batch},), got {tuple(counts.shape)}")
+    if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
+        raise ShapeError(f"lengths: expected whole numbers, got {counts.dtype}")
+    if batch and (int(counts.min()) < 0 or int(counts.max()) > steps):
+        raise ShapeError(
+            f"lengths: must lie in 0..{steps}, the steps of the data; "
+            f"got {int(counts.min())} to {int(counts.max())}"
+        )
+    if batch and int(counts.min()) == steps:
+        return None
+    return torch.arange(steps, device=device).unsqueeze(1) < counts

@@ -1,0 +1,112 @@
+"""From a cell to something that runs: the one list of stages, each verified."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import torch
+
+from cellwright.backends import BACKENDS, Backend, Kernel
+from cellwright.errors import BackendError, GraphError, did_you_mean
+from cellwright.ir import HIDDEN, INPUT, Graph, simplify, to_text, verify
+from cellwright.settings import settings
+
+__all__ = ["STAGES", "check_backend", "check_sizes", "choose", "compile", "lower"]
+
+STAGES: tuple[Callable[[Graph], Graph], ...] = (verify, simplify)
+
+
+def lower(graph: Graph) -> Graph:
+    """Run all stages on a graph, verifying after each."""
+    for stage in STAGES:
+        graph = verify(stage(graph))
+        if settings().debug >= 2:
+            print(f"# {graph.name} after {stage.__name__}\n{to_text(graph)}", file=sys.stderr)
+    return graph
+
+
+def compile(
+    graph: Graph,
+    sizes: Mapping[str, int],
+    *,
+    backend: str = "auto",
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Kernel:
+    """Make a cell ready to run.
+
+    Parameters
+    ----------
+    graph
+        The cell's traced equations.
+    sizes
+        Symbol -> number of units, for every symbol of the graph.
+    backend
+        A backend's name, or ``"auto"`` for the first one that can.
+    device, dtype
+        Where and in what precision it will run.
+
+    Raises
+    ------
+    BackendError
+        The backend does not exist, or was asked for by name and cannot run this cell there.
+    GraphError
+        A size is missing.
+    """
+    check_sizes(graph, sizes)
+    return _compile(graph, tuple(sorted(sizes.items())), backend, device, dtype)
+
+
+# Layers of one shape share a kernel; the bound keeps a search over cells from piling them up.
+@lru_cache(maxsize=256)
+def _compile(
+    graph: Graph,
+    sizes: tuple[tuple[str, int], ...],
+    backend: str,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Kernel:
+    lowered = lower(graph)
+    return choose(lowered, backend, device, dtype).build(lowered, dict(sizes))
+
+
+def choose(graph: Graph, backend: str, device: torch.device, dtype: torch.dtype) -> Backend:
+    """The backend asked for, or the first one that says yes."""
+    check_backend(backend)
+    name = settings().backend if backend == "auto" else backend
+    check_backend(name)
+    reasons = []
+    for candidate in BACKENDS.values() if name == "auto" else (BACKENDS[name],):
+        answer = candidate.answer(graph, device, dtype)
+        if answer.possible:
+            return candidate
+        reasons.append(f"{candidate.name}: {answer.reason}")
+    raise BackendError(f"no backend can run cell {graph.name!r}: {'; '.join(reasons)}")
+
+
+def check_backend(name: str) -> None:
+    """Raise `BackendError` unless `name` is a backend's, or "auto"."""
+    known = ("auto", *BACKENDS)
+    if name not in known:
+        raise BackendError(
+            f"there is no backend {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}"
+        )
+
+
+def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """Raise `GraphError` unless every size that a cell needs has a number, and no other."""
+    needed = graph.symbols | {INPUT, HIDDEN}
+    for symbol in sorted(needed - set(sizes)):
+        raise GraphError(
+            f"cell {graph.name!r} has a size {symbol!r} that is not bound; "
+            f"give sizes={{{symbol!r}: …}}"
+        )
+    for symbol in sorted(set(sizes) - needed):
+        raise GraphError(
+            f"cell {graph.name!r} has no size {symbol!r}.{did_you_mean(symbol, graph.symbols)}"
+        )
+    for symbol, units in sizes.items():
+        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+            raise GraphError(f"size {symbol!r} must be a positive whole number, not {units!r}")

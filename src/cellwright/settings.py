@@ -1,0 +1,44 @@
+"""Every setting and environment variable of cellwright, validated, in one place."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cellwright.errors import SettingError
+
+__all__ = ["Settings", "settings"]
+
+
+class Settings(BaseSettings):
+    """Settings, each read from the environment variable ``CELLWRIGHT_{NAME}``."""
+
+    model_config = SettingsConfigDict(env_prefix="CELLWRIGHT_", extra="ignore", frozen=True)
+
+    debug: int = Field(default=0, ge=0, le=4, description="1 plan, 2 IR, 3 source, 4 timings")
+    backend: str = Field(default="auto", description="what backend='auto' means")
+    data_dir: Path = Field(
+        default_factory=lambda: user_cache_path("cellwright") / "data",
+        description="where downloaded data sets are kept",
+    )
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once, at first use.
+
+    Raises
+    ------
+    SettingError
+        An environment variable has a value that is not allowed; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "CELLWRIGHT_" + str(first["loc"][0]).upper()
+        raise SettingError(f"{name}={first['input']!r}: {first['msg']}") from error
