@@ -1,6 +1,7 @@
 from . import cells as cells
 from . import data as data
 from . import errors as errors
+from . import jobs as jobs
 from . import look as look
 from .cells.cell import Cell as Cell
 from .cells.cell import cell as cell
@@ -28,7 +29,7 @@ from .cells.language import sum_units as sum_units
 from .cells.language import tanh as tanh
 from .cells.language import where as where
 from .jobs.classify import SequenceClassifier as SequenceClassifier
-from .jobs.files import load as load
+from .jobs.loading import load as load
 from .look.recording import record as record
 from .nn.drop_in import GRU as GRU
 from .nn.drop_in import LSTM as LSTM

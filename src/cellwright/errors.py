@@ -7,6 +7,7 @@ torch or scikit-learn already catches for the same mistake.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "RunError",
     "SettingError",
     "ShapeError",
+    "TrainingError",
     "did_you_mean",
+    "require_extra",
 ]
 
 
@@ -63,6 +66,10 @@ class RunError(CellwrightError, RuntimeError):
     """A run folder cannot be used as asked: it holds a run already, or none."""
 
 
+class TrainingError(CellwrightError, ArithmeticError):
+    """Training cannot go on, because the loss is no longer a number."""
+
+
 class MissingExtraError(CellwrightError, ImportError):
     """A part of cellwright was used whose optional packages are not installed."""
 
@@ -75,3 +82,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise `MissingExtraError` if the packages of an optional extra are not installed."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingExtraError(
+            f"this part of cellwright needs {', '.join(missing)}: pip install 'cellwright[{extra}]'"
+        )

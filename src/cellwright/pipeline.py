@@ -10,7 +10,7 @@ import torch
 
 from cellwright.backends import BACKENDS, Backend, Kernel
 from cellwright.errors import BackendError, GraphError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, simplify, to_text, verify
+from cellwright.ir import HIDDEN, INPUT, Graph, Node, simplify, to_text, verify
 from cellwright.settings import settings
 
 __all__ = ["STAGES", "check_backend", "check_sizes", "choose", "compile", "lower"]
@@ -110,3 +110,15 @@ def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
     for symbol, units in sizes.items():
         if isinstance(units, bool) or not isinstance(units, int) or units < 1:
             raise GraphError(f"size {symbol!r} must be a positive whole number, not {units!r}")
+    for value in graph.nodes:
+        _check_blocks(graph, value, sizes)
+
+
+def _check_blocks(graph: Graph, value: Node, sizes: Mapping[str, int]) -> None:
+    """A table or mask cuts units into blocks, so there must be as many units as blocks."""
+    values, mask = value.attributes.get("values", ()), value.attributes.get("mask")
+    blocks = mask[1] if isinstance(mask, tuple) else len(values) if isinstance(values, tuple) else 0
+    for axis in (value.attributes.get("size"), value.attributes.get("columns")):
+        units = sizes[axis] if isinstance(axis, str) else axis
+        if isinstance(units, int) and blocks > units:
+            raise GraphError(f"cell {graph.name!r}: {blocks} blocks do not fit into {units} units")

@@ -93,9 +93,9 @@ class ReferenceKernel:
         for step in reversed(range(steps)) if call.reverse else range(steps):
             values = run.step(step, states, count)
             exists = None if call.active is None else call.active[step].unsqueeze(-1)
-            for name in seen:
+            for name, so_far in seen.items():
                 value = run.full(values, self.graph.observable[name])
-                seen[name].append(value if exists is None else value.where(exists, 0))
+                so_far.append(value if exists is None else value.where(exists, 0))
             for state, after in zip(self.graph.states, self.graph.outputs, strict=True):
                 new = run.full(values, after, self.units(state))
                 states[state.name] = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cellwright.cells.cell import Cell, cell
 from cellwright.cells.catalogue import get, names
+from cellwright.cells.cell import Cell, cell
 
 __all__ = ["Cell", "cell", "get", "names"]
 

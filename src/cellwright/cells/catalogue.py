@@ -15,7 +15,7 @@ __all__ = ["get", "names"]
 
 @cache
 def _zoo() -> dict[str, Cell]:
-    found = {}
+    found: dict[str, Cell] = {}
     for module in sorted(pkgutil.iter_modules(zoo.__path__), key=lambda module: module.name):
         members = vars(importlib.import_module(f"{zoo.__name__}.{module.name}"))
         found |= {name: value for name, value in members.items() if isinstance(value, Cell)}
@@ -40,6 +40,8 @@ def get(cell: str | Cell) -> Cell:
     if not isinstance(cell, str):
         raise CellError(f"a cell is a name or a cellwright cell, not {type(cell).__name__}")
     if cell not in _zoo():
-        raise CellError(f"there is no cell {cell!r}.{did_you_mean(cell, _zoo())} The zoo holds "
-                        f"{', '.join(_zoo())}")
+        raise CellError(
+            f"there is no cell {cell!r}.{did_you_mean(cell, _zoo())} The zoo holds "
+            f"{', '.join(_zoo())}"
+        )
     return _zoo()[cell]

@@ -115,8 +115,8 @@ class Cell:
             number = 1
             for axis in shape:
                 number *= axis if isinstance(axis, int) else 1
-            names = sorted(letters.get(axis, axis) for axis in shape if isinstance(axis, str))
-            terms[tuple(names)] += number
+            symbols = sorted(letters.get(axis, axis) for axis in shape if isinstance(axis, str))
+            terms[tuple(symbols)] += number
         written = []
         for names, number in terms.items():
             power = f"{names[0]}²" if len(names) == 2 and names[0] == names[1] else "·".join(names)
@@ -305,5 +305,3 @@ def _unknown_name(error: NameError, tracing: Tracing) -> str:
     if name in WORDS:
         hint = f" Write `from cellwright import {name}` above the cell."
     return f"unknown name {name!r}.{hint}"
-
-

@@ -137,9 +137,7 @@ def per_unit(values: Sequence[float], size: Size = HIDDEN) -> Value:
         raise CellError(f"per_unit: {error}") from error
 
 
-def bernoulli(
-    name: str, probability: float, *, per: str = "step", size: Size = HIDDEN
-) -> Value:
+def bernoulli(name: str, probability: float, *, per: str = "step", size: Size = HIDDEN) -> Value:
     """Ones with `probability`, else zeros, drawn anew for each row and unit.
 
     In evaluation it *is* the probability, the expected value.

@@ -92,10 +92,10 @@ class Tracing:
     def _watch(self, frame: FrameType, event: str, argument: object) -> Any:
         # A line event comes before its line runs, so what is new was bound by the last one.
         for name, value in frame.f_locals.items():
-            if isinstance(value, Value) and self._arguments.get(name) is not value.node:
-                if self.signals.get(name) is not value.node:
-                    self.signals.pop(name, None)  # a name bound again moves to its new place
-                    self.signals[name] = value.node
+            known = self.signals.get(name, self._arguments.get(name))
+            if isinstance(value, Value) and known is not value.node:
+                self.signals.pop(name, None)  # a name bound again moves to its new place
+                self.signals[name] = value.node
         if event == "line":
             self._line = frame.f_lineno
         return self._watch
@@ -103,4 +103,3 @@ class Tracing:
 
 def _is(frame: FrameType, code: CodeType) -> bool:
     return frame.f_code is code
-

@@ -109,6 +109,7 @@ class Graph:
             signals=tuple((name, new.get(value, value)) for name, value in self.signals),
         )
 
+
 def rebuild(value: Node, inputs: tuple[Node, ...]) -> Node:
     """The same operation on other inputs."""
     return node(value.op, *inputs, **value.attributes)

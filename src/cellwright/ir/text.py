@@ -78,6 +78,7 @@ _UNICODE = _Alphabet(
     join="\n",
 )
 
+
 def _latex_symbol(name: str) -> str:
     return name if len(name) == 1 else rf"\mathit{{{name}}}".replace("_", r"\_")
 

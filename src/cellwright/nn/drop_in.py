@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,8 @@ from cellwright.nn.stack import Direction, StackResult, run_stack
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
-# The mixin stands before torch's class; only the type checker needs to know what follows.
-_Base = nn.RNNBase if TYPE_CHECKING else object
 
-
-class _DropIn(_Base):
+class _DropIn(nn.RNNBase):
     """What the three drop-ins share: torch's calling convention around a cellwright stack."""
 
     # For each block of torch's packed weights, the names of the affine maps of the input and
@@ -117,7 +114,10 @@ class _DropIn(_Base):
         given = dict(zip(names, hx if len(names) > 1 else (hx,), strict=True))
         sides = 2 if self.bidirectional else 1
         return [
-            [{n: value[layer * sides + side] for n, value in given.items()} for side in range(sides)]
+            [
+                {n: value[layer * sides + side] for n, value in given.items()}
+                for side in range(sides)
+            ]
             for layer in range(self.num_layers)
         ]
 

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
@@ -27,18 +26,6 @@ from cellwright.ir import HIDDEN, Graph
 __all__ = ["SCHEMES", "Initialization", "resolve"]
 
 
-def _glorot_uniform(weight: Tensor, hidden: int) -> None:
-    nn.init.xavier_uniform_(weight)
-
-
-def _glorot_normal(weight: Tensor, hidden: int) -> None:
-    nn.init.xavier_normal_(weight)
-
-
-def _lecun_normal(weight: Tensor, hidden: int) -> None:
-    nn.init.normal_(weight, std=1 / math.sqrt(weight.shape[1]))
-
-
 def _orthogonal(weight: Tensor, hidden: int) -> None:
     if weight.dtype in (torch.float16, torch.bfloat16):
         # There is no half-precision QR decomposition.
@@ -47,26 +34,14 @@ def _orthogonal(weight: Tensor, hidden: int) -> None:
         nn.init.orthogonal_(weight)
 
 
-def _identity(weight: Tensor, hidden: int) -> None:
-    nn.init.eye_(weight)
-
-
-def _uniform(weight: Tensor, hidden: int) -> None:
-    nn.init.uniform_(weight, -1 / math.sqrt(hidden), 1 / math.sqrt(hidden))
-
-
-def _zeros(weight: Tensor, hidden: int) -> None:
-    nn.init.zeros_(weight)
-
-
-_METHODS: dict[str, Callable[[Tensor, int], None]] = {
-    "glorot_uniform": _glorot_uniform,
-    "glorot_normal": _glorot_normal,
-    "lecun_normal": _lecun_normal,
+_METHODS: dict[str, Callable[[Tensor, int], object]] = {
+    "glorot_uniform": lambda weight, hidden: nn.init.xavier_uniform_(weight),
+    "glorot_normal": lambda weight, hidden: nn.init.xavier_normal_(weight),
+    "lecun_normal": lambda weight, hidden: nn.init.normal_(weight, std=weight.shape[1] ** -0.5),
     "orthogonal": _orthogonal,
-    "identity": _identity,
-    "uniform": _uniform,
-    "zeros": _zeros,
+    "identity": lambda weight, hidden: nn.init.eye_(weight),
+    "uniform": lambda weight, hidden: nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5),
+    "zeros": lambda weight, hidden: nn.init.zeros_(weight),
 }
 _VECTOR_METHODS = ("as_written", "uniform", "zeros")
 

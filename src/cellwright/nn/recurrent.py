@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import torch
@@ -215,7 +216,7 @@ class Recurrent(nn.Module):
         ShapeError
             A shape does not fit; the message names argument and axis.
         """
-        result = self.run(x, state, lengths=lengths, mask=mask, **inputs)
+        result = self.run(x, state, lengths=lengths, mask=mask, record=False, **inputs)
         output = result.output.transpose(0, 1) if self.batch_first else result.output
         return output, [self._join(directions) for directions in result.states]
 
@@ -321,9 +322,7 @@ class Recurrent(nn.Module):
         axes = ("batch", "time") if self.batch_first else ("time", "batch")
         if not isinstance(x, Tensor) or x.dim() != 3 or x.shape[2] != self.input_size:
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ShapeError(
-                f"x: expected ({', '.join(axes)}, input={self.input_size}), got {got}"
-            )
+            raise ShapeError(f"x: expected ({', '.join(axes)}, input={self.input_size}), got {got}")
         weight = next(self.parameters())
         if x.dtype != weight.dtype or x.device != weight.device:
             raise ShapeError(
@@ -351,7 +350,7 @@ class Recurrent(nn.Module):
 
     def _check_below(self) -> None:
         layers = self._directions()
-        for lower, upper in zip(layers, layers[1:], strict=False):
+        for lower, upper in pairwise(layers):
             for leaf in self.graph.leaves("below"):
                 sizes = lower[0].units(leaf.size), upper[0].units(leaf.size)
                 if sizes[0] != sizes[1]:
@@ -391,9 +390,7 @@ def _bound_sizes(
     for name, value in sizes.items():
         units = [value] * len(bound) if isinstance(value, int) else list(value)
         if len(units) != len(bound):
-            raise SettingError(
-                f"sizes[{name!r}] has {len(units)} numbers for {len(bound)} layers"
-            )
+            raise SettingError(f"sizes[{name!r}] has {len(units)} numbers for {len(bound)} layers")
         for layer, number in zip(bound, units, strict=True):
             layer[name] = number
     return bound

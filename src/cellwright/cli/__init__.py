@@ -1,0 +1,18 @@
+"""The command line: a thin shell over `cellwright.jobs` and `cellwright.cells`."""
+
+import sys
+
+from cellwright.errors import MissingExtraError, require_extra
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        require_extra("jobs", "typer", "rich")
+    except MissingExtraError as error:
+        sys.exit(f"cellwright: {error}")
+    from cellwright.cli.app import run  # noqa: PLC0415 only now is it known to be importable
+
+    run()

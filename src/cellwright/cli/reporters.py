@@ -1,0 +1,143 @@
+"""Showing progress: live on a terminal, plain lines in a pipe, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from cellwright.jobs.reporting import Progress, Reporter
+
+__all__ = ["choose_reporter"]
+
+
+class ClosableReporter(Reporter):
+    """A reporter that may hold the terminal until it is closed."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+class JsonReporter(ClosableReporter):
+    """One JSON object a line; the last one is the result."""
+
+    def started(self, description: dict[str, Any]) -> None:
+        """Say what begins."""
+        self._print({"event": "started", **description})
+
+    def epoch_finished(self, row: dict[str, Any]) -> None:
+        """Say how the epoch went."""
+        self._print({"event": "epoch", **row})
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Say how it ended."""
+        self._print(result)
+
+    def note(self, message: str) -> None:
+        """Say something that does not belong to the result."""
+        print(message, file=sys.stderr)
+
+    def _print(self, content: dict[str, Any]) -> None:
+        print(json.dumps(content), flush=True)
+
+
+class LineReporter(ClosableReporter):
+    """A line for each epoch."""
+
+    def started(self, description: dict[str, Any]) -> None:
+        """Say what begins."""
+        d = description
+        layers = ", ".join(map(str, d["layers"]))
+        self._print(
+            f"{d['job']} {d['data']}: {d['train']} sequences to learn from, {d['test']} to test, "
+            f"{d['features']} features; {d['cell']} [{layers}]"
+        )
+
+    def epoch_finished(self, row: dict[str, Any]) -> None:
+        """Say how the epoch went."""
+        parts = [f"epoch {row['epoch']:>3}"]
+        for part in ("train", "validation"):
+            if f"{part}_loss" in row:
+                parts.append(
+                    f"{part} loss {row[f'{part}_loss']:.4f} accuracy {row[f'{part}_accuracy']:.4f}"
+                )
+        parts.append(f"{row['seconds']:.2f} s")
+        self._print("   ".join(parts))
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Say how it ended."""
+        test = result["test"]
+        self._print(
+            f"test accuracy {test['accuracy']:.4f} on {test['samples']} sequences   "
+            f"{result['parameters']} parameters   trained in {result['seconds']:.1f} s"
+        )
+        self._print(
+            f"{result['run']}/  model.cw  config.yaml  metrics.csv  learning_curve.png  "
+            f"confusion_matrix.png"
+        )
+
+    def note(self, message: str) -> None:
+        """Say something worth a line."""
+        self._print(message)
+
+    def _print(self, line: str) -> None:
+        print(line, flush=True)
+
+
+class TerminalReporter(LineReporter):
+    """A line for each epoch, and below them a live bar."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[measures]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None, measures="", speed="")
+
+    def started(self, description: dict[str, Any]) -> None:
+        """Say what begins, and start the bar."""
+        super().started(description)
+        self._bar.start()
+
+    def advanced(self, progress: Progress) -> None:
+        """Move the bar."""
+        measures = "  ".join(f"{name} {value:.4f}" for name, value in progress.measures.items())
+        self._bar.update(
+            self._task,
+            description=f"epoch {progress.epoch:>3}",
+            completed=progress.samples,
+            total=progress.total,
+            measures=measures,
+            speed=f"{progress.speed:,.0f} sequences/s",
+        )
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Take the bar away and say how it ended."""
+        self.close()
+        super().finished(result)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, markup=False)
+
+
+def choose_reporter(*, quiet: bool, as_json: bool) -> ClosableReporter:
+    """The reporter for what the user asked and where the output goes."""
+    if quiet:
+        return ClosableReporter()
+    if as_json:
+        return JsonReporter()
+    return TerminalReporter() if sys.stdout.isatty() else LineReporter()

@@ -1,0 +1,57 @@
+"""``cellwright predict`` and ``cellwright score``: use a trained model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellwright import jobs
+from cellwright.storage import replace_file
+
+__all__ = ["predict", "score"]
+
+_Run = Annotated[Path, typer.Argument(help="A run folder, or a model file.")]
+_Data = Annotated[
+    str | None, typer.Option(help="digits or mnist (their test part), or a .npz or .csv file.")
+]
+_DataDir = Annotated[Path | None, typer.Option(help="Folder of mnist's IDX files.")]
+
+
+def predict(
+    run: _Run,
+    data: _Data = None,
+    data_dir: _DataDir = None,
+    out: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also a column for each class.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Predict the label of each sequence, as CSV: id, prediction."""
+    model = jobs.load(run)
+    given = jobs.samples(run, data, data_dir)
+    table = jobs.predictions(model, given, probabilities=probabilities)
+    text = table.to_json(orient="records", lines=True) if as_json else table.to_csv(index=False)
+    if out is not None:
+        replace_file(out, text)
+    else:
+        sys.stdout.write(text)
+
+
+def score(
+    run: _Run,
+    data: _Data = None,
+    data_dir: _DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Test a model on labelled sequences; without --data on the test part of its own data."""
+    model = jobs.load(run)
+    test, report = jobs.scores(model, jobs.samples(run, data, data_dir))
+    if as_json:
+        print(json.dumps({"job": "classify", "test": test, "run": str(run)}))
+    else:
+        print(f"{report}\naccuracy {test['accuracy']:.4f} on {test['samples']} sequences")

@@ -1,0 +1,14 @@
+from .classify import SequenceClassifier as SequenceClassifier
+from .loading import load as load
+from .options import ClassifierOptions as ClassifierOptions
+from .reporting import Progress as Progress
+from .reporting import Reporter as Reporter
+from .run_folder import RunFolder as RunFolder
+from .run_folder import next_folder as next_folder
+from .runs import RunConfig as RunConfig
+from .runs import configure as configure
+from .runs import read_config as read_config
+from .runs import run as run
+from .use import predictions as predictions
+from .use import samples as samples
+from .use import scores as scores

@@ -1,0 +1,285 @@
+"""Many to one: telling which class a sequence belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cellwright import cells
+from cellwright.data import Batch, Sequences, as_sequences, batches
+from cellwright.errors import DataError, SettingError, ShapeError
+from cellwright.ir import to_json
+from cellwright.jobs import model_file
+from cellwright.jobs.engine import Examples, make_fabric, train
+from cellwright.jobs.options import ClassifierOptions, validated
+from cellwright.jobs.reporting import Reporter
+from cellwright.models import ClassifierNetwork
+
+__all__ = ["SequenceClassifier"]
+
+_PREDICTION_BATCH = 256
+
+
+class _Facts(BaseModel):
+    """What a trained classifier knows beside its weights."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    labels: model_file.Labels
+    features: Annotated[int, Field(ge=1, le=2**24)]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # type: ignore[misc]
+    """Classify sequences, with scikit-learn's habits.
+
+    Sequences are a list of arrays (time, features) of any lengths, or one array (sample,
+    time, features), or (sample, time) for one feature; steps of NaN at the end of a sample
+    are padding. Every option is a keyword argument.
+
+    Attributes
+    ----------
+    classes_
+        The labels, sorted.
+    n_features_in_
+        Features at each step.
+    network_
+        The trained `ClassifierNetwork`.
+    history_
+        A row of measures for each epoch.
+
+    Examples
+    --------
+    >>> import cellwright as cw, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> up = [np.cumsum(rng.random(n)) for n in range(5, 25)]
+    >>> down = [-np.cumsum(rng.random(n)) for n in range(5, 25)]
+    >>> clf = cw.SequenceClassifier(cell="gru", layers=[8], epochs=40)
+    >>> clf = clf.fit(up + down, ["up"] * 20 + ["down"] * 20)
+    >>> clf.predict([np.array([0.0, 0.5, 1.1, 1.9, 2.5])])
+    array(['up'], dtype='<U4')
+    """
+
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = False,
+        reporter: Reporter | None = None,
+        on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
+    ) -> SequenceClassifier:
+        """Learn from labelled sequences.
+
+        Parameters
+        ----------
+        X
+            Sequences, as the class describes them.
+        y
+            A label for each: whole numbers, texts or truths.
+        checkpoint
+            Where to keep the state of the training after each epoch.
+        resume
+            Go on from the checkpoint, if there is one.
+        reporter
+            Is told of progress.
+        on_epoch
+            Is given the history after each epoch.
+
+        Raises
+        ------
+        DataError, ShapeError, SettingError, TrainingError
+            Data or options cannot be used; the message says which and why.
+        """
+        options = validated(self)
+        sequences, labels = as_sequences(X), _labels(y)
+        if len(labels) != len(sequences):
+            raise ShapeError(f"X has {len(sequences)} samples but y has {len(labels)} labels")
+        classes, targets = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise DataError(f"y has one class only ({classes[0]!r}); there is nothing to learn")
+        training, validation = _divide(sequences, torch.from_numpy(targets), options)
+        self.classes_ = classes
+        self.n_features_in_ = sequences.features
+        self.network_ = self._make_network(options, training.x)
+        self.history_ = train(
+            self.network_,
+            _CrossEntropy(options["label_smoothing"]),
+            training,
+            validation,
+            options,
+            checkpoint=checkpoint,
+            resume=resume,
+            identity=_identity(sequences, targets, options),
+            reporter=reporter,
+            on_epoch=on_epoch,
+        )
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+        """The most probable label of each sequence, (sample,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
+        """Probability of each class, (sample, class), classes in the order of `classes_`."""
+        check_is_fitted(self, "network_")
+        sequences = as_sequences(X, features=self.n_features_in_)
+        fabric = make_fabric(validated(self))
+        network = fabric.setup_module(self.network_).eval()
+        with torch.inference_mode():
+            scores = [
+                network(*fabric.to_device((batch.x, batch.lengths))).double().softmax(1).cpu()
+                for batch in batches(sequences, _PREDICTION_BATCH)
+            ]
+        return np.asarray(torch.cat(scores).numpy())
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """Share of sequences whose label is predicted.
+
+        Raises
+        ------
+        DataError
+            A label was never seen in training.
+        """
+        check_is_fitted(self, "network_")
+        labels = self.known_labels(y)
+        return float(accuracy_score(labels, self.predict(X), sample_weight=sample_weight))
+
+    def known_labels(self, y: Any) -> npt.NDArray[Any]:
+        """The labels as an array, all of them among `classes_`, else a `DataError`."""
+        labels = _labels(y)
+        unknown = ~np.isin(labels, self.classes_)
+        if unknown.any():
+            at = int(np.argmax(unknown))
+            shown = ", ".join(map(str, self.classes_[:10]))
+            raise DataError(
+                f"y[{at}] is {labels[at]!r}, a label never seen in training; known: {shown}"
+                + (", …" if len(self.classes_) > 10 else "")
+            )
+        return labels
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that prediction needs to one file; `cellwright.load` reads it."""
+        check_is_fitted(self, "network_")
+        facts = _Facts(labels=model_file.Labels.of(self.classes_), features=self.n_features_in_)
+        options = validated(self)
+        model_file.write(Path(path), "classify", options, facts.model_dump(), self.network_)
+
+    @classmethod
+    def restore(
+        cls, description: model_file.Description, tensors: Mapping[str, Tensor]
+    ) -> SequenceClassifier:
+        """Make a trained classifier of what a model file holds."""
+        facts = _Facts.model_validate(description.facts)
+        model = cls(**model_file.options_of(cls, description, len(tensors)))
+        with torch.device("meta"):
+            network = model.build_network(
+                validated(model), facts.features, len(facts.labels.values)
+            )
+        model_file.fill(network, tensors)
+        model.classes_ = facts.labels.array()
+        model.n_features_in_ = facts.features
+        model.network_ = network.eval()
+        model.history_ = []
+        return model
+
+    def _make_network(self, options: Mapping[str, Any], training: Sequences) -> ClassifierNetwork:
+        with torch.random.fork_rng():
+            torch.manual_seed(options["random_state"])
+            network = self.build_network(options, training.features, len(self.classes_))
+        if options["scaling"] != "none":
+            mean, spread = training.moments(per_feature=options["scaling"] == "standard")
+            # A feature that never changes says nothing, and must not be blown up.
+            spread = np.where(spread > 1e-6 * max(1.0, float(spread.max())), spread, 1)
+            network.shift.copy_(torch.from_numpy(mean))
+            network.spread.copy_(torch.from_numpy(spread.astype(np.float32)))
+        return network
+
+    @staticmethod
+    def build_network(options: Mapping[str, Any], features: int, classes: int) -> ClassifierNetwork:
+        """The untrained network that validated options describe."""
+        names = (
+            *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
+            *("zoneout", "pooling", "sizes", "initialization", "backend"),
+        )
+        return ClassifierNetwork(features, classes, **{name: options[name] for name in names})
+
+
+class _CrossEntropy:
+    """Mean cross entropy, with the number of right answers beside it."""
+
+    def __init__(self, label_smoothing: float) -> None:
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        assert batch.targets is not None
+        scores = network(batch.x, batch.lengths)
+        loss = cross_entropy(scores, batch.targets, label_smoothing=self.label_smoothing)
+        right = (scores.argmax(1) == batch.targets).sum()
+        return loss, {"loss": loss.detach() * len(batch.targets), "accuracy": right}
+
+
+def _labels(y: Any) -> npt.NDArray[Any]:
+    if hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ShapeError(f"y: expected (sample,), got {labels.shape}")
+    if labels.dtype == object and all(isinstance(label, str) for label in labels):
+        labels = labels.astype(str)
+    try:
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise DataError(f"y: not labels: {error}") from error
+    return labels
+
+
+def _divide(
+    sequences: Sequences, targets: Tensor, options: Mapping[str, Any]
+) -> tuple[Examples, Examples | None]:
+    fraction = options["validation_fraction"]
+    if fraction == 0:
+        if options["patience"] is not None:
+            raise SettingError("patience watches validation data; give a validation_fraction")
+        return Examples(sequences, targets), None
+    try:
+        train_rows, validation_rows = train_test_split(
+            np.arange(len(sequences)),
+            test_size=fraction,
+            random_state=options["random_state"],
+            stratify=targets.numpy(),
+        )
+    except ValueError as error:
+        raise DataError(
+            f"validation_fraction={fraction}: the data cannot be divided ({error}); give more "
+            f"samples or validation_fraction=0"
+        ) from error
+    return (
+        Examples(sequences.take(train_rows), targets[torch.from_numpy(train_rows)]),
+        Examples(sequences.take(validation_rows), targets[torch.from_numpy(validation_rows)]),
+    )
+
+
+def _identity(
+    sequences: Sequences, targets: npt.NDArray[np.int64], options: Mapping[str, Any]
+) -> str:
+    """A digest of all that the course of a training depends on."""
+    shown = dict(options) | {"cell": to_json(cells.get(options["cell"]).graph)}
+    text = repr((sequences.fingerprint, targets.tolist(), sorted(shown.items())))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

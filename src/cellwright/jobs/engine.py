@@ -1,0 +1,307 @@
+"""The training loop that every job shares.
+
+Every epoch starts from the seed and its own number alone, and a checkpoint is written
+when it ends: so a training that is cut off and resumed takes the very steps of one that
+was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from cellwright.data import Batch, Sequences, batches
+from cellwright.errors import RunError, TrainingError
+from cellwright.jobs.reporting import Progress, Reporter
+from cellwright.jobs.tensor_file import read_tensors, write_tensors
+
+__all__ = ["Examples", "Objective", "evaluate", "make_fabric", "train"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences and what is to be learned from each."""
+
+    x: Sequences
+    targets: Tensor
+
+
+class Objective(Protocol):
+    """What a job wants of a batch."""
+
+    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss, and sums over the batch of what is to be reported."""
+
+
+@dataclass
+class _Progress:
+    """What a checkpoint holds beside tensors."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_loss: float = math.inf
+    epochs_without_better: int = 0
+    stopped: bool = False
+
+
+def make_fabric(options: Mapping[str, Any]) -> Fabric:
+    """Device and precision, as the options say."""
+    return Fabric(accelerator=options["device"], devices=1, precision=options["precision"])
+
+
+def train(
+    network: nn.Module,
+    objective: Objective,
+    training: Examples,
+    validation: Examples | None,
+    options: Mapping[str, Any],
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    identity: str = "",
+    reporter: Reporter | None = None,
+    on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train a network in place; return a row of measures for each epoch.
+
+    Parameters
+    ----------
+    network
+        What is trained.
+    objective
+        The loss, and what else is measured.
+    training, validation
+        What is learned from, and what is only measured, after each epoch.
+    options
+        Validated `TrainingOptions`.
+    checkpoint
+        Where the state after each epoch is kept; None keeps nothing.
+    resume
+        Go on from the checkpoint, if there is one.
+    identity
+        Of data and network; a checkpoint of another identity is refused.
+    reporter
+        Is told of every step and epoch.
+    on_epoch
+        Is given the history after each epoch, also of those before a resume.
+
+    Raises
+    ------
+    TrainingError
+        The loss is not a finite number; the message names epoch and samples.
+    RunError
+        The checkpoint belongs to other data or options.
+    """
+    return _Training(
+        network, objective, training, validation, options, identity, reporter or Reporter()
+    ).run(checkpoint, resume, on_epoch)
+
+
+@torch.no_grad()
+def evaluate(
+    fabric: Fabric, network: nn.Module, objective: Objective, examples: Examples, batch_size: int
+) -> dict[str, float]:
+    """Means of everything the objective measures."""
+    network.eval()
+    sums: dict[str, float] = {}
+    for batch in batches(examples.x, batch_size, targets=examples.targets):
+        _, measured = objective(network, _on_device(fabric, batch))
+        for name, value in measured.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return {name: value / len(examples.x) for name, value in sums.items()}
+
+
+def learning_rate_factor(schedule: str, done: float) -> float:
+    """Share of the highest learning rate after `done` (0 to 1) of the training.
+
+    ``one_cycle`` climbs for a quarter of the training and then falls to nothing, both along
+    a cosine (Smith and Topin 2017); ``cosine`` only falls (Loshchilov and Hutter 2017).
+    """
+    if schedule == "constant":
+        return 1.0
+    warm_up, low = (0.25, 0.04) if schedule == "one_cycle" else (0.0, 1.0)
+    if done < warm_up:
+        return low + (1 - low) * (1 - math.cos(math.pi * done / warm_up)) / 2
+    return (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up))) / 2
+
+
+class _Training:
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        training: Examples,
+        validation: Examples | None,
+        options: Mapping[str, Any],
+        identity: str,
+        reporter: Reporter,
+    ) -> None:
+        self.objective, self.training, self.validation = objective, training, validation
+        self.options, self.identity, self.reporter = options, identity, reporter
+        self.plain = network
+        self.fabric = make_fabric(options)
+        optimizer = _optimizer(network, options)
+        self.network, self.optimizer = self.fabric.setup(network, optimizer)
+        self.best: dict[str, Tensor] = {}
+        self.progress = _Progress()
+        # With a limit on samples the last epoch may be a part of one.
+        self.total = options["samples"] or options["epochs"] * len(training.x)
+        self.epochs = math.ceil(self.total / len(training.x))
+
+    def run(
+        self,
+        checkpoint: Path | None,
+        resume: bool,
+        on_epoch: Callable[[list[dict[str, Any]]], None] | None,
+    ) -> list[dict[str, Any]]:
+        if resume and checkpoint is not None and checkpoint.exists():
+            self._load(checkpoint)
+        # The caller's random numbers are none of our business.
+        with torch.random.fork_rng():
+            while not self.progress.stopped and len(self.progress.history) < self.epochs:
+                row = self._epoch(len(self.progress.history))
+                self._watch(row)
+                self.progress.history.append(row)
+                if checkpoint is not None:
+                    self._save(checkpoint)
+                if on_epoch is not None:
+                    on_epoch(self.progress.history)
+                self.reporter.epoch_finished(row)
+        if self.best:
+            self.plain.load_state_dict(self.best)
+        self.plain.eval()
+        return self.progress.history
+
+    def _epoch(self, number: int) -> dict[str, Any]:
+        samples = len(self.training.x)
+        start, before = time.perf_counter(), number * samples
+        seed = np.random.SeedSequence([self.options["random_state"], number])
+        shuffle, noise = seed.spawn(2)
+        torch.manual_seed(int(noise.generate_state(1)[0]))
+        order = np.random.default_rng(shuffle).permutation(samples)[: self.total - before]
+        self.network.train()
+        sums: dict[str, Tensor] = {}
+        seen, rate = 0, 0.0
+        batch_size = self.options["batch_size"]
+        for batch in batches(
+            self.training.x, batch_size, targets=self.training.targets, order=order
+        ):
+            rate = self._step(batch, (before + seen) / self.total, sums, number, seen)
+            seen += len(batch.rows)
+            self._report(number, before + seen, sums, seen, time.perf_counter() - start)
+        row: dict[str, Any] = {"epoch": number + 1, "samples": before + seen}
+        row |= {f"train_{name}": float(value) / seen for name, value in sums.items()}
+        if self.validation is not None:
+            measured = evaluate(
+                self.fabric, self.network, self.objective, self.validation, 4 * batch_size
+            )
+            row |= {f"validation_{name}": value for name, value in measured.items()}
+        return row | {"learning_rate": rate, "seconds": time.perf_counter() - start}
+
+    def _step(
+        self, batch: Batch, done: float, sums: dict[str, Tensor], number: int, seen: int
+    ) -> float:
+        rate = self.options["learning_rate"] * learning_rate_factor(self.options["schedule"], done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss, measured = self.objective(self.network, _on_device(self.fabric, batch))
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(
+                f"the loss became {float(loss.detach())} in epoch {number + 1}, samples {seen} to "
+                f"{seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}… of the training "
+                f"data); try a lower learning rate or a smaller gradient clip"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        if self.options["gradient_clip"] is not None:
+            self.fabric.clip_gradients(
+                self.network, self.optimizer, max_norm=self.options["gradient_clip"]
+            )
+        self.optimizer.step()
+        for name, value in measured.items():
+            sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value.detach()
+        return float(rate)
+
+    def _report(
+        self, number: int, done: int, sums: Mapping[str, Tensor], seen: int, seconds: float
+    ) -> None:
+        speed = seen / max(seconds, 1e-9)
+        means = {name: float(value) / seen for name, value in sums.items()}
+        left = (self.total - done) / speed
+        self.reporter.advanced(Progress(number + 1, done, self.total, means, speed, left))
+
+    def _watch(self, row: Mapping[str, Any]) -> None:
+        """Early stopping: remember the best weights, and when it was long ago."""
+        patience = self.options["patience"]
+        if patience is None or self.validation is None:
+            return
+        if row["validation_loss"] < self.progress.best_loss:
+            self.progress.best_loss = row["validation_loss"]
+            self.progress.epochs_without_better = 0
+            self.best = {name: t.detach().clone() for name, t in self.plain.state_dict().items()}
+            return
+        self.progress.epochs_without_better += 1
+        if self.progress.epochs_without_better >= patience:
+            self.progress.stopped = True
+            self.reporter.note(
+                f"stopped: the validation loss has not fallen for {patience} epochs; the weights "
+                f"of epoch {row['epoch'] - patience} are kept"
+            )
+
+    def _save(self, path: Path) -> None:
+        tensors = {f"network.{k}": v for k, v in self.plain.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if v is not None}
+        write_tensors(path, tensors, {"identity": self.identity, **vars(self.progress)})
+
+    def _load(self, path: Path) -> None:
+        tensors, document = read_tensors(path)
+        if document.pop("identity", None) != self.identity:
+            raise RunError(f"{path} was written with other data or options; it cannot go on")
+        self.progress = _Progress(**document)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.plain.load_state_dict(part("network."))
+        self.best = part("best.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _on_device(fabric: Fabric, batch: Batch) -> Batch:
+    x, lengths, targets = fabric.to_device((batch.x, batch.lengths, batch.targets))
+    return Batch(x, lengths, batch.rows, targets)
+
+
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True),
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def _optimizer(network: nn.Module, options: Mapping[str, Any]) -> torch.optim.Optimizer:
+    # Decay pulls matrices to zero; a bias or a peephole has a start of its own to keep.
+    matrices = [weight for weight in network.parameters() if weight.dim() > 1]
+    vectors = [weight for weight in network.parameters() if weight.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": options["weight_decay"]},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    make = _OPTIMIZERS[options["optimizer"]]
+    return make([group for group in groups if group["params"]], lr=options["learning_rate"])

@@ -1,0 +1,150 @@
+"""Model files: safetensors with a JSON description, the cell's equations included.
+
+Nothing in a model file is ever executed: the network is built without memory from what the
+description says, held against the tensors that are really there, and only then filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from cellwright import cells
+from cellwright.cells.cell import Cell
+from cellwright.errors import ModelFileError
+from cellwright.ir import from_json, to_json
+from cellwright.jobs.options import option_types
+from cellwright.jobs.tensor_file import read_tensors, write_tensors
+
+__all__ = ["MODEL_FILE", "Description", "Labels", "fill", "options_of", "read", "write"]
+
+MODEL_FILE = "model.cw"
+# No network that a person trains comes near; a damaged or hostile file may.
+_MOST_UNITS = 2**24
+
+
+class Labels(BaseModel):
+    """Class labels with their type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["int64", "float64", "bool", "str"]
+    values: Annotated[list[bool | int | float | str], Field(min_length=2)]
+
+    @classmethod
+    def of(cls, labels: npt.NDArray[Any]) -> Labels:
+        """Labels as data."""
+        kinds = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
+        kind: Any = kinds.get(labels.dtype.kind, "str")
+        return cls(kind=kind, values=labels.tolist())
+
+    def array(self) -> npt.NDArray[Any]:
+        """Labels as they were."""
+        if self.kind == "str" and not all(isinstance(value, str) for value in self.values):
+            raise ModelFileError("labels are not all text")
+        return np.array(self.values, dtype=self.kind)
+
+
+class Description(BaseModel):
+    """What a model file says of itself."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal["cellwright model"] = "cellwright model"
+    version: Literal[1] = 1
+    job: str
+    options: dict[str, Any]
+    cell: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def write(
+    path: Path, job: str, options: Mapping[str, Any], facts: Mapping[str, Any], network: nn.Module
+) -> None:
+    """Write a trained network, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    job
+        Which estimator reads it.
+    options
+        Its validated options; the cell is stored as equations.
+    facts
+        What the estimator learned beside weights, as plain data.
+    network
+        Whose weights are stored.
+    """
+    description = Description(
+        job=job,
+        options={name: _plain(value) for name, value in options.items() if name != "cell"},
+        cell=to_json(cells.get(options["cell"]).graph),
+        facts=dict(facts),
+    )
+    write_tensors(path, network.state_dict(), description.model_dump())
+
+
+def read(path: Path) -> tuple[Description, dict[str, Tensor]]:
+    """Read a model file, or that of a run folder.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, truncated or foreign.
+    """
+    path = path / MODEL_FILE if path.is_dir() else path
+    tensors, document = read_tensors(path)
+    try:
+        return Description.model_validate(document), tensors
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "description"
+        raise ModelFileError(f"{path}: {place}: {first['msg']}") from error
+
+
+def options_of(cls: type, description: Description, tensors: int) -> dict[str, Any]:
+    """Options for an estimator, the cell among them, within sane bounds."""
+    graph = from_json(description.cell)
+    unknown = set(description.options) - set(option_types(cls))
+    if unknown:
+        raise ModelFileError(f"unknown options {sorted(unknown)}")
+    layers = description.options.get("layers")
+    if not isinstance(layers, list) or len(layers) > tensors:
+        raise ModelFileError("its layers are not those of its tensors")
+    units = [*layers, description.options.get("projection"), *_values(description.options)]
+    if any(isinstance(number, int) and number > _MOST_UNITS for number in units):
+        raise ModelFileError("a layer has more units than there can be")
+    # A cell of the zoo goes by its name again, so that the options read as they were written.
+    same = graph.name in cells.names() and cells.get(graph.name).graph == graph
+    return description.options | {"cell": graph.name if same else Cell(graph)}
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network that was built without memory the tensors of a file."""
+    wanted = network.state_dict()
+    if set(wanted) != set(tensors):
+        odd = sorted(set(wanted) ^ set(tensors))
+        raise ModelFileError(f"tensors are missing or too many: {', '.join(odd[:5])}")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
+            raise ModelFileError(
+                f"tensor {name}: expected {tuple(wanted[name].shape)} of {wanted[name].dtype}, "
+                f"got {tuple(tensor.shape)} of {tensor.dtype}"
+            )
+    network.load_state_dict(tensors, assign=True)
+
+
+def _values(options: Mapping[str, Any]) -> list[Any]:
+    sizes = options.get("sizes")
+    return list(sizes.values()) if isinstance(sizes, dict) else []
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

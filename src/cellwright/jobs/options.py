@@ -1,0 +1,130 @@
+"""Options of jobs: each written once, with its type, bounds, meaning and default.
+
+From here the estimators get their arguments, the command line its flags, and the
+configuration file of a run its entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from cellwright.cells.cell import Cell
+from cellwright.errors import SettingError
+
+__all__ = ["ClassifierOptions", "NetworkOptions", "TrainingOptions", "option_types", "validated"]
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingOptions:
+    """How any network is trained."""
+
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 30
+    samples: Annotated[
+        int | None, Field(ge=1, description="Stop after this many samples, within an epoch too.")
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, description="Sequences in a step.")] = 32
+    optimizer: Annotated[
+        Literal["adamw", "adam", "sgd", "rmsprop"], Field(description="Update rule.")
+    ] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate.")] = 3e-3
+    schedule: Annotated[
+        Literal["constant", "cosine", "one_cycle"],
+        Field(description="Course of the learning rate over the whole training."),
+    ] = "one_cycle"
+    weight_decay: Annotated[float, Field(ge=0, description="Decay of weights, not biases.")] = 0.01
+    gradient_clip: Annotated[
+        float | None, Field(gt=0, description="Greatest norm of the gradient.")
+    ] = 1.0
+    label_smoothing: Annotated[Rate, Field(description="Probability spread over all classes.")] = (
+        0.0
+    )
+    validation_fraction: Annotated[
+        Rate, Field(description="Part of the training data kept to watch progress.")
+    ] = 0.1
+    patience: Annotated[
+        int | None,
+        Field(ge=1, description="Stop after so many epochs without a better validation loss."),
+    ] = None
+    random_state: Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed.")] = 0
+    device: Annotated[str, Field(description="auto, cpu, cuda or mps.")] = "auto"
+    precision: Annotated[
+        Literal["32-true", "64-true", "bf16-mixed", "16-mixed"],
+        Field(description="Numbers in which the network computes."),
+    ] = "32-true"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class NetworkOptions:
+    """What the recurrent part of a network looks like."""
+
+    cell: Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")] = (
+        "lstm"
+    )
+    layers: Annotated[
+        int | Sequence[Annotated[int, Field(ge=1)]],
+        Field(description="Units of each layer: 128, or 64,32."),
+    ] = (128,)
+    projection: Annotated[
+        int | None, Field(ge=1, description="Units of a linear map before the layers.")
+    ] = None
+    bidirectional: Annotated[bool, Field(description="Also read from the end.")] = False
+    dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.0
+    recurrent_dropout: Annotated[
+        Rate, Field(description="On states where they enter a matrix (Gal and Ghahramani).")
+    ] = 0.0
+    zoneout: Annotated[Rate, Field(description="Chance that a unit keeps its state.")] = 0.0
+    sizes: Annotated[dict[str, int] | None, Field(description="The cell's own sizes: proj=32.")] = (
+        None
+    )
+    initialization: Annotated[
+        str | dict[str, str], Field(description="standard, torch or identity.")
+    ] = "standard"
+    scaling: Annotated[
+        Literal["standard", "global", "none"],
+        Field(description="Bring features to mean 0 and spread 1: each, all together, or not."),
+    ] = "standard"
+    backend: Annotated[str, Field(description="What runs the cell.")] = "auto"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ClassifierOptions(NetworkOptions, TrainingOptions):
+    """Options of `cellwright.SequenceClassifier`."""
+
+    pooling: Annotated[
+        Literal["last", "mean", "max"],
+        Field(description="What the readout sees of the steps: the last, mean or max."),
+    ] = "last"
+
+
+def option_types(cls: type) -> dict[str, Any]:
+    """Option name -> its annotated type, base classes first."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: hints[name] for name in getattr(cls, "__dataclass_fields__", {})}
+
+
+def validated(options: Any) -> dict[str, Any]:
+    """The options of an instance, checked and converted.
+
+    Raises
+    ------
+    SettingError
+        Naming the option, what it got and what is allowed.
+    """
+    checked = {}
+    for name, hint in option_types(type(options)).items():
+        value = getattr(options, name)
+        try:
+            adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+            checked[name] = adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SettingError(f"{name}={value!r}: {first['msg']}") from error
+    if isinstance(checked.get("layers"), int):
+        checked["layers"] = (checked["layers"],)
+    return checked

@@ -1,0 +1,115 @@
+"""Many to one: a sequence in, a score for each class out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from cellwright.cells.cell import Cell
+from cellwright.nn.initialization import Initialization
+from cellwright.nn.ragged import active_steps
+from cellwright.nn.recurrent import Recurrent
+
+__all__ = ["ClassifierNetwork", "Pooling"]
+
+Pooling: TypeAlias = Literal["last", "mean", "max"]
+
+
+class ClassifierNetwork(nn.Module):
+    r"""Scaling, an optional linear projection, recurrent layers, pooling, a linear readout.
+
+    $$z = W\,\mathrm{pool}(\mathrm{layers}(P (x - \mu) / \sigma)) + b$$
+
+    Parameters
+    ----------
+    features
+        Features of the input at each step.
+    classes
+        Number of classes.
+    cell, layers, bidirectional, recurrent_dropout, zoneout, sizes, initialization, backend
+        As for `Recurrent`.
+    projection
+        Units of the linear map between input and first layer; None for no such map.
+    dropout
+        Chance that a unit is dropped between layers and before the readout.
+    pooling
+        What the readout sees: the output after the last step ("last"), or its mean or
+        maximum over the steps.
+    """
+
+    shift: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        cell: Cell | str,
+        layers: Sequence[int],
+        projection: int | None = None,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        pooling: Pooling = "last",
+        sizes: Mapping[str, int] | None = None,
+        initialization: str | Mapping[str, str] | Initialization = "standard",
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.projection = nn.Linear(features, projection) if projection else nn.Identity()
+        self.recurrent = Recurrent(
+            cell,
+            projection or features,
+            layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
+            sizes=sizes,
+            initialization=initialization,
+            backend=backend,
+        )
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.readout = nn.Linear(self.recurrent.output_size, classes)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Scores before the softmax.
+
+        Parameters
+        ----------
+        x
+            (batch, time, features).
+        lengths
+            Steps of each row, (batch,).
+
+        Returns
+        -------
+        Tensor
+            (batch, classes).
+        """
+        scaled = (x - self.shift) / self.spread
+        output, state = self.recurrent(self.projection(scaled), lengths=lengths)
+        scores: Tensor = self.readout(self.dropout(self._pool(output, state, lengths)))
+        return scores
+
+    def _pool(
+        self, output: Tensor, state: list[dict[str, Tensor]], lengths: Tensor | None
+    ) -> Tensor:
+        if self.pooling == "last":
+            return state[-1][self.recurrent.cell.states[0]].flatten(1)
+        batch, steps = output.shape[:2]
+        active = active_steps(batch, steps, output.device, lengths)
+        if self.pooling == "mean":
+            count = steps if active is None else active.sum(0).clamp(min=1).unsqueeze(1)
+            return output.sum(1) / count
+        if active is not None:
+            output = output.masked_fill(~active.T.unsqueeze(2), -torch.inf)
+        return output.amax(1)
