@@ -83,7 +83,7 @@ class Value:
     def __eq__(self, other: object) -> Value:  # type: ignore[override]
         return combine("equal", self, other)
 
-    def __ne__(self, other: object) -> NoReturn:  # type: ignore[override]
+    def __ne__(self, other: object) -> NoReturn:
         raise CellError("!= is not part of the language; write where(a == b, otherwise, then)")
 
     __hash__ = None  # type: ignore[assignment]
