@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all lint docs clean
+.PHONY: demo test test-all mutation lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/cellwright fit classify
@@ -15,6 +15,9 @@ test: $(INSTALLED) lint
 
 test-all: test
 	$(BIN)/pytest -n auto -m slow
+
+mutation: $(INSTALLED)
+	$(BIN)/pytest -m slow tests/test_mutation.py -s -q
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

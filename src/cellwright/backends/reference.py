@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cellwright.backends.contract import Answer, Call, Result
-from cellwright.ir import Graph, Node, block_of_units
+from cellwright.ir import Graph, Node, Size, block_of_units
 
 __all__ = ["MEANING", "ReferenceBackend"]
 
@@ -94,26 +94,24 @@ class ReferenceKernel:
             values = run.step(step, states, count)
             exists = None if call.active is None else call.active[step].unsqueeze(-1)
             for name, so_far in seen.items():
-                value = run.full(values, self.graph.observable[name])
+                value = run.full(values, name)
                 so_far.append(value if exists is None else value.where(exists, 0))
-            for state, after in zip(self.graph.states, self.graph.outputs, strict=True):
-                new = run.full(values, after, self.units(state))
-                states[state.name] = (
-                    new if exists is None else torch.where(exists, new, states[state.name])
-                )
+            for name, before in states.items():
+                new = run.full(values, name)
+                states[name] = new if exists is None else torch.where(exists, new, before)
             count = count + (1 if exists is None else exists)
         if call.reverse:
             seen = {name: values[::-1] for name, values in seen.items()}
         signals = {
-            name: torch.stack(values) if values else run.nothing(self.graph.observable[name])
+            name: torch.stack(values) if values else run.nothing(name)
             for name, values in seen.items()
         }
         recorded = {name: signals[name] for name in call.record}
         return Result(output=signals[output], states=states, signals=recorded)
 
-    def units(self, value: Node) -> int:
-        """The number of units of a value."""
-        return value.size if isinstance(value.size, int) else self.sizes[value.size]
+    def units(self, size: Size) -> int:
+        """The number of units of a size."""
+        return size if isinstance(size, int) else self.sizes[size]
 
 
 class _Run:
@@ -149,15 +147,19 @@ class _Run:
                     values[value] = self._evaluate(value, values)
         return values
 
-    def full(self, values: Mapping[Node, Tensor], value: Node, units: int | None = None) -> Tensor:
-        """A value as (B, n), also where it is a constant or one number a row."""
-        units = self.kernel.units(value) if units is None else units
-        return values[value].to(self.dtype).expand(self.batch, units)
+    def full(self, values: Mapping[Node, Tensor], name: str) -> Tensor:
+        """A state or signal as (B, n), also where it is a constant or one number a row."""
+        value = values[self.kernel.graph.observable[name]]
+        return value.to(self.dtype).expand(self.batch, self._units_of(name))
 
-    def nothing(self, value: Node) -> Tensor:
-        """What is seen of a value in a sequence without steps."""
-        shape = (0, self.batch, self.kernel.units(value))
+    def nothing(self, name: str) -> Tensor:
+        """What is seen of a state or signal in a sequence without steps."""
+        shape = (0, self.batch, self._units_of(name))
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def _units_of(self, name: str) -> int:
+        graph = self.kernel.graph
+        return self.kernel.units(graph.state_sizes.get(name, graph.observable[name].size))
 
     def _existing(self, given: Tensor, step: int) -> Tensor:
         # Padding may hold anything, NaN too, and must reach neither values nor gradients.
@@ -168,7 +170,7 @@ class _Run:
     def _draw(self, value: Node, step: int) -> Tensor:
         if value.name not in self.call.draws:
             expected = self._number(value.attributes["probability"]).to(self.dtype)
-            return expected.expand(self.kernel.units(value))
+            return expected.expand(self.kernel.units(value.size))
         draw = self.call.draws[value.name]
         return draw[step] if value.attributes["per"] == "step" else draw
 
@@ -192,7 +194,8 @@ class _Run:
         if value.op == "constant":
             return self._number(value.attributes["value"])
         table: Any = value.attributes["values"]
-        spread = [table[block] for block in block_of_units(self.kernel.units(value), len(table))]
+        blocks = block_of_units(self.kernel.units(value.size), len(table))
+        spread = [table[block] for block in blocks]
         return torch.tensor(spread, dtype=self.clock_dtype, device=self.device)
 
     def _number(self, number: Any) -> Tensor:

@@ -47,9 +47,14 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
         return graph
 
     def dropped(value: Node) -> Node:
-        if value.op != "matmul" or value.inputs[1].op != "state":
+        if value.op != "matmul":
             return value
-        matrix, state = value.inputs
+        matrix, source = value.inputs
+        # A state may enter as it is, or weighed by a gate, as in a GRU's W (r * h).
+        factors = source.inputs if source.op == "mul" else (source,)
+        state = next((factor for factor in factors if factor.op == "state"), None)
+        if state is None:
+            return value
         draw = node(
             "bernoulli",
             name=f"recurrent_dropout_{state.name}",
@@ -59,7 +64,7 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
         )
         # In evaluation the draw is 1 - rate, and the product is the state again.
         kept = node("div", draw, node("constant", value=1 - rate))
-        return node("matmul", matrix, node("mul", kept, state))
+        return node("matmul", matrix, node("mul", kept, source))
 
     return verify(graph.rewrite(dropped))
 

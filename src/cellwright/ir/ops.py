@@ -57,7 +57,7 @@ _TABLE = (
     # Pointwise operations.
     Op("neg", "pointwise", 1, (), "-a"),
     Op("abs", "pointwise", 1, (), "|a|"),
-    Op("sign", "pointwise", 1, (), "-1, 0 or 1"),
+    Op("sign", "pointwise", 1, (), "-1, 0 or 1; 0 for NaN"),
     Op("floor", "pointwise", 1, (), "the greatest whole number not above a"),
     Op("exp", "pointwise", 1, (), "e to the power a"),
     Op("log", "pointwise", 1, (), "natural logarithm"),

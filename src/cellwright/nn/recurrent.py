@@ -38,11 +38,12 @@ class _Layer(nn.Module):
                 shape.append(self.units(node.attributes["columns"]))
             # An equation may use a name that nn.Module has taken, such as "half".
             self._parameters[name] = nn.Parameter(torch.empty(shape))
-        self.initial: nn.ParameterDict | None = None
-        if learn_initial_state:
-            self.initial = nn.ParameterDict(
-                {name: torch.zeros(self.units(n)) for name, n in graph.state_sizes.items()}
-            )
+        self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
+        for name in self.learned:
+            if f"initial_{name}" in self._parameters:
+                raise SettingError(f"cell {graph.name!r} has a weight 'initial_{name}' already")
+            zeros = torch.zeros(self.units(graph.state_sizes[name]))
+            self._parameters[f"initial_{name}"] = nn.Parameter(zeros)
 
     def units(self, size: object) -> int:
         return size if isinstance(size, int) else self.sizes[str(size)]
@@ -50,6 +51,10 @@ class _Layer(nn.Module):
     def direction(self, reverse: bool) -> Direction:
         weights = {name: self._parameters[name] for name in self.graph.weights}
         return Direction(self.graph, self.sizes, weights, reverse)  # type: ignore[arg-type]
+
+    def initial_states(self) -> dict[str, Tensor]:
+        """State name -> what was learned of it, (n,)."""
+        return {name: self._parameters[f"initial_{name}"] for name in self.learned}  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         sizes = ", ".join(f"{name}={units}" for name, units in self.sizes.items())
@@ -176,7 +181,7 @@ class Recurrent(nn.Module):
                 continue
             direction = module.direction(False)
             self.initialization.apply(self.graph, direction.weights, module.sizes)
-            for state in module.initial.values() if module.initial is not None else ():
+            for state in module.initial_states().values():
                 nn.init.zeros_(state)
 
     def forward(
@@ -273,9 +278,8 @@ class Recurrent(nn.Module):
         states = [[zero_states(direction, x) for direction in row] for row in layers]
         width = len(self._suffixes)
         for position, module in enumerate(self._layer_modules()):
-            if module.initial is not None:
-                learned = {k: v.expand(x.shape[1], -1) for k, v in module.initial.items()}
-                states[position // width][position % width] = learned
+            learned = {k: v.expand(x.shape[1], -1) for k, v in module.initial_states().items()}
+            states[position // width][position % width] |= learned
         return states
 
     def _join(self, directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:

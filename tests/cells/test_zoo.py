@@ -1,0 +1,105 @@
+"""The zoo: what a user can ask of every cell."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import cellwright as cw
+from cellwright.cells import transform
+from cellwright.errors import CellError
+
+NAMES = cw.cells.names()
+
+
+def test_the_first_cells_are_there():
+    assert {"elman", "elman_relu", "lstm", "peephole_lstm", "gru", "gru_reset_before"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cell_knows_its_name_summary_and_source(name):
+    cell = cw.cells.get(name)
+    assert cell.name == name
+    assert cell is getattr(cw.cells, name) is cw.cells.get(cell)
+    assert cell.summary.endswith(".")
+    assert any(year in cell.__doc__ for year in map(str, range(1980, 2027)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parameter_formula_counts_right(name):
+    cell = cw.cells.get(name)
+    sizes = {"proj": 3} if "proj" in cell.graph.symbols else {}
+    net = cw.Recurrent(cell, 5, 7, sizes=sizes)
+    formula = cell.parameter_formula.replace("·", "*").replace("²", "**2")
+    expected = eval(formula, {}, {"I": 5, "H": 7, "proj": 3})
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+def test_formulas_of_the_textbooks():
+    assert cw.cells.lstm.parameter_formula == "4·H·I + 4·H² + 4·H"
+    assert cw.cells.elman.parameter_formula == "H·I + H² + H"
+    assert cw.cells.peephole_lstm.parameter_formula == "4·H·I + 4·H² + 7·H"
+
+
+def test_an_unknown_cell_is_named_with_the_closest():
+    with pytest.raises(CellError, match="Did you mean 'lstm'"):
+        cw.cells.get("lstmm")
+    with pytest.raises(CellError, match="not int"):
+        cw.cells.get(3)
+    with pytest.raises(AttributeError, match="no cell 'lstmm'"):
+        _ = cw.cells.lstmm
+
+
+def test_a_cell_travels_without_its_source():
+    @cw.cell(state="h")
+    def mine(x, h, *, rate=0.5):
+        """Mine alone."""
+        h = rate * h + cw.affine("h", x)
+        return h
+
+    again = pickle.loads(pickle.dumps(mine))
+    assert again == mine
+    assert again.options == {"rate": 0.5}
+    assert again.equations == mine.equations
+    assert again.summary == "Mine alone."
+    with pytest.raises(CellError, match="loaded as data"):
+        again(rate=0.1)
+
+
+def test_graphs_are_equal_across_processes():
+    code = (
+        "import json, cellwright as cw; from cellwright.ir import to_json;"
+        "print(json.dumps([to_json(cw.cells.get(n).graph) for n in cw.cells.names()]))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    from cellwright.ir import from_json
+
+    assert [from_json(data) for data in json.loads(printed)] == [
+        cw.cells.get(name).graph for name in NAMES
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_regularisers_apply_to_every_cell(name):
+    graph = cw.cells.get(name).graph
+    assert transform.zoneout(graph, 0) is transform.recurrent_dropout(graph, 0) is graph
+    zoned = transform.zoneout(graph, 0.2)
+    drawn = {leaf.name for leaf in zoned.leaves("bernoulli")}
+    assert drawn == {f"zoneout_{state}" for state in graph.state_sizes}
+    dropped = transform.recurrent_dropout(graph, 0.2)
+    assert {leaf.name for leaf in dropped.leaves("bernoulli")} == {"recurrent_dropout_h"}
+
+
+def test_recurrent_dropout_reaches_a_state_behind_a_gate():
+    dropped = transform.recurrent_dropout(cw.cells.gru_reset_before.graph, 0.2)
+    into_n = next(v for v in dropped.leaves("matmul") if v.inputs[0].name == "n_rh")
+    assert into_n.inputs[1].inputs[0].op == "div"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_bias_nothing_is_added(name):
+    weights = transform.without_bias(cw.cells.get(name).graph).weights
+    assert not [w for w in weights.values() if w.attributes.get("role") == "bias"]
+    assert [w for w in weights.values() if w.op == "matrix"]

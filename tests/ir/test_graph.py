@@ -1,0 +1,251 @@
+"""Whole graphs: the verifier's rules, simplifying, JSON, writing."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellwright import cells
+from cellwright.errors import GraphError
+from cellwright.ir import (
+    Graph,
+    from_json,
+    node,
+    simplify,
+    to_dot,
+    to_json,
+    to_latex,
+    to_text,
+    verify,
+)
+
+X = node("input", name="x", size="input")
+H = node("state", name="h", size="hidden")
+C = node("state", name="c", size="hidden")
+
+
+def constant(value):
+    return node("constant", value=value)
+
+
+def one_state(value, signals=()):
+    return Graph("test", (X,), (H,), (value,), tuple(signals))
+
+
+def vector(**changes):
+    return node("vector", **{"name": "v", "size": "hidden", "role": "bias", "init": 0.0} | changes)
+
+
+def test_a_sound_graph_is_returned():
+    graph = one_state(node("tanh", H))
+    assert verify(graph) is graph
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (Graph("test", (X,), (), ()), "no state"),
+        (Graph("test", (X,), (H,), ()), "1 states, 0 outputs"),
+        (Graph("test", (), (H,), (H,)), "first input must be x"),
+        (Graph("test", (node("input", name="x", size=3),), (H,), (H,)), "first input must be x"),
+        (Graph("test", (X, H), (H,), (H,)), "no input stands among"),
+        (Graph("test", (X,), (X,), (X,)), "no state stands among"),
+        (one_state(node("less", H, H)), "becomes a truth"),
+        (one_state(vector()), "becomes a weight"),
+        (one_state(node("state", name="p", size="proj")), "has size hidden but becomes proj"),
+        (one_state(C), "'c' is used but not declared"),
+        (one_state(node("input", name="gap", size=1)), "'gap' is used but not declared"),
+        (one_state(node("below", name="c", size="hidden")), "no state of this cell"),
+        (one_state(node("below", name="h", size="hidden"), [("a", vector())]), "is a weight"),
+        (one_state(H, [("a", H), ("a", C)]), "'c' is used"),
+        (one_state(H, [("a", H), ("a", X)]), "two signals have the same name"),
+        (
+            one_state(node("add", vector(), vector(init=1.0))),
+            "two different weights are named 'v'",
+        ),
+        (
+            Graph("test", (X, node("input", name="h", size="hidden")), (H,), (H,)),
+            "two different leafs are named 'h'",
+        ),
+    ],
+)
+def test_every_rule_is_kept(graph, words):
+    with pytest.raises(GraphError, match=words):
+        verify(graph)
+
+
+def test_a_state_and_that_state_of_the_layer_below_may_share_a_name():
+    verify(one_state(node("add", H, node("below", name="h", size="hidden"))))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (node("mul", constant(1.0), H), H),
+        (node("mul", H, constant(1.0)), H),
+        (node("div", H, constant(1.0)), H),
+        (node("sub", H, constant(0.0)), H),
+        (node("neg", node("neg", H)), H),
+        (node("mul", H, node("sub", constant(3.0), constant(2.0))), H),
+        (node("add", constant(2.0), constant(0.5)), constant(2.5)),
+    ],
+)
+def test_what_can_be_simpler_becomes_so(before, after):
+    assert simplify(one_state(before)).outputs == (after,)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        node("mul", H, constant(0.0)),  # NaN and infinity must come through
+        node("add", H, constant(0.0)),  # -0.0 + 0.0 is 0.0
+        node("sub", H, constant(-0.0)),
+        node("mul", H, constant(-1.0)),
+        node("add", constant(1e308), node("mul", constant(1e308), constant(10.0))),
+        node("div", constant(1.0), constant(0.0)),
+    ],
+)
+def test_what_would_change_a_number_stays(value):
+    assert simplify(one_state(value)).outputs == (value,)
+
+
+def test_simplifying_keeps_the_names_of_signals():
+    doubled = node("neg", node("neg", H))
+    assert simplify(one_state(doubled, [("a", doubled)])).signals == (("a", H),)
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_json_brings_back_an_equal_graph(name):
+    graph = cells.get(name).graph
+    text = json.dumps(to_json(graph))
+    again = from_json(json.loads(text))
+    assert again == graph
+    assert again.outputs == graph.outputs
+    assert again.summary == graph.summary
+    assert pickle.loads(pickle.dumps(graph)) == graph
+
+
+def _references(data):
+    for at, entry in enumerate(data["nodes"]):
+        yield from ((entry["inputs"], slot, at) for slot in range(len(entry["inputs"])))
+
+
+def _change(data, pick):
+    changes = [
+        lambda: data.pop("nodes"),
+        lambda: data.update(version=2),
+        lambda: data.update(nodes=data["nodes"][:-1]),
+        lambda: data.update(outputs=[10**9] * len(data["outputs"])),
+        lambda: data.update(outputs=[-1] * len(data["outputs"])),
+        lambda: data.update(outputs=[True] * len(data["outputs"])),
+        lambda: data.update(states=[]),
+        lambda: data.update(inputs=[]),
+        lambda: data.update(name=3),
+        lambda: data.update(summary=None),
+        lambda: data.update(signals=[["a"]]),
+        lambda: data.update(signals=[["a", 0], ["a", 1]]),
+        lambda: data["nodes"][0].update(op="exec"),
+        lambda: data["nodes"][0].update(op=["add"]),
+        lambda: data["nodes"][0].update(size={}),
+        lambda: data["nodes"][0].update(surplus=1),
+        lambda: data["nodes"][0].pop("size"),
+        lambda: data["nodes"].insert(0, 7),
+        lambda: data.update(nodes="abc"),
+        lambda: data["nodes"][-1].update(inputs=[len(data["nodes"]) - 1]),
+        lambda: data["nodes"][-1].update(inputs=None),
+    ]
+    changes[pick % len(changes)]()
+
+
+@given(st.integers(0, 20), st.sampled_from(["lstm", "gru", "projected_lstm"]))
+def test_damaged_json_is_refused(pick, name):
+    data = to_json(cells.get(name).graph)
+    _change(data, pick)
+    with pytest.raises(GraphError):
+        from_json(data)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=7), inner),
+        max_leaves=20,
+    )
+)
+def test_anything_else_is_not_a_graph(data):
+    with pytest.raises(GraphError):
+        from_json(data)
+
+
+def test_equations_read_as_they_were_written():
+    assert to_text(cells.lstm.graph).splitlines() == [
+        "iₜ = σ(W_ix xₜ + W_ih hₜ₋₁ + b_i)",
+        "fₜ = σ(W_fx xₜ + W_fh hₜ₋₁ + b_f)",
+        "gₜ = tanh(W_gx xₜ + W_gh hₜ₋₁ + b_g)",
+        "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ",
+        "oₜ = σ(W_ox xₜ + W_oh hₜ₋₁ + b_o)",
+        "hₜ = oₜ ⊙ tanh(cₜ)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (node("mul", node("add", H, constant(1.0)), H), "(hₜ₋₁ + 1) ⊙ hₜ₋₁"),
+        (node("sub", H, node("sub", constant(1.0), H)), "hₜ₋₁ − (1 − hₜ₋₁)"),
+        (node("div", H, node("mul", H, constant(2.0))), "hₜ₋₁ / (hₜ₋₁ ⊙ 2)"),
+        (node("neg", node("add", H, constant(1.0))), "−(hₜ₋₁ + 1)"),
+        (
+            node("where", node("less_equal", node("step"), constant(3.0)), H, constant(0.0)),
+            "(hₜ₋₁ if t ≤ 3 else 0)",
+        ),
+        (node("mul", node("per_unit", values=(1.0, 2.0), size="hidden"), H), "[1, 2] ⊙ hₜ₋₁"),
+        (node("div", H, node("count", of="hidden")), "hₜ₋₁ / |hidden|"),
+    ],
+)
+def test_brackets_stand_where_they_must(value, written):
+    assert to_text(one_state(value)) == f"hₜ = {written}"
+
+
+def test_shared_values_are_written_once():
+    value = node("tanh", H)
+    for _ in range(60):
+        value = node("add", value, value)
+    text = to_text(one_state(value))
+    assert len(text) < 2_000
+    assert "u1ₜ = tanh(hₜ₋₁)" in text
+
+
+def test_latex_is_balanced_and_named():
+    for name in cells.names():
+        latex = to_latex(cells.get(name).graph)
+        assert latex.count("{") == latex.count("}")
+        assert latex.count(r"\left") == latex.count(r"\right")
+    assert r"c_{t} &= f_{t} \odot c_{t-1} + i_{t} \odot g_{t}" in to_latex(cells.lstm.graph)
+
+
+def test_dot_names_signals_and_states():
+    dot = to_dot(cells.lstm.graph)
+    assert dot.startswith('digraph "lstm"')
+    assert "f = sigmoid" in dot
+    assert '"c after"' in dot
+
+
+def test_a_state_name_always_means_the_state():
+    other = node("tanh", H)
+    graph = one_state(node("neg", H), [("h", other), ("a", other)])
+    assert graph.observable == {"h": node("neg", H), "a": other}
+
+
+def test_sizes_beyond_input_and_hidden_are_found():
+    assert cells.projected_lstm.graph.symbols == {"proj"}
+    assert cells.lstm.graph.symbols == frozenset()
+
+
+def test_graphs_differ_by_their_nodes_not_by_what_is_said_about_them():
+    graph = cells.lstm.graph
+    assert replace(graph, summary="other") == graph
+    assert replace(graph, outputs=graph.outputs[::-1]) != graph
