@@ -43,7 +43,7 @@ def graphs(draw):
     outputs = tuple(
         node("add", node("tanh", value), state) for value, state in zip(picked, STATES, strict=True)
     )
-    signals = tuple((f"s{n}", value) for n, value in enumerate(values) if value.kind != "weight")
+    signals = tuple((f"s{n}", value) for n, value in enumerate(values) if value.op != "matrix")
     return verify(Graph("random", (X,), STATES, outputs, signals))
 
 
@@ -65,7 +65,9 @@ def values_from(values, number):
     special = st.tuples(
         st.sampled_from(["add", "sub", "mul", "div"]), wide, st.sampled_from([0.0, 1.0])
     ).map(lambda t: node(t[0], t[1], node("constant", value=t[2])))
-    return st.one_of(special, pointwise, chosen, reduced, wide.map(lambda v: product(f"W{number}", v)))
+    return st.one_of(
+        special, pointwise, chosen, reduced, wide.map(lambda v: product(f"W{number}", v))
+    )
 
 
 def run(graph):

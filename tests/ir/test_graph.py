@@ -5,9 +5,11 @@ import pickle
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cellwright as cw
 from cellwright import cells
 from cellwright.errors import GraphError
 from cellwright.ir import (
@@ -25,6 +27,8 @@ from cellwright.ir import (
 X = node("input", name="x", size="input")
 H = node("state", name="h", size="hidden")
 C = node("state", name="c", size="hidden")
+
+MATRIX = node("matrix", name="W", size="hidden", columns="hidden", mask=None)
 
 
 def constant(value):
@@ -54,12 +58,12 @@ def test_a_sound_graph_is_returned():
         (Graph("test", (X, H), (H,), (H,)), "no input stands among"),
         (Graph("test", (X,), (X,), (X,)), "no state stands among"),
         (one_state(node("less", H, H)), "becomes a truth"),
-        (one_state(vector()), "becomes a weight"),
+        (one_state(MATRIX), "becomes a weight"),
         (one_state(node("state", name="p", size="proj")), "has size hidden but becomes proj"),
         (one_state(C), "'c' is used but not declared"),
         (one_state(node("input", name="gap", size=1)), "'gap' is used but not declared"),
         (one_state(node("below", name="c", size="hidden")), "no state of this cell"),
-        (one_state(node("below", name="h", size="hidden"), [("a", vector())]), "is a weight"),
+        (one_state(H, [("a", MATRIX)]), "is a matrix"),
         (one_state(H, [("a", H), ("a", C)]), "'c' is used"),
         (one_state(H, [("a", H), ("a", X)]), "two signals have the same name"),
         (
@@ -75,6 +79,18 @@ def test_a_sound_graph_is_returned():
 def test_every_rule_is_kept(graph, words):
     with pytest.raises(GraphError, match=words):
         verify(graph)
+
+
+def test_a_learned_vector_is_a_value():
+    @cw.cell(state="h")
+    def example(x, h):
+        """Learned numbers alone."""
+        gain = cw.scale("gain", 1.0)
+        h = gain
+        return h
+
+    y, _ = cw.Recurrent(example, 2, 3)(torch.zeros(1, 2, 2))
+    assert y.tolist() == [[[1.0], [1.0]]]  # one number, so one unit
 
 
 def test_a_state_and_that_state_of_the_layer_below_may_share_a_name():

@@ -35,7 +35,7 @@ def verify(graph: Graph) -> Graph:
 
 def _verify_outputs(graph: Graph) -> None:
     for state, value in zip(graph.states, graph.outputs, strict=True):
-        if value.kind in ("truth", "weight"):
+        if value.kind == "truth" or value.op == "matrix":
             raise _broken(graph, f"state {state.name!r} becomes a {value.kind}, not a value")
         if value.size not in (state.size, 1):
             raise _broken(
@@ -66,8 +66,8 @@ def _verify_names(graph: Graph) -> None:
     if len(names) != len(set(names)):
         raise _broken(graph, "two signals have the same name")
     for name, value in graph.signals:
-        if value.kind == "weight":
-            raise _broken(graph, f"signal {name!r} is a weight, not a value")
+        if value.op == "matrix":
+            raise _broken(graph, f"signal {name!r} is a matrix, not a value")
 
 
 def _broken(graph: Graph, rule: str) -> GraphError:
