@@ -4,7 +4,7 @@ from . import errors as errors
 from . import jobs as jobs
 from . import look as look
 from .cells.cell import Cell as Cell
-from .cells.cell import cell as cell
+from .cells.decorator import cell as cell
 from .cells.language import affine as affine
 from .cells.language import bernoulli as bernoulli
 from .cells.language import cos as cos

@@ -164,7 +164,7 @@ def test_a_cell_may_see_the_layer_below():
     y, _ = net(x, lengths=[5, 3])
     close(torch.tanh(tape[1]["c"][:, :, 0])[0], y[0, :, :4])
     below, c, d = tape[0]["c"][0, :, 1], tape[1]["c"][0, :, 1], tape[1]["d"][0, :, 1]
-    upper = net.layer1_reverse.direction(True).weights
+    upper = net.layer1_reverse.direction().weights
     lower_output = torch.cat([tape[0]["h"][0, :, 0], tape[0]["h"][0, :, 1]], -1)
     first = torch.tanh(lower_output[4] @ upper["c_x"].T + upper["c_bias"])
     close(c[4], first + d[4] * below[4])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cellwright.cells.catalogue import get, names
-from cellwright.cells.cell import Cell, cell
+from cellwright.cells.cell import Cell
+from cellwright.cells.decorator import cell
 
 __all__ = ["Cell", "cell", "get", "names"]
 

@@ -2,6 +2,7 @@
 
 from cellwright.nn.drop_in import GRU, LSTM, RNN
 from cellwright.nn.initialization import SCHEMES, Initialization
-from cellwright.nn.recurrent import Recurrent, State
+from cellwright.nn.recurrent import Recurrent
+from cellwright.nn.states import State
 
 __all__ = ["GRU", "LSTM", "RNN", "SCHEMES", "Initialization", "Recurrent", "State"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,52 +12,16 @@ from cellwright import cells
 from cellwright.cells import transform
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError, ShapeError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph
+from cellwright.ir import INPUT
+from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, whole
 from cellwright.nn.initialization import Initialization, resolve
+from cellwright.nn.layer import Layer
 from cellwright.nn.ragged import active_steps
-from cellwright.nn.stack import Direction, StackResult, run_stack, zero_states
-from cellwright.pipeline import check_backend, check_sizes
+from cellwright.nn.stack import StackResult, run_stack
+from cellwright.nn.states import State, join_states, split_states
+from cellwright.pipeline import check_backend
 
-__all__ = ["Recurrent", "State"]
-
-State: TypeAlias = list[dict[str, Tensor]]
-
-
-class _Layer(nn.Module):
-    """The weights of one cell in one direction."""
-
-    def __init__(self, graph: Graph, sizes: dict[str, int], learn_initial_state: bool) -> None:
-        super().__init__()
-        check_sizes(graph, sizes)
-        self.graph = graph
-        self.sizes = sizes
-        for name, node in graph.weights.items():
-            shape = [self.units(node.size)]
-            if node.op == "matrix":
-                shape.append(self.units(node.attributes["columns"]))
-            # An equation may use a name that nn.Module has taken, such as "half".
-            self._parameters[name] = nn.Parameter(torch.empty(shape))
-        self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
-        for name in self.learned:
-            if f"initial_{name}" in self._parameters:
-                raise SettingError(f"cell {graph.name!r} has a weight 'initial_{name}' already")
-            zeros = torch.zeros(self.units(graph.state_sizes[name]))
-            self._parameters[f"initial_{name}"] = nn.Parameter(zeros)
-
-    def units(self, size: object) -> int:
-        return size if isinstance(size, int) else self.sizes[str(size)]
-
-    def direction(self, reverse: bool) -> Direction:
-        weights = {name: self._parameters[name] for name in self.graph.weights}
-        return Direction(self.graph, self.sizes, weights, reverse)  # type: ignore[arg-type]
-
-    def initial_states(self) -> dict[str, Tensor]:
-        """State name -> what was learned of it, (n,)."""
-        return {name: self._parameters[f"initial_{name}"] for name in self.learned}  # type: ignore[misc]
-
-    def extra_repr(self) -> str:
-        sizes = ", ".join(f"{name}={units}" for name, units in self.sizes.items())
-        return f"{self.graph.name}: {sizes}"
+__all__ = ["Recurrent"]
 
 
 class Recurrent(nn.Module):
@@ -142,12 +105,12 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         self.cell = cells.get(cell)
-        self.input_size = _whole("input_size", input_size)
-        self.hidden_sizes = _hidden_sizes(hidden_size)
+        self.input_size = whole("input_size", input_size)
+        self.hidden_sizes = hidden_sizes(hidden_size)
         self.bidirectional = bidirectional
-        self.dropout = _rate("dropout", dropout)
-        self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
-        self.zoneout = _rate("zoneout", zoneout)
+        self.dropout = rate("dropout", dropout)
+        self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout)
+        self.zoneout = rate("zoneout", zoneout)
         self.batch_first = batch_first
         check_backend(backend)
         self.backend = backend
@@ -155,19 +118,24 @@ class Recurrent(nn.Module):
         graph = transform.recurrent_dropout(self.cell.graph, self.recurrent_dropout)
         self.graph = transform.zoneout(graph, self.zoneout)
         features = self.input_size
-        for layer, bound in enumerate(_bound_sizes(self.hidden_sizes, sizes or {})):
-            for suffix in self._suffixes:
-                module = _Layer(self.graph, {INPUT: features, **bound}, learn_initial_state)
-                self.add_module(f"layer{layer}{suffix}", module)
-            features = module.units(self.graph.states[0].size) * len(self._suffixes)
+        for layer, bound in enumerate(bound_sizes(self.hidden_sizes, sizes or {})):
+            for reverse in self._sides:
+                module = Layer(
+                    self.graph,
+                    {INPUT: features, **bound},
+                    reverse=reverse,
+                    learn_initial_state=learn_initial_state,
+                )
+                self.add_module(f"layer{layer}{'_reverse' * reverse}", module)
+            features = module.units(self.graph.states[0].size) * len(self._sides)
         self.output_size = features
         self._check_below()
         self.to(device=device, dtype=dtype)
         self.reset_parameters()
 
     @property
-    def _suffixes(self) -> tuple[str, ...]:
-        return ("", "_reverse") if self.bidirectional else ("",)
+    def _sides(self) -> tuple[bool, ...]:
+        return (False, True) if self.bidirectional else (False,)
 
     @property
     def num_layers(self) -> int:
@@ -176,13 +144,9 @@ class Recurrent(nn.Module):
 
     def reset_parameters(self) -> None:
         """Start all weights anew, as `initialization` says; learned first states at zero."""
-        for module in self._layer_modules():
-            if any(weight.is_meta for weight in module.parameters()):
-                continue
-            direction = module.direction(False)
-            self.initialization.apply(self.graph, direction.weights, module.sizes)
-            for state in module.initial_states().values():
-                nn.init.zeros_(state)
+        for layer in self._layers():
+            for side in layer:
+                side.reset_parameters(self.initialization)
 
     def forward(
         self,
@@ -223,7 +187,7 @@ class Recurrent(nn.Module):
         """
         result = self.run(x, state, lengths=lengths, mask=mask, record=False, **inputs)
         output = result.output.transpose(0, 1) if self.batch_first else result.output
-        return output, [self._join(directions) for directions in result.states]
+        return output, join_states(result.states)
 
     def run(
         self,
@@ -241,11 +205,15 @@ class Recurrent(nn.Module):
         self._check_extras(inputs, batch, steps)
         x = self._time_first(x)
         active = active_steps(batch, steps, x.device, lengths, mask)
-        layers = self._directions()
+        layers = [[side.direction() for side in layer] for layer in self._layers()]
+        if state is None:
+            states = [[side.start(x) for side in layer] for layer in self._layers()]
+        else:
+            states = split_states(state, layers, batch)
         return run_stack(
             layers,
             x,
-            self._initial_states(layers, x) if state is None else self._split(state, layers, x),
+            states,
             inputs={name: self._time_first(value) for name, value in inputs.items()},
             active=active,
             dropout=self.dropout,
@@ -262,62 +230,10 @@ class Recurrent(nn.Module):
                 shown.append(f"{name}={getattr(self, name)}")
         return ", ".join(shown)
 
-    def _layer_modules(self) -> list[_Layer]:
-        return [module for module in self.children() if isinstance(module, _Layer)]
-
-    def _directions(self) -> list[list[Direction]]:
-        modules, width = self._layer_modules(), len(self._suffixes)
-        return [
-            [module.direction(bool(side)) for side, module in enumerate(modules[at : at + width])]
-            for at in range(0, len(modules), width)
-        ]
-
-    def _initial_states(
-        self, layers: list[list[Direction]], x: Tensor
-    ) -> list[list[dict[str, Tensor]]]:
-        states = [[zero_states(direction, x) for direction in row] for row in layers]
-        width = len(self._suffixes)
-        for position, module in enumerate(self._layer_modules()):
-            learned = {k: v.expand(x.shape[1], -1) for k, v in module.initial_states().items()}
-            states[position // width][position % width] |= learned
-        return states
-
-    def _join(self, directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        if not self.bidirectional:
-            return directions[0]
-        return {n: torch.stack([side[n] for side in directions], 1) for n in directions[0]}
-
-    def _split(
-        self, state: State, layers: list[list[Direction]], x: Tensor
-    ) -> list[list[dict[str, Tensor]]]:
-        if not isinstance(state, (list, tuple)) or len(state) != len(layers):
-            raise ShapeError(
-                f"state: expected a list with a dictionary for each of the {len(layers)} layers, "
-                f"as this module returns it"
-            )
-        return [
-            self._split_layer(f"state[{number}]", given, row, x.shape[1])
-            for number, (given, row) in enumerate(zip(state, layers, strict=True))
-        ]
-
-    def _split_layer(
-        self, where: str, given: dict[str, Tensor], row: list[Direction], batch: int
-    ) -> list[dict[str, Tensor]]:
-        names = self.graph.state_sizes
-        if set(given) != set(names):
-            raise ShapeError(f"{where}: expected {sorted(names)}, got {sorted(given)}")
-        for name, size in names.items():
-            sides = (2,) if self.bidirectional else ()
-            wanted = (batch, *sides, row[0].units(size))
-            if tuple(given[name].shape) != wanted:
-                axes = ("batch", *("direction" for _ in sides), "units")
-                raise ShapeError(
-                    f"{where}[{name!r}]: expected {_axes(axes, wanted)}, "
-                    f"got {tuple(given[name].shape)}"
-                )
-        if not self.bidirectional:
-            return [given]
-        return [{name: given[name][:, side] for name in names} for side in range(2)]
+    def _layers(self) -> list[list[Layer]]:
+        flat = [module for module in self.children() if isinstance(module, Layer)]
+        wide = len(self._sides)
+        return [flat[at : at + wide] for at in range(0, len(flat), wide)]
 
     def _time_first(self, value: Tensor) -> Tensor:
         return value.transpose(0, 1) if self.batch_first else value
@@ -341,20 +257,20 @@ class Recurrent(nn.Module):
                 raise ShapeError(
                     f"cell {self.cell.name!r} takes no input {name!r}.{did_you_mean(name, wanted)}"
                 )
-        layer = self._layer_modules()[0]
+        layer = self._layers()[0][0]
         for name, size in wanted.items():
             if name not in inputs:
                 raise ShapeError(f"cell {self.cell.name!r} needs the input {name!r} at every step")
-            shape = (steps, batch, layer.units(size))
-            if tuple(self._time_first(inputs[name]).shape) != shape:
+            units = layer.units(size)
+            if tuple(self._time_first(inputs[name]).shape) != (steps, batch, units):
+                lead = f"batch={batch}, time={steps}"
+                lead = lead if self.batch_first else f"time={steps}, batch={batch}"
                 raise ShapeError(
-                    f"{name}: expected {_axes(('time', 'batch', 'units'), shape)} (time first), "
-                    f"got {tuple(inputs[name].shape)}"
+                    f"{name}: expected ({lead}, units={units}), got {tuple(inputs[name].shape)}"
                 )
 
     def _check_below(self) -> None:
-        layers = self._directions()
-        for lower, upper in pairwise(layers):
+        for lower, upper in pairwise(self._layers()):
             for leaf in self.graph.leaves("below"):
                 sizes = lower[0].units(leaf.size), upper[0].units(leaf.size)
                 if sizes[0] != sizes[1]:
@@ -362,39 +278,3 @@ class Recurrent(nn.Module):
                         f"cell {self.cell.name!r} reads {leaf.name!r} of the layer below, so "
                         f"both must have as many units; got {sizes[0]} below {sizes[1]}"
                     )
-
-
-def _axes(names: Sequence[str], shape: Sequence[int]) -> str:
-    return "(" + ", ".join(f"{n}={s}" for n, s in zip(names, shape, strict=True)) + ")"
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingError(f"{name} must be a positive whole number, not {value!r}")
-    return value
-
-
-def _rate(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise SettingError(f"{name} must lie in 0..1, 1 excluded, not {value!r}")
-    return float(value)
-
-
-def _hidden_sizes(hidden_size: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (hidden_size,) if isinstance(hidden_size, int) else tuple(hidden_size)
-    if not sizes:
-        raise SettingError("hidden_size is empty; give the units of at least one layer")
-    return tuple(_whole("hidden_size", size) for size in sizes)
-
-
-def _bound_sizes(
-    hidden_sizes: tuple[int, ...], sizes: Mapping[str, int | Sequence[int]]
-) -> list[dict[str, int]]:
-    bound: list[dict[str, int]] = [{HIDDEN: units} for units in hidden_sizes]
-    for name, value in sizes.items():
-        units = [value] * len(bound) if isinstance(value, int) else list(value)
-        if len(units) != len(bound):
-            raise SettingError(f"sizes[{name!r}] has {len(units)} numbers for {len(bound)} layers")
-        for layer, number in zip(bound, units, strict=True):
-            layer[name] = number
-    return bound

@@ -1,6 +1,6 @@
 """Simple recurrent networks, before gates."""
 
-from cellwright.cells.cell import cell
+from cellwright.cells.decorator import cell
 from cellwright.cells.language import affine, relu, tanh
 
 

@@ -1,6 +1,6 @@
 """Gated recurrent units."""
 
-from cellwright.cells.cell import cell
+from cellwright.cells.decorator import cell
 from cellwright.cells.language import affine, sigmoid, tanh
 
 

@@ -1,6 +1,6 @@
 """Long short-term memory."""
 
-from cellwright.cells.cell import cell
+from cellwright.cells.decorator import cell
 from cellwright.cells.language import affine, scale, sigmoid, tanh
 
 

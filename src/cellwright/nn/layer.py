@@ -1,0 +1,88 @@
+"""The weights of one cell in one direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from cellwright.errors import SettingError
+from cellwright.ir import Graph
+from cellwright.nn.initialization import Initialization
+from cellwright.nn.stack import Direction, zero_states
+from cellwright.pipeline import check_sizes
+
+__all__ = ["Layer"]
+
+
+class Layer(nn.Module):
+    """The weights of one cell in one direction, named as in its equations.
+
+    Parameters
+    ----------
+    graph
+        The cell's equations.
+    sizes
+        Symbol -> number of units.
+    reverse
+        Whether it reads from the end.
+    learn_initial_state
+        Whether the states before the first step are weights too, ``initial_{state}``.
+    """
+
+    def __init__(
+        self, graph: Graph, sizes: Mapping[str, int], *, reverse: bool, learn_initial_state: bool
+    ) -> None:
+        super().__init__()
+        check_sizes(graph, sizes)
+        self.graph = graph
+        self.sizes = dict(sizes)
+        self.reverse = reverse
+        self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
+        shapes = {
+            name: [weight.size, weight.attributes["columns"]]
+            if weight.op == "matrix"
+            else [weight.size]
+            for name, weight in graph.weights.items()
+        }
+        for state in self.learned:
+            if f"initial_{state}" in shapes:
+                raise SettingError(f"cell {graph.name!r} has a weight 'initial_{state}' already")
+            shapes[f"initial_{state}"] = [graph.state_sizes[state]]
+        for name, shape in shapes.items():
+            # Set directly: an equation may use a name that nn.Module has taken, such as "half".
+            self._parameters[name] = nn.Parameter(torch.empty([self.units(n) for n in shape]))
+
+    def units(self, size: object) -> int:
+        """Number of units of a size."""
+        return size if isinstance(size, int) else self.sizes[str(size)]
+
+    def reset_parameters(self, initialization: Initialization) -> None:
+        """Start all weights anew; learned first states at zero."""
+        if any(weight.is_meta for weight in self.parameters()):
+            return
+        initialization.apply(self.graph, self._weights(self.graph.weights), self.sizes)
+        for weight in self._weights(f"initial_{state}" for state in self.learned).values():
+            nn.init.zeros_(weight)
+
+    def direction(self) -> Direction:
+        """What a stack runs."""
+        return Direction(self.graph, self.sizes, self._weights(self.graph.weights), self.reverse)
+
+    def start(self, x: Tensor) -> dict[str, Tensor]:
+        """States before the first step, for a batch like that of `x`, (T, B, n)."""
+        learned = self._weights(f"initial_{state}" for state in self.learned)
+        return zero_states(self.direction(), x) | {
+            name.removeprefix("initial_"): weight.expand(x.shape[1], -1)
+            for name, weight in learned.items()
+        }
+
+    def extra_repr(self) -> str:
+        """The cell's name and sizes."""
+        sizes = ", ".join(f"{name}={units}" for name, units in self.sizes.items())
+        return f"{self.graph.name}: {sizes}"
+
+    def _weights(self, names: Iterable[str]) -> dict[str, Tensor]:
+        found = {name: self._parameters[name] for name in names}
+        return {name: weight for name, weight in found.items() if weight is not None}
