@@ -69,7 +69,11 @@ def _compile(
     dtype: torch.dtype,
 ) -> Kernel:
     lowered = lower(graph)
-    return choose(lowered, backend, device, dtype).build(lowered, dict(sizes))
+    chosen = choose(lowered, backend, device, dtype)
+    if settings().debug >= 1:
+        shown = ", ".join(f"{name}={units}" for name, units in sizes)
+        print(f"# {graph.name} ({shown}): {chosen.name}, {dtype} on {device}", file=sys.stderr)
+    return chosen.build(lowered, dict(sizes))
 
 
 def choose(graph: Graph, backend: str, device: torch.device, dtype: torch.dtype) -> Backend:
@@ -121,4 +125,6 @@ def _check_blocks(graph: Graph, value: Node, sizes: Mapping[str, int]) -> None:
     for axis in (value.attributes.get("size"), value.attributes.get("columns")):
         units = sizes[axis] if isinstance(axis, str) else axis
         if isinstance(units, int) and blocks > units:
-            raise GraphError(f"cell {graph.name!r}: {blocks} blocks do not fit into {units} units")
+            raise GraphError(
+                f"cell {graph.name!r}: {blocks} blocks need as many units, not {units}"
+            )

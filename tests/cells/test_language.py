@@ -342,7 +342,7 @@ def test_an_option_needs_a_default():
 
 def test_the_decorator_wants_its_states():
     with pytest.raises(CellError, match=r"write @cell\(state="):
-        cell(state=returns_one)
+        cell(returns_one)
 
 
 def test_words_outside_a_cell_are_refused():

@@ -214,6 +214,8 @@ def test_equations_read_as_they_were_written():
         (node("sub", H, node("sub", constant(1.0), H)), "hₜ₋₁ − (1 − hₜ₋₁)"),
         (node("div", H, node("mul", H, constant(2.0))), "hₜ₋₁ / (hₜ₋₁ ⊙ 2)"),
         (node("neg", node("add", H, constant(1.0))), "−(hₜ₋₁ + 1)"),
+        (node("matmul", MATRIX, node("mul", H, H)), "W_W (hₜ₋₁ ⊙ hₜ₋₁)"),
+        (node("mul", node("matmul", MATRIX, H), H), "W_W hₜ₋₁ ⊙ hₜ₋₁"),
         (
             node("where", node("less_equal", node("step"), constant(3.0)), H, constant(0.0)),
             "(hₜ₋₁ if t ≤ 3 else 0)",

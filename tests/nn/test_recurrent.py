@@ -337,5 +337,5 @@ def test_more_blocks_than_units_are_refused_when_the_layer_is_built():
         h = h * cw.per_unit([1, 2, 3]) + cw.affine("h", x)
         return h
 
-    with pytest.raises(GraphError, match="3 blocks do not fit into 2 units"):
+    with pytest.raises(GraphError, match="3 blocks need as many units, not 2"):
         cw.Recurrent(clock, 1, 2)

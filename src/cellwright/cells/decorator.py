@@ -18,9 +18,7 @@ __all__ = ["cell"]
 
 
 def cell(
-    *,
-    state: str | Sequence[str],
-    inputs: Mapping[str, Size] | None = None,
+    state: str | Sequence[str], *, inputs: Mapping[str, Size] | None = None
 ) -> Callable[[Callable[..., Any]], Cell]:
     """Make a cell of a function that writes one step as equations.
 

@@ -203,8 +203,8 @@ class _Writer:
         parts = []
         for position, source in enumerate(value.inputs):
             text, inner = self.written[source]
-            # The right side of a difference or quotient binds as if one step tighter.
-            strict = position == 1 and value.op in ("sub", "div")
+            # The right side of a difference, a quotient or a matrix binds one step tighter.
+            strict = position == 1 and value.op in ("sub", "div", "matmul")
             bracketed = binding != _ATOM and (inner < binding or (strict and inner == binding))
             parts.append(self.alphabet.group.format(text) if bracketed else text)
         return template.format(*parts), binding

@@ -1,0 +1,69 @@
+"""Draw the picture of the rooms for docs/architecture.md from the layers in pyproject.toml.
+
+python docs/figures/draw_layers.py
+"""
+
+import re
+from html import escape
+from pathlib import Path
+
+PICTURE = Path(__file__).with_name("layers.svg")
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+WORDS = {
+    "cli": "the command line",
+    "jobs": "fit, predict, score, save, load",
+    "look": "recorded signals, pictures",
+    "data": "readers, checks, batches",
+    "models": "networks with a readout",
+    "nn": "Recurrent, LSTM, GRU, RNN",
+    "pipeline": "from a graph to a kernel",
+    "backends": "what runs a graph",
+    "cells": "the language, the tracer, the zoo",
+    "ir": "nodes, ops, rules, rewrites, formulas",
+    "settings": "every setting",
+    "storage": "whole files",
+    "errors": "every exception",
+}
+WIDTH, HEIGHT, GAP = 620, 40, 10
+
+
+def main() -> None:
+    """Write the picture."""
+    PICTURE.write_text(drawing(), encoding="utf-8")
+
+
+def layers() -> list[list[str]]:
+    """The rooms from the top, those of one layer side by side."""
+    listed = re.search(r"^layers = \[(.*?)\]", PROJECT.read_text("utf-8"), re.M | re.S)
+    assert listed is not None
+    rows = re.findall(r'"(.*?)"', listed[1])
+    return [re.findall(r"cellwright\.(\w+)", row) for row in rows]
+
+
+def drawing() -> str:
+    """The picture as SVG, the top layer palest."""
+    rows = layers()
+    height = len(rows) * (HEIGHT + GAP) - GAP
+    shapes = []
+    for number, row in enumerate(rows):
+        width = (WIDTH - GAP * (len(row) - 1)) / len(row)
+        top = number * (HEIGHT + GAP)
+        shade = 95 - 33 * number / (len(rows) - 1)
+        for place, room in enumerate(row):
+            left = place * (width + GAP)
+            shapes.append(
+                f'<rect x="{left:g}" y="{top}" width="{width:g}" height="{HEIGHT}" rx="6" '
+                f'fill="hsl(222 48% {shade:.0f}%)"/>'
+                f'<text x="{left + 16:g}" y="{top + 25}" font-weight="600">{escape(room)}</text>'
+                f'<text x="{left + 104:g}" y="{top + 25}">{escape(WORDS[room])}</text>'
+            )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'font-family="system-ui, sans-serif" font-size="14" fill="#14213d">\n'
+        + "\n".join(shapes)
+        + "\n</svg>\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
