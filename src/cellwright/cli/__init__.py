@@ -11,8 +11,9 @@ def main() -> None:
     """Run the command line."""
     try:
         require_extra("jobs", "typer", "rich")
+        from cellwright.cli.app import run  # noqa: PLC0415 only now is it known to be importable
     except MissingExtraError as error:
         sys.exit(f"cellwright: {error}")
-    from cellwright.cli.app import run  # noqa: PLC0415 only now is it known to be importable
-
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()

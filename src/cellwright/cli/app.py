@@ -33,14 +33,11 @@ def run() -> None:
     """Run the command line; an error of ours is one message, not a traceback."""
     try:
         app()
-    except CellwrightError as error:
+    except (CellwrightError, OSError) as error:
         print(f"cellwright: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _version(wanted: bool) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-import yaml
 
 from cellwright import jobs
 from cellwright.cli.flags import parsed, with_options
 from cellwright.cli.reporters import choose_reporter
-from cellwright.errors import RunError, SettingError
+from cellwright.errors import SettingError
 from cellwright.jobs.options import ClassifierOptions
-
-if TYPE_CHECKING:
-    from cellwright.jobs import RunConfig
 
 __all__ = ["fit_app"]
 
@@ -67,24 +64,24 @@ def classify(
     asked = {"data": data, "data_dir": data_dir, "test_fraction": test_fraction} | {
         name: parsed(ClassifierOptions, name, value) for name, value in options.items()
     }
-    given = {name for name in asked if _is_given(context, name)}
+    given = {name: value for name, value in asked.items() if _is_given(context, name)}
     if config is not None:
-        asked = _flat(_read(config)) | {name: asked[name] for name in given}
+        asked = jobs.read_config(config).settings | given
     folder = jobs.RunFolder(
         out or jobs.next_folder(_RUNS, f"classify-{Path(asked['data']).stem}", last=resume)
     )
-    wanted = _configured(asked)
-    if resume and folder.config_file.exists():
-        stored = jobs.read_config(folder)
-        _check_unchanged(_flat(stored), _flat(wanted), set(_flat(wanted)) if config else given)
-        wanted = stored
+    if resume and config is None and folder.config_file.exists():
+        asked = jobs.read_config(folder.config_file).settings | given
+    wanted = jobs.configure(**asked)
     reporter = choose_reporter(quiet=quiet, as_json=as_json)
     try:
         jobs.run(wanted, folder, resume=resume, overwrite=overwrite, reporter=reporter)
     except KeyboardInterrupt:
-        reporter.note(
-            f"interrupted; go on with: cellwright fit classify --out {folder.path} --resume"
-        )
+        if folder.config_file.exists():
+            place = shlex.quote(str(folder.path))
+            reporter.note(
+                f"interrupted; go on with: cellwright fit classify --out {place} --resume"
+            )
         raise
     finally:
         reporter.close()
@@ -93,38 +90,3 @@ def classify(
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"
-
-
-def _configured(asked: dict[str, Any]) -> RunConfig:
-    names = ("data", "data_dir", "test_fraction")
-    options = {name: value for name, value in asked.items() if name not in names}
-    try:
-        model = jobs.SequenceClassifier(**options)
-    except TypeError as error:
-        raise SettingError(f"the configuration has an unknown option: {error}") from error
-    return jobs.configure(model, *(asked[name] for name in names))
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    return {
-        "data": config.data,
-        "data_dir": config.data_dir,
-        "test_fraction": config.test_fraction,
-        **config.options,
-    }
-
-
-def _read(path: Path) -> RunConfig:
-    try:
-        return jobs.RunConfig(**yaml.safe_load(path.read_text()))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise RunError(f"{path} is not the config.yaml of a run: {error}") from error
-
-
-def _check_unchanged(stored: dict[str, Any], wanted: dict[str, Any], given: set[str]) -> None:
-    for name in sorted(given):
-        if wanted[name] != stored[name]:
-            raise RunError(
-                f"the run was started with {name}={stored[name]!r}, not {wanted[name]!r}; resume "
-                f"it as it is, or start another one"
-            )

@@ -87,7 +87,7 @@ def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2)
 
 
 def read_samples(source: str) -> Labelled:
-    """Read samples from a path, with labels or without, undivided.
+    """Read samples from a path, with labels or without: the test part, or undivided.
 
     Raises
     ------
@@ -96,7 +96,8 @@ def read_samples(source: str) -> Labelled:
     """
     path = _existing(source)
     if path.suffix == ".npz":
-        return _from_npz(path, read_npz(path), "")
+        arrays = read_npz(path)
+        return _from_npz(path, arrays, "_test" if "X_test" in arrays else "")
     x, y, ids = read_csv(path)
     return Labelled(x, y, ids)
 

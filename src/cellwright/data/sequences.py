@@ -108,6 +108,7 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
         A sample does not have the expected axes.
     """
     if isinstance(X, Sequences):
+        _check_features(X.values, features, name)
         return X
     uniform = _uniform(X, name)
     values: Floats | list[Floats] = (
@@ -117,6 +118,11 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
     )
     if len(values) == 0:
         raise DataError(f"{name} is empty; give at least one sequence")
+    _check_features(values, features, name)
+    return Sequences(_finite(values, name))
+
+
+def _check_features(values: Floats | Sequence[Floats], features: int | None, name: str) -> None:
     wanted = features if features is not None else values[0].shape[1]
     for number, value in enumerate(values):
         if value.shape[1] != wanted:
@@ -125,7 +131,6 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
             )
     if wanted == 0:
         raise ShapeError(f"{name}: the sequences have no features")
-    return Sequences(_finite(values, name))
 
 
 def _uniform(X: Any, name: str) -> Floats | None:  # noqa: N803

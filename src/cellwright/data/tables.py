@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
+import csv
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,17 @@ def read_npz(path: Path) -> dict[str, Any]:
         The file is not a ``.npz``, or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        # Opened here, because NumPy forgets to close a file that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+    except Exception as error:  # a damaged file makes zip, zlib and NumPy raise all sorts
         hint = (
             " Ragged sequences go into one array (sample, time, features) with NaN steps behind."
             if "allow_pickle" in str(error)
             else ""
         )
         raise DataError(f"{path}: not a readable .npz: {error}.{hint}") from error
-    except AttributeError as error:  # a single .npy has no .files
-        raise DataError(f"{path}: not a .npz archive of named arrays") from error
+    return arrays
 
 
 def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]:
@@ -56,10 +57,7 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
         Naming line and column: a column is missing, a cell is not a number, a step occurs
         twice, or a label changes within a sample.
     """
-    try:
-        table = pd.read_csv(path, keep_default_na=True, low_memory=False)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{path}: not a readable CSV: {error}") from error
+    table = _read_table(path)
     for column in ("id", "step"):
         if column not in table:
             raise DataError(
@@ -76,26 +74,39 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
         _check_numbers(path, table, column)
     for column in ("id", *(["label"] if "label" in table else [])):
         if table[column].isna().any():
-            raise DataError(f"{path}, {_line(table[column].isna())}: {column!r} is empty")
+            place = _place(path, table[column].isna(), column)
+            raise DataError(f"{place}: is empty")
     repeated = table.duplicated(["id", "step"])
     if repeated.any():
-        raise DataError(f"{path}, {_line(repeated)}: this id has this step already")
+        raise DataError(f"{_place(path, repeated, 'step')}: this id has this step already")
     labels = _labels(path, table) if "label" in table else None
     values, ids = [], []
     for sample_id, rows in table.groupby("id", sort=False):
         ids.append(sample_id)
-        values.append(rows.sort_values("step")[features].to_numpy(np.float32))
+        values.append(rows.sort_values("step")[features].to_numpy())
     return as_sequences(values, name=str(path)), labels, ids
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            # Rows with more cells than the header has would lose the last ones.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Only an empty cell is empty: "NA" and "None" are good names for a class.
+            return pd.read_csv(
+                path, index_col=False, keep_default_na=False, na_values=[""], low_memory=False
+            )
+    except (OSError, ValueError, OverflowError, pd.errors.ParserWarning) as error:
+        raise DataError(f"{path}: not a readable CSV: {error}") from error
 
 
 def _check_numbers(path: Path, table: pd.DataFrame, column: str) -> None:
     numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
-        found = table[column].iloc[int(np.argmax(wrong))]
-        raise DataError(
-            f"{path}, {_line(wrong)}, column {column!r}: expected a finite number, got {found!r}"
-        )
+        cell = table[column].iloc[int(np.argmax(wrong))]
+        found = "nothing" if pd.isna(cell) else repr(str(cell))
+        raise DataError(f"{_place(path, wrong, column)}: expected a finite number, got {found}")
     table[column] = numbers
 
 
@@ -103,10 +114,21 @@ def _labels(path: Path, table: pd.DataFrame) -> npt.NDArray[Any]:
     first = table.groupby("id", sort=False)["label"].transform("first")
     differs = table["label"] != first
     if differs.any():
-        raise DataError(f"{path}, {_line(differs)}: the label changes within its id")
+        raise DataError(f"{_place(path, differs, 'label')}: the label changes within its id")
     return table.groupby("id", sort=False)["label"].first().to_numpy()
 
 
-def _line(wrong: Any) -> str:
-    # Line 1 is the header.
-    return f"line {int(np.argmax(np.asarray(wrong))) + 2}"
+def _place(path: Path, wrong: Any, column: str) -> str:
+    """The file, and line and column of the first row that is wrong."""
+    number = int(np.argmax(wrong)) + 1  # the header is row 0
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            # pandas passes over blank lines.
+            lines = [
+                reader.line_num for cells in reader if "".join(cells).strip(" \t") or cells[1:]
+            ]
+        line = str(lines[number])
+    except (csv.Error, IndexError):  # pandas and csv do not read every odd file alike
+        line = f"about {number + 1}"
+    return f"{path}, line {line}, column {column!r}"

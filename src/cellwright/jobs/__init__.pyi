@@ -3,11 +3,11 @@ from .loading import load as load
 from .options import ClassifierOptions as ClassifierOptions
 from .reporting import Progress as Progress
 from .reporting import Reporter as Reporter
+from .run_config import RunConfig as RunConfig
+from .run_config import configure as configure
+from .run_config import read_config as read_config
 from .run_folder import RunFolder as RunFolder
 from .run_folder import next_folder as next_folder
-from .runs import RunConfig as RunConfig
-from .runs import configure as configure
-from .runs import read_config as read_config
 from .runs import run as run
 from .use import predictions as predictions
 from .use import samples as samples

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -134,7 +133,8 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
         """The most probable label of each sequence, (sample,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
         """Probability of each class, (sample, class), classes in the order of `classes_`."""
@@ -187,11 +187,12 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
     ) -> SequenceClassifier:
         """Make a trained classifier of what a model file holds."""
         facts = _Facts.model_validate(description.facts)
-        model = cls(**model_file.options_of(cls, description, len(tensors)))
+        model = cls(**model_file.options_of(cls, description))
+        options = validated(model)
+        model_file.check_bounds(options, tensors)
         with torch.device("meta"):
-            network = model.build_network(
-                validated(model), facts.features, len(facts.labels.values)
-            )
+            network = model.build_network(options, facts.features, len(facts.labels.values))
+        network.to(torch.float64 if options["precision"] == "64-true" else torch.float32)
         model_file.fill(network, tensors)
         model.classes_ = facts.labels.array()
         model.n_features_in_ = facts.features
@@ -243,10 +244,10 @@ def _labels(y: Any) -> npt.NDArray[Any]:
         raise ShapeError(f"y: expected (sample,), got {labels.shape}")
     if labels.dtype == object and all(isinstance(label, str) for label in labels):
         labels = labels.astype(str)
-    try:
-        check_classification_targets(labels)
-    except ValueError as error:
-        raise DataError(f"y: not labels: {error}") from error
+    if labels.dtype.kind not in "biufU":
+        raise DataError(f"y: expected whole numbers, texts or truths, got {labels.dtype}")
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
+        raise DataError("y: not labels: some are not whole numbers")
     return labels
 
 

@@ -7,7 +7,9 @@ was not.
 
 from __future__ import annotations
 
+import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +22,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cellwright.data import Batch, Sequences, batches
-from cellwright.errors import RunError, TrainingError
+from cellwright.errors import RunError, SettingError, TrainingError
+from cellwright.jobs.optimizing import learning_rate_factor, make_optimizer
 from cellwright.jobs.reporting import Progress, Reporter
 from cellwright.jobs.tensor_file import read_tensors, write_tensors
 
@@ -53,8 +56,14 @@ class _Progress:
 
 
 def make_fabric(options: Mapping[str, Any]) -> Fabric:
-    """Device and precision, as the options say."""
-    return Fabric(accelerator=options["device"], devices=1, precision=options["precision"])
+    """Device and precision, as the options say; a `SettingError` where they are not there."""
+    # Its remarks on precision would stand between the lines of a report.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    device, precision = options["device"], options["precision"]
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        raise SettingError(f"device={device!r}, precision={precision!r}: {error}") from error
 
 
 def train(
@@ -96,7 +105,7 @@ def train(
     Raises
     ------
     TrainingError
-        The loss is not a finite number; the message names epoch and samples.
+        Loss, gradient or weights are no longer finite; the message names epoch and samples.
     RunError
         The checkpoint belongs to other data or options.
     """
@@ -119,20 +128,6 @@ def evaluate(
     return {name: value / len(examples.x) for name, value in sums.items()}
 
 
-def learning_rate_factor(schedule: str, done: float) -> float:
-    """Share of the highest learning rate after `done` (0 to 1) of the training.
-
-    ``one_cycle`` climbs for a quarter of the training and then falls to nothing, both along
-    a cosine (Smith and Topin 2017); ``cosine`` only falls (Loshchilov and Hutter 2017).
-    """
-    if schedule == "constant":
-        return 1.0
-    warm_up, low = (0.25, 0.04) if schedule == "one_cycle" else (0.0, 1.0)
-    if done < warm_up:
-        return low + (1 - low) * (1 - math.cos(math.pi * done / warm_up)) / 2
-    return (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up))) / 2
-
-
 class _Training:
     def __init__(
         self,
@@ -148,12 +143,12 @@ class _Training:
         self.options, self.identity, self.reporter = options, identity, reporter
         self.plain = network
         self.fabric = make_fabric(options)
-        optimizer = _optimizer(network, options)
+        optimizer = make_optimizer(network, options)
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
         self.best: dict[str, Tensor] = {}
         self.progress = _Progress()
         # With a limit on samples the last epoch may be a part of one.
-        self.total = options["samples"] or options["epochs"] * len(training.x)
+        self.total = min(options["epochs"] * len(training.x), options["samples"] or sys.maxsize)
         self.epochs = math.ceil(self.total / len(training.x))
 
     def run(
@@ -199,6 +194,8 @@ class _Training:
             self._report(number, before + seen, sums, seen, time.perf_counter() - start)
         row: dict[str, Any] = {"epoch": number + 1, "samples": before + seen}
         row |= {f"train_{name}": float(value) / seen for name, value in sums.items()}
+        for name, weight in self.plain.named_parameters():
+            _check_finite(f"greatest weight of {name}", weight.abs().max(), number, "its end")
         if self.validation is not None:
             measured = evaluate(
                 self.fabric, self.network, self.objective, self.validation, 4 * batch_size
@@ -213,18 +210,18 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss, measured = self.objective(self.network, _on_device(self.fabric, batch))
-        if not bool(torch.isfinite(loss)):
-            raise TrainingError(
-                f"the loss became {float(loss.detach())} in epoch {number + 1}, samples {seen} to "
-                f"{seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}… of the training "
-                f"data); try a lower learning rate or a smaller gradient clip"
-            )
+        where = f"samples {seen} to {seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}…)"
+        _check_finite("loss", loss, number, where)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         if self.options["gradient_clip"] is not None:
-            self.fabric.clip_gradients(
-                self.network, self.optimizer, max_norm=self.options["gradient_clip"]
+            norm = self.fabric.clip_gradients(
+                self.network,
+                self.optimizer,
+                max_norm=self.options["gradient_clip"],
+                error_if_nonfinite=False,
             )
+            _check_finite("norm of the gradient", norm, number, where)
         self.optimizer.step()
         for name, value in measured.items():
             sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value.detach()
@@ -282,26 +279,14 @@ class _Training:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
+def _check_finite(what: str, value: Tensor | None, epoch: int, where: str) -> None:
+    if value is not None and not bool(torch.isfinite(value)):
+        raise TrainingError(
+            f"the {what} became {float(value.detach())} in epoch {epoch + 1}, {where}; try a "
+            f"lower learning rate or a smaller gradient clip"
+        )
+
+
 def _on_device(fabric: Fabric, batch: Batch) -> Batch:
     x, lengths, targets = fabric.to_device((batch.x, batch.lengths, batch.targets))
     return Batch(x, lengths, batch.rows, targets)
-
-
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True),
-    "rmsprop": torch.optim.RMSprop,
-}
-
-
-def _optimizer(network: nn.Module, options: Mapping[str, Any]) -> torch.optim.Optimizer:
-    # Decay pulls matrices to zero; a bias or a peephole has a start of its own to keep.
-    matrices = [weight for weight in network.parameters() if weight.dim() > 1]
-    vectors = [weight for weight in network.parameters() if weight.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": options["weight_decay"]},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    make = _OPTIMIZERS[options["optimizer"]]
-    return make([group for group in groups if group["params"]], lr=options["learning_rate"])

@@ -22,11 +22,23 @@ from cellwright.ir import from_json, to_json
 from cellwright.jobs.options import option_types
 from cellwright.jobs.tensor_file import read_tensors, write_tensors
 
-__all__ = ["MODEL_FILE", "Description", "Labels", "fill", "options_of", "read", "write"]
+__all__ = [
+    "MODEL_FILE",
+    "Description",
+    "Labels",
+    "check_bounds",
+    "fill",
+    "options_of",
+    "read",
+    "write",
+]
 
 MODEL_FILE = "model.cw"
 # No network that a person trains comes near; a damaged or hostile file may.
-_MOST_UNITS = 2**24
+_MOST_UNITS_WITHOUT_WEIGHTS = 2**16
+_MOST_NODES = 20_000
+_MOST_NODES_OF_ALL_LAYERS = 10**6
+_LABEL_TYPES = {"int64": int, "uint64": int, "float64": float, "bool": bool, "str": str}
 
 
 class Labels(BaseModel):
@@ -34,20 +46,22 @@ class Labels(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Literal["int64", "float64", "bool", "str"]
+    kind: Literal["int64", "uint64", "float64", "bool", "str"]
     values: Annotated[list[bool | int | float | str], Field(min_length=2)]
 
     @classmethod
     def of(cls, labels: npt.NDArray[Any]) -> Labels:
         """Labels as data."""
-        kinds = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
-        kind: Any = kinds.get(labels.dtype.kind, "str")
+        kinds = {"i": "int64", "u": "uint64", "f": "float64", "b": "bool", "U": "str"}
+        kind: Any = kinds[labels.dtype.kind]
         return cls(kind=kind, values=labels.tolist())
 
     def array(self) -> npt.NDArray[Any]:
         """Labels as they were."""
-        if self.kind == "str" and not all(isinstance(value, str) for value in self.values):
-            raise ModelFileError("labels are not all text")
+        if any(type(value) is not _LABEL_TYPES[self.kind] for value in self.values):
+            raise ModelFileError(f"its labels are not all {self.kind}")
+        if len(set(self.values)) != len(self.values):
+            raise ModelFileError("a label stands there twice")
         return np.array(self.values, dtype=self.kind)
 
 
@@ -76,7 +90,8 @@ def write(
     job
         Which estimator reads it.
     options
-        Its validated options; the cell is stored as equations.
+        Its validated options; the cell is stored as equations, the device, which is no
+        property of a model, not at all.
     facts
         What the estimator learned beside weights, as plain data.
     network
@@ -84,7 +99,7 @@ def write(
     """
     description = Description(
         job=job,
-        options={name: _plain(value) for name, value in options.items() if name != "cell"},
+        options={k: _plain(v) for k, v in options.items() if k not in ("cell", "device")},
         cell=to_json(cells.get(options["cell"]).graph),
         facts=dict(facts),
     )
@@ -109,21 +124,38 @@ def read(path: Path) -> tuple[Description, dict[str, Tensor]]:
         raise ModelFileError(f"{path}: {place}: {first['msg']}") from error
 
 
-def options_of(cls: type, description: Description, tensors: int) -> dict[str, Any]:
-    """Options for an estimator, the cell among them, within sane bounds."""
+def options_of(cls: type, description: Description) -> dict[str, Any]:
+    """Options for an estimator, the cell among them."""
+    nodes = description.cell.get("nodes")
+    if isinstance(nodes, list) and len(nodes) > _MOST_NODES:
+        raise ModelFileError(f"its cell has {len(nodes)} nodes; no cell has so many")
     graph = from_json(description.cell)
-    unknown = set(description.options) - set(option_types(cls))
+    unknown = set(description.options) - (set(option_types(cls)) - {"cell"})
     if unknown:
         raise ModelFileError(f"unknown options {sorted(unknown)}")
-    layers = description.options.get("layers")
-    if not isinstance(layers, list) or len(layers) > tensors:
-        raise ModelFileError("its layers are not those of its tensors")
-    units = [*layers, description.options.get("projection"), *_values(description.options)]
-    if any(isinstance(number, int) and number > _MOST_UNITS for number in units):
-        raise ModelFileError("a layer has more units than there can be")
     # A cell of the zoo goes by its name again, so that the options read as they were written.
     same = graph.name in cells.names() and cells.get(graph.name).graph == graph
     return description.options | {"cell": graph.name if same else Cell(graph)}
+
+
+def check_bounds(options: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a network that is far larger than its tensors, before anything is built.
+
+    Raises
+    ------
+    ModelFileError
+        There are more layers, nodes or units than these tensors can belong to.
+    """
+    graph = cells.get(options["cell"]).graph
+    layers = len(options["layers"])
+    if layers > len(tensors) or layers * len(graph.nodes) > _MOST_NODES_OF_ALL_LAYERS:
+        raise ModelFileError(f"{layers} layers cannot be made of {len(tensors)} tensors")
+    axes = [value.attributes.get(axis) for value in graph.nodes for axis in ("size", "columns")]
+    units = [*axes, *options["layers"], options["projection"], *(options["sizes"] or {}).values()]
+    weights = sum(tensor.numel() for tensor in tensors.values())
+    most = max((number for number in units if isinstance(number, int)), default=0)
+    if most > max(weights, _MOST_UNITS_WITHOUT_WEIGHTS):
+        raise ModelFileError(f"{most} units cannot be made of {weights} weights")
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -139,11 +171,6 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 f"got {tuple(tensor.shape)} of {tensor.dtype}"
             )
     network.load_state_dict(tensors, assign=True)
-
-
-def _values(options: Mapping[str, Any]) -> list[Any]:
-    sizes = options.get("sizes")
-    return list(sizes.values()) if isinstance(sizes, dict) else []
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,6 +19,7 @@ from cellwright.errors import SettingError
 __all__ = ["ClassifierOptions", "NetworkOptions", "TrainingOptions", "option_types", "validated"]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Units = Annotated[int, Field(ge=1)]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -41,9 +43,6 @@ class TrainingOptions:
     gradient_clip: Annotated[
         float | None, Field(gt=0, description="Greatest norm of the gradient.")
     ] = 1.0
-    label_smoothing: Annotated[Rate, Field(description="Probability spread over all classes.")] = (
-        0.0
-    )
     validation_fraction: Annotated[
         Rate, Field(description="Part of the training data kept to watch progress.")
     ] = 0.1
@@ -52,9 +51,11 @@ class TrainingOptions:
         Field(ge=1, description="Stop after so many epochs without a better validation loss."),
     ] = None
     random_state: Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed.")] = 0
-    device: Annotated[str, Field(description="auto, cpu, cuda or mps.")] = "auto"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], Field(description="What computes.")
+    ] = "auto"
     precision: Annotated[
-        Literal["32-true", "64-true", "bf16-mixed", "16-mixed"],
+        Literal["32-true", "64-true", "bf16-mixed"],
         Field(description="Numbers in which the network computes."),
     ] = "32-true"
 
@@ -67,7 +68,7 @@ class NetworkOptions:
         "lstm"
     )
     layers: Annotated[
-        int | Sequence[Annotated[int, Field(ge=1)]],
+        Units | Sequence[Units],
         Field(description="Units of each layer: 128, or 64,32."),
     ] = (128,)
     projection: Annotated[
@@ -100,12 +101,21 @@ class ClassifierOptions(NetworkOptions, TrainingOptions):
         Literal["last", "mean", "max"],
         Field(description="What the readout sees of the steps: the last, mean or max."),
     ] = "last"
+    label_smoothing: Annotated[Rate, Field(description="Probability spread over all classes.")] = (
+        0.0
+    )
 
 
 def option_types(cls: type) -> dict[str, Any]:
     """Option name -> its annotated type, base classes first."""
     hints = get_type_hints(cls, include_extras=True)
     return {name: hints[name] for name in getattr(cls, "__dataclass_fields__", {})}
+
+
+@cache
+def _adapters(cls: type) -> dict[str, TypeAdapter[Any]]:
+    config = ConfigDict(arbitrary_types_allowed=True)
+    return {name: TypeAdapter(hint, config=config) for name, hint in option_types(cls).items()}
 
 
 def validated(options: Any) -> dict[str, Any]:
@@ -117,14 +127,14 @@ def validated(options: Any) -> dict[str, Any]:
         Naming the option, what it got and what is allowed.
     """
     checked = {}
-    for name, hint in option_types(type(options)).items():
+    for name, adapter in _adapters(options.__class__).items():
         value = getattr(options, name)
         try:
-            adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
             checked[name] = adapter.validate_python(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise SettingError(f"{name}={value!r}: {first['msg']}") from error
+            # Where there are alternatives, the one that got furthest is the one that was meant.
+            problem = max(error.errors(), key=lambda error: len(error["loc"]))
+            raise SettingError(f"{name}={value!r}: {problem['msg']}") from error
     if isinstance(checked.get("layers"), int):
         checked["layers"] = (checked["layers"],)
     return checked

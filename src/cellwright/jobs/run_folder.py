@@ -3,7 +3,7 @@
 ==================  ===========================================================
 ``config.yaml``     what was asked for: job, data, options
 ``metrics.csv``     a row for each epoch
-``checkpoint``      the training after its last finished epoch, for ``--resume``
+``checkpoint.*``    the training after its last finished epoch, for ``--resume``
 ``model.cw``        the trained model
 ``result.json``     the test's result; a run that has one is finished
 ``*.png``           pictures
@@ -27,7 +27,11 @@ from cellwright.storage import replace_file
 
 __all__ = ["RunFolder", "next_folder"]
 
-_FILES = ("config.yaml", "metrics.csv", "checkpoint.safetensors", MODEL_FILE, "result.json")
+# In the order in which they are removed: what is left never looks like a finished run.
+_FILES = (
+    *("result.json", "confusion_matrix.png", "learning_curve.png"),
+    *(MODEL_FILE, "checkpoint.safetensors", "metrics.csv", "config.yaml"),
+)
 
 
 class RunFolder:
@@ -58,51 +62,45 @@ class RunFolder:
         return self.path / MODEL_FILE
 
     @property
-    def holds_run(self) -> bool:
-        """Whether a run was started here."""
-        return any((self.path / name).exists() for name in _FILES)
+    def learning_curve(self) -> Path:
+        """Loss and accuracy by epoch."""
+        return self.path / "learning_curve.png"
+
+    @property
+    def confusion_matrix(self) -> Path:
+        """Which label of the test was predicted as which."""
+        return self.path / "confusion_matrix.png"
 
     def create(self, *, overwrite: bool) -> None:
-        """Make the folder, empty of any run.
+        """Make the folder, empty of any run; files that are no run's stay.
 
         Raises
         ------
         RunError
             It holds a run and `overwrite` is false, or it cannot be made.
         """
-        if self.holds_run and not overwrite:
+        found = [name for name in _FILES if (self.path / name).exists()]
+        if found and not overwrite:
             raise RunError(
-                f"{self.path} already holds a run; --resume goes on with it, --overwrite replaces "
-                f"it, --out names another folder"
+                f"{self.path} already holds a run ({found[-1]}); --resume goes on with it, "
+                f"--overwrite replaces it, --out names another folder"
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be made: {error}") from error
+        for name in found:
+            (self.path / name).unlink()
+
+    def remove_leftovers(self) -> None:
+        """Remove files that a process was writing when it was killed."""
         for name in _FILES:
-            (self.path / name).unlink(missing_ok=True)
-        for picture in self.path.glob("*.png"):
-            picture.unlink()
+            for half in self.path.glob(f".{name}.*"):
+                half.unlink()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write what was asked for."""
         replace_file(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
-
-    def read_config(self) -> dict[str, Any]:
-        """Read what was asked for.
-
-        Raises
-        ------
-        RunError
-            There is no readable configuration.
-        """
-        try:
-            config = yaml.safe_load(self.config_file.read_text())
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunError(f"{self.path} holds no run that can be read: {error}") from error
-        if not isinstance(config, dict):
-            raise RunError(f"{self.config_file} is not the configuration of a run")
-        return config
 
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a row for each epoch."""
@@ -115,13 +113,13 @@ class RunFolder:
 
     def read_result(self) -> dict[str, Any] | None:
         """The result of a finished run, else None."""
+        path = self.path / "result.json"
         try:
-            result = json.loads((self.path / "result.json").read_text())
+            return {**json.loads(path.read_text(encoding="utf-8")), "run": str(self.path)}
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / 'result.json'} cannot be read: {error}") from error
-        return dict(result)
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def next_folder(parent: Path, stem: str, *, last: bool = False) -> Path:

@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sklearn.metrics import accuracy_score
 
-from cellwright.cells.cell import Cell
-from cellwright.data import Dataset, read
+from cellwright.data import Dataset
 from cellwright.errors import DataError, RunError
 from cellwright.jobs.classify import SequenceClassifier
-from cellwright.jobs.options import validated
 from cellwright.jobs.reporting import Reporter
+from cellwright.jobs.run_config import RunConfig, configure, read_config
 from cellwright.jobs.run_folder import RunFolder
 from cellwright.look.pictures import draw_confusion, draw_learning_curve, save_picture
 
-__all__ = ["RunConfig", "read_config", "run"]
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What a run is asked to do: enough to repeat it.
-
-    Attributes
-    ----------
-    job
-        Name of the job.
-    data
-        A named data set or a path, as for `cellwright.data.read`.
-    data_dir
-        Folder of a named data set.
-    test_fraction
-        Part of the data kept for the test where they have no test part.
-    options
-        Every option of the job's estimator.
-    """
-
-    job: str = "classify"
-    data: str = "digits"
-    data_dir: str | None = None
-    test_fraction: float = 0.2
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def plain(self) -> dict[str, Any]:
-        """As data for a YAML file."""
-        return asdict(self)
-
-    def read_data(self) -> Dataset:
-        """Read the data."""
-        folder = Path(self.data_dir) if self.data_dir is not None else None
-        return read(self.data, folder, test_fraction=self.test_fraction)
-
-
-def configure(
-    model: SequenceClassifier, data: str, data_dir: str | None, test_fraction: float
-) -> RunConfig:
-    """The configuration of a run of this model on these data, its options validated."""
-    options = validated(model)
-    if isinstance(options["cell"], Cell):
-        raise RunError("a run folder names its cell; fit and save a cell of your own from Python")
-    options["layers"] = list(options["layers"])
-    return RunConfig("classify", data, data_dir, test_fraction, options)
-
-
-def read_config(folder: RunFolder) -> RunConfig:
-    """The configuration of a run that was started in a folder.
-
-    Raises
-    ------
-    RunError
-        It is missing or not one of ours.
-    """
-    try:
-        config = RunConfig(**folder.read_config())
-    except TypeError as error:
-        raise RunError(f"{folder.config_file}: {error}") from error
-    if config.job != "classify":
-        raise RunError(f"{folder.config_file}: there is no job {config.job!r}")
-    return config
+__all__ = ["run"]
 
 
 def run(
@@ -114,24 +49,29 @@ def run(
     Raises
     ------
     RunError
-        The folder holds a run and neither `resume` nor `overwrite` is set.
+        The folder holds a run and neither `resume` nor `overwrite` is set, or the run that
+        is to go on was started with other options; the message names the first.
     DataError, SettingError, TrainingError
         Data or options cannot be used.
     """
     reporter = reporter or Reporter()
-    model = SequenceClassifier(**config.options)
-    validated(model)
-    if resume and folder.holds_run and (finished := folder.read_result()):
-        reporter.note(f"{folder.path} is finished already")
-        reporter.finished(finished)
-        return finished
+    config = configure(**config.settings)
+    going_on = resume and folder.config_file.exists()
+    if going_on:
+        _check_unchanged(read_config(folder.config_file), config)
+        if finished := folder.read_result():
+            reporter.note(f"{folder.path} is finished already")
+            reporter.finished(finished)
+            return finished
+        folder.remove_leftovers()
     dataset = config.read_data()
     if dataset.train.y is None or dataset.test.y is None:
         raise DataError(f"{dataset.name}: there are no labels to learn")
-    if not resume or not folder.config_file.exists():
-        folder.create(overwrite=overwrite or resume)
-        folder.write_config(config.plain())
+    if not going_on:
+        folder.create(overwrite=overwrite)
+        folder.write_config(config.model_dump())
     reporter.started(_started(config, dataset, folder))
+    model = SequenceClassifier(**config.options)
     model.fit(
         dataset.train.x,
         dataset.train.y,
@@ -140,7 +80,18 @@ def run(
         reporter=reporter,
         on_epoch=folder.write_metrics,
     )
-    return _finish(config, model, dataset, folder, reporter)
+    result = _finish(config, model, dataset, folder)
+    reporter.finished(result)
+    return result
+
+
+def _check_unchanged(stored: RunConfig, wanted: RunConfig) -> None:
+    for name, value in stored.settings.items():
+        if wanted.settings[name] != value:
+            raise RunError(
+                f"the run was started with {name}={value!r}, not {wanted.settings[name]!r}; "
+                f"resume it as it is, or start another one"
+            )
 
 
 def _started(config: RunConfig, dataset: Dataset, folder: RunFolder) -> dict[str, Any]:
@@ -157,20 +108,14 @@ def _started(config: RunConfig, dataset: Dataset, folder: RunFolder) -> dict[str
 
 
 def _finish(
-    config: RunConfig,
-    model: SequenceClassifier,
-    dataset: Dataset,
-    folder: RunFolder,
-    reporter: Reporter,
+    config: RunConfig, model: SequenceClassifier, dataset: Dataset, folder: RunFolder
 ) -> dict[str, Any]:
     truth = model.known_labels(dataset.test.y)
     predicted = model.predict(dataset.test.x)
     folder.write_metrics(model.history_)
     model.save(folder.model)
-    save_picture(draw_learning_curve(model.history_), folder.path / "learning_curve.png")
-    save_picture(
-        draw_confusion(truth, predicted, model.classes_), folder.path / "confusion_matrix.png"
-    )
+    save_picture(draw_learning_curve(model.history_), folder.learning_curve)
+    save_picture(draw_confusion(truth, predicted, model.classes_), folder.confusion_matrix)
     result = {
         "job": config.job,
         "data": dataset.name,
@@ -181,5 +126,4 @@ def _finish(
         "run": str(folder.path),
     }
     folder.write_result(result)
-    reporter.finished(result)
     return result

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -37,8 +37,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            # Cloned, because they are maps of the file, which may change under them.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except Exception as error:  # the reader and torch raise all sorts for a damaged file
         raise ModelFileError(f"{path} cannot be read as a cellwright file: {error}") from error
     if _DOCUMENT not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not one of cellwright's")

@@ -10,8 +10,8 @@ from sklearn.metrics import accuracy_score, classification_report
 from cellwright.data import Labelled, read, read_samples
 from cellwright.errors import DataError, RunError
 from cellwright.jobs.classify import SequenceClassifier
+from cellwright.jobs.run_config import read_config
 from cellwright.jobs.run_folder import RunFolder
-from cellwright.jobs.runs import read_config
 
 __all__ = ["predictions", "samples", "scores"]
 
@@ -27,13 +27,23 @@ def samples(run: Path, data: str | None, data_dir: Path | None) -> Labelled:
         A named data set (its test part), a path, or None for the run's own.
     data_dir
         Folder of a named data set.
+
+    Raises
+    ------
+    RunError
+        The run has no data of its own.
+    DataError
+        The data are unknown or malformed.
     """
     if data is None:
         folder = RunFolder(run)
         if not folder.config_file.exists():
             raise RunError(f"{run} is not a run folder with data of its own; give --data")
-        return read_config(folder).read_data().test
-    if data.endswith((".npz", ".csv")):
+        config = read_config(folder.config_file)
+        if data_dir is not None:
+            config = config.model_copy(update={"data_dir": str(data_dir)})
+        return config.read_data().test
+    if data_dir is None and data.endswith((".npz", ".csv")):
         return read_samples(data)
     return read(data, data_dir).test
 

@@ -96,7 +96,9 @@ class ClassifierNetwork(nn.Module):
             (batch, classes).
         """
         scaled = (x - self.shift) / self.spread
-        output, state = self.recurrent(self.projection(scaled), lengths=lengths)
+        # Under autocast a projection gives half precision; the layers want their weights'.
+        projected = self.projection(scaled).to(scaled.dtype)
+        output, state = self.recurrent(projected, lengths=lengths)
         scores: Tensor = self.readout(self.dropout(self._pool(output, state, lengths)))
         return scores
 

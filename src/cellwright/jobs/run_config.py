@@ -1,0 +1,97 @@
+"""What a run is asked to do, as `config.yaml` keeps it: enough to repeat it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cellwright.cells.cell import Cell
+from cellwright.data import Dataset, read
+from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean
+from cellwright.jobs.classify import SequenceClassifier
+from cellwright.jobs.options import validated
+
+__all__ = ["RunConfig", "configure", "read_config"]
+
+
+class RunConfig(BaseModel):
+    """What a run is asked to do; made by `configure`, which knows every option's default.
+
+    Attributes
+    ----------
+    job
+        Name of the job.
+    data
+        A named data set or a path, as for `cellwright.data.read`.
+    data_dir
+        Folder of a named data set.
+    test_fraction
+        Part of the data kept for the test where they have no test part.
+    options
+        Every option of the job's estimator.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    job: Literal["classify"] = "classify"
+    data: str = "digits"
+    data_dir: str | None = None
+    test_fraction: float = 0.2
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that can be asked for, by name, as `configure` takes it."""
+        return self.model_dump(exclude={"job", "options"}) | self.options
+
+    def read_data(self) -> Dataset:
+        """Read the data."""
+        folder = Path(self.data_dir) if self.data_dir is not None else None
+        return read(self.data, folder, test_fraction=self.test_fraction)
+
+
+def configure(
+    data: str = "digits",
+    data_dir: str | None = None,
+    test_fraction: float = 0.2,
+    **options: Any,
+) -> RunConfig:
+    """A complete, validated configuration; what is not asked for is the default.
+
+    Raises
+    ------
+    SettingError
+        An option is unknown or has a value that is not allowed.
+    """
+    known = [option.name for option in fields(SequenceClassifier)]
+    for name in options:
+        if name not in known:
+            raise SettingError(f"there is no option {name!r}.{did_you_mean(name, known)}")
+    checked = validated(SequenceClassifier(**options))
+    if isinstance(checked["cell"], Cell):
+        raise SettingError("a run folder names its cell; fit and save a cell of your own in Python")
+    checked["layers"] = list(checked["layers"])
+    try:
+        return RunConfig(data=data, data_dir=data_dir, test_fraction=test_fraction, options=checked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingError(f"{first['loc'][0]}={first['input']!r}: {first['msg']}") from error
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read a `config.yaml`.
+
+    Raises
+    ------
+    RunError
+        It is missing or not one of ours.
+    """
+    try:
+        config = RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return configure(**config.settings)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, CellwrightError) as error:
+        raise RunError(f"{path} is not the config.yaml of a run: {error}") from error

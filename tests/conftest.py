@@ -1,0 +1,32 @@
+"""What tests of several rooms need."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from cellwright.settings import settings
+
+Waves = tuple[list[npt.NDArray[np.float64]], list[str]]
+
+
+@pytest.fixture
+def waves() -> Waves:
+    """Ragged sequences of two features whose class is plain: 24 rising, 24 falling."""
+    rng = np.random.default_rng(0)
+    x, y = [], []
+    for number in range(48):
+        slope = rng.random((3 + number % 5, 2)).cumsum(0)
+        x.append(slope if number % 2 else -slope)
+        y.append("up" if number % 2 else "down")
+    return x, y
+
+
+@pytest.fixture
+def fresh_settings() -> Iterator[Any]:
+    """Settings are read anew, in the test and after it."""
+    settings.cache_clear()
+    yield
+    settings.cache_clear()

@@ -1,0 +1,346 @@
+"""A training cut off anywhere and resumed ends with the very weights of one that was not."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import cellwright as cw
+from cellwright.errors import ModelFileError, RunError, SettingError
+from cellwright.jobs import Reporter, RunFolder, configure, read_config, run, runs
+from cellwright.jobs.run_folder import next_folder
+
+COURSES = {
+    "plain": {},
+    "random": {"dropout": 0.3, "zoneout": 0.2, "recurrent_dropout": 0.1, "layers": [4, 3]},
+    "patience": {"patience": 1, "learning_rate": 0.2, "epochs": 12, "validation_fraction": 0.3},
+    "samples": {"samples": 100, "epochs": 30},
+    "momentum": {"optimizer": "sgd", "schedule": "constant", "gradient_clip": None},
+    "rmsprop": {"optimizer": "rmsprop", "schedule": "cosine", "precision": "64-true"},
+    "adam": {"optimizer": "adam", "validation_fraction": 0, "cell": "gru", "bidirectional": True},
+}
+
+
+class Interrupt(Reporter):
+    """Stops at the n-th thing that it is told."""
+
+    def __init__(self, at):
+        self.left = at
+        self.epochs = []
+
+    def started(self, description):
+        self._count()
+
+    def advanced(self, progress):
+        self._count()
+
+    def epoch_finished(self, row):
+        self.epochs.append(row["epoch"])
+        self._count()
+
+    def _count(self):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5, 2))
+    y = (x.mean((1, 2)) + 0.2 * rng.normal(size=60) > 0).astype(int)
+    np.savez(tmp_path / "data.npz", X=x, y=y)
+    return str(tmp_path / "data.npz")
+
+
+@pytest.fixture
+def small(data):
+    def small(**options):
+        defaults = {"layers": [4], "epochs": 4, "batch_size": 16}
+        return configure(data, **{**defaults, **options})
+
+    return small
+
+
+def assert_same_run(first, second):
+    a, b = load_file(first.model), load_file(second.model)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+    tables = [pd_rows(folder) for folder in (first, second)]
+    assert tables[0] == tables[1]
+    results = [without(json.loads((f.path / "result.json").read_text())) for f in (first, second)]
+    assert results[0] == results[1]
+
+
+def without(row):
+    return {name: value for name, value in row.items() if name not in ("seconds", "run")}
+
+
+def pd_rows(folder):
+    with (folder.path / "metrics.csv").open() as file:
+        return [without(row) for row in csv.DictReader(file)]
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Drawing takes longer than these trainings."""
+    for name in ("draw_confusion", "draw_learning_curve", "save_picture"):
+        monkeypatch.setattr(runs, name, lambda *arguments: None)
+
+
+@pytest.mark.parametrize("course", COURSES)
+def test_interrupted_anywhere_it_ends_with_the_same_weights(small, tmp_path, course, no_pictures):
+    config = small(**COURSES[course])
+    whole, told = RunFolder(tmp_path / "whole"), Interrupt(0)
+    run(config, whole, reporter=told)
+    count = -told.left
+    for at in {1, 2, count // 3, count // 2, count - 5, count - 3, count - 1, count}:
+        cut, reporter = RunFolder(tmp_path / f"cut{at}"), Interrupt(at)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, cut, reporter=reporter)
+        again = Interrupt(0)
+        run(config, cut, resume=True, reporter=again)
+        assert reporter.epochs + again.epochs == told.epochs
+        assert_same_run(whole, cut)
+
+
+def test_interrupted_again_and_again(small, tmp_path):
+    config = small(**COURSES["random"])
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    run(config, whole)
+    epochs = []
+    for _ in range(30):
+        reporter = Interrupt(6)
+        try:
+            run(config, cut, resume=True, reporter=reporter)
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            epochs += reporter.epochs
+    assert epochs == [1, 2, 3, 4]
+    assert_same_run(whole, cut)
+
+
+def test_a_stop_between_checkpoint_and_table_loses_nothing(small, tmp_path, monkeypatch):
+    config = small()
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    run(config, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_metrics", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, cut)
+    run(config, cut, resume=True)
+    assert_same_run(whole, cut)
+
+
+@pytest.mark.parametrize("file", ["model", "learning_curve", "confusion_matrix"])
+def test_a_stop_while_finishing_loses_nothing(small, tmp_path, monkeypatch, file):
+    config = small()
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    run(config, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, file, property(interrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(config, cut)
+    assert not (cut.path / "result.json").exists()
+    run(config, cut, resume=True)
+    assert_same_run(whole, cut)
+
+
+def test_what_a_killed_process_was_writing_is_removed(small, tmp_path):
+    folder = RunFolder(tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), folder, reporter=Interrupt(7))
+    half = folder.path / ".checkpoint.safetensors.x1"
+    half.write_bytes(b"half")
+    run(small(), folder, resume=True)
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        "checkpoint.safetensors",
+        "config.yaml",
+        "confusion_matrix.png",
+        "learning_curve.png",
+        "metrics.csv",
+        "model.cw",
+        "result.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 5), ("layers", [5]), ("cell", "gru"), ("random_state", 1), ("test_fraction", 0.3)],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_changed_option_is_refused_by_name(small, tmp_path, name, value, finished):
+    folder = RunFolder(tmp_path / "run")
+    try:
+        run(small(), folder, reporter=Interrupt(0 if finished else 7))
+    except KeyboardInterrupt:
+        assert not finished
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    with pytest.raises(RunError, match=f"started with {name}=.* not "):
+        run(small(**{name: value}), folder, resume=True)
+    assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_changed_data_are_refused(small, data, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), folder, reporter=Interrupt(7))
+    arrays = dict(np.load(data))
+    arrays["X"] += 1
+    np.savez(data, **arrays)
+    with pytest.raises(RunError, match="other data or options"):
+        run(small(), folder, resume=True)
+
+
+def test_a_finished_run_prints_its_result_and_does_nothing(small, tmp_path):
+    class Result(Reporter):
+        def finished(self, result):
+            self.result = result
+
+    folder = RunFolder(tmp_path / "run")
+    result = run(small(), folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    reporter = Result()
+    assert run(small(), folder, resume=True, reporter=reporter) == result == reporter.result
+    assert {path: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
+    moved = folder.path.rename(tmp_path / "moved")
+    assert run(small(), RunFolder(moved), resume=True)["run"] == str(moved)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_resume_starts_where_there_is_nothing(small, tmp_path, exists):
+    folder = RunFolder(tmp_path / "run")
+    if exists:
+        folder.path.mkdir()
+        (folder.path / "notes.txt").write_text("mine")
+    run(small(), folder, resume=True)
+    assert folder.model.exists()
+
+
+def test_a_run_is_overwritten_only_when_asked(small, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    for mine in ("notes.txt", "my.png"):
+        (folder.path / mine).write_text("mine")
+    run(small(), folder)
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    with pytest.raises(RunError, match="already holds a run.*--overwrite"):
+        run(small(epochs=1), folder)
+    assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
+    result = run(small(epochs=1), folder, overwrite=True)
+    assert result["epochs"] == 1
+    assert len(pd_rows(folder)) == 1
+    assert (folder.path / "my.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("file", ["model.cw", "checkpoint.safetensors", "result.json"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_with_remains_of_a_run_is_not_overwritten(small, tmp_path, file, resume):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / file).write_text("precious")
+    with pytest.raises(RunError, match="already holds a run"):
+        run(small(), RunFolder(tmp_path / "run"), resume=resume)
+    assert (tmp_path / "run" / file).read_text() == "precious"
+
+
+def test_an_overwrite_that_is_cut_off_never_looks_finished(small, tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path / "run")
+    run(small(), folder)
+    removed = []
+
+    def unlink(path, missing_ok=False):
+        if len(removed) == 1:
+            raise KeyboardInterrupt
+        removed.append(path.name)
+        original(path, missing_ok)
+
+    original = Path.unlink
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(epochs=2), folder, overwrite=True)
+    assert removed == ["result.json"]
+    with pytest.raises(RunError, match="started with epochs=4, not 2"):
+        run(small(epochs=2), folder, resume=True)
+
+
+def test_a_folder_that_cannot_be_made_is_a_run_error(small, tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file/run"):
+        with pytest.raises(RunError, match="cannot be made"):
+            run(small(), RunFolder(path))
+
+
+def test_the_configuration_repeats_the_run(small, tmp_path):
+    first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
+    run(small(**COURSES["random"]), first)
+    run(read_config(first.config_file), second)
+    assert_same_run(first, second)
+    assert first.config_file.read_text() == second.config_file.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "5", "{", "job: fly", "data: 5", "options: 5", "options: {epoch: 3}", "magic: 1",
+     "options: {epochs: many}", "test_fraction: x", "!!python/object/apply:os.system [ls]", "\x00"],
+)  # fmt: skip
+def test_a_foreign_configuration_is_refused(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(RunError, match=r"is not the config\.yaml of a run"):
+        read_config(path)
+    with pytest.raises(RunError):
+        read_config(tmp_path / "missing")
+
+
+def test_a_configuration_is_validated(data):
+    with pytest.raises(SettingError, match="no option 'epoch'. Did you mean 'epochs'"):
+        configure(data, epoch=3)
+    with pytest.raises(SettingError, match="test_fraction='x'"):
+        configure(data, test_fraction="x")
+    with pytest.raises(SettingError, match="epochs=0"):
+        configure(data, epochs=0)
+
+
+def test_a_cell_of_ones_own_cannot_be_named_by_a_run(data):
+    with pytest.raises(SettingError, match="names its cell"):
+        configure(data, cell=cw.cells.lstm)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "null", "{"])
+def test_a_damaged_result_is_a_run_error(small, tmp_path, text):
+    folder = RunFolder(tmp_path / "run")
+    run(small(epochs=1), folder)
+    (folder.path / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"result\.json cannot be read"):
+        run(small(epochs=1), folder, resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(small, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), folder, reporter=Interrupt(7))
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
+    with pytest.raises(ModelFileError, match="checkpoint"):
+        run(small(), folder, resume=True)
+
+
+def test_folders_are_numbered(tmp_path):
+    assert next_folder(tmp_path, "a") == tmp_path / "a-001"
+    assert next_folder(tmp_path, "a", last=True) == tmp_path / "a-001"
+    (tmp_path / "a-001").mkdir()
+    (tmp_path / "a-002").mkdir()
+    assert next_folder(tmp_path, "a") == tmp_path / "a-003"
+    assert next_folder(tmp_path, "a", last=True) == tmp_path / "a-002"
+    assert next_folder(tmp_path, "b") == tmp_path / "b-001"

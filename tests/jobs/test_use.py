@@ -1,0 +1,67 @@
+"""Predicting and scoring from a run folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from cellwright.errors import DataError, RunError
+from cellwright.jobs import RunFolder, configure, load, predictions, run, samples, scores
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    rng = np.random.default_rng(0)
+    np.savez(path / "data.npz", X=rng.normal(size=(40, 4, 2)), y=["a", "b"] * 20)
+    config = configure(str(path / "data.npz"), layers=[3], epochs=1)
+    return path / "run", run(config, RunFolder(path / "run"))
+
+
+def test_a_run_is_scored_on_its_own_test_part(trained):
+    folder, result = trained
+    test, report = scores(load(folder), samples(folder, None, None))
+    assert test == result["test"]
+    assert test["samples"] == 8
+    assert "accuracy" in report
+
+
+def test_predictions_are_a_table(trained):
+    folder, _ = trained
+    model, given = load(folder), samples(folder, None, None)
+    table = predictions(model, given)
+    assert list(table) == ["id", "prediction"]
+    assert table["id"].tolist() == given.ids
+    wide = predictions(model, given, probabilities=True)
+    assert list(wide)[2:] == ["probability_a", "probability_b"]
+    assert_allclose(wide["probability_a"] + wide["probability_b"], 1)
+    assert table["prediction"].tolist() == model.predict(given.x).tolist()
+
+
+def test_other_data_are_read_by_name_or_path(trained):
+    folder, _ = trained
+    assert len(samples(folder, "digits", None).x) == 360
+    assert len(samples(folder, str(folder.parent / "data.npz"), None).x) == 40
+    with pytest.raises(DataError, match="no data set 'digit'"):
+        samples(folder, "digit", None)
+    with pytest.raises(DataError, match="data folder goes with a named"):
+        samples(folder, None, Path("elsewhere"))
+    with pytest.raises(DataError, match="data folder goes with a named"):
+        samples(folder, str(folder.parent / "data.npz"), Path("elsewhere"))
+
+
+def test_a_model_file_has_no_data_of_its_own(trained):
+    folder, _ = trained
+    with pytest.raises(RunError, match="give --data"):
+        samples(folder / "model.cw", None, None)
+
+
+def test_a_score_needs_labels_that_are_known(trained, tmp_path):
+    folder, _ = trained
+    np.savez(tmp_path / "bare.npz", X=np.zeros((2, 4, 2)))
+    with pytest.raises(DataError, match="no labels to score"):
+        scores(load(folder), samples(folder, str(tmp_path / "bare.npz"), None))
+    np.savez(tmp_path / "odd.npz", X=np.zeros((2, 4, 2)), y=["a", "z"])
+    with pytest.raises(DataError, match=r"y\[1\].*'z'.*never seen"):
+        scores(load(folder), samples(folder, str(tmp_path / "odd.npz"), None))

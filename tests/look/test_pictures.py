@@ -1,0 +1,52 @@
+"""Pictures: what is drawn, not how it looks."""
+
+import numpy as np
+import pytest
+import torch
+
+from cellwright.look.pictures import (
+    draw_confusion,
+    draw_learning_curve,
+    draw_signals,
+    save_picture,
+)
+
+
+def row(epoch, **measures):
+    return {"epoch": epoch, "train_loss": 1 / epoch, "train_accuracy": 0.5, **measures}
+
+
+@pytest.mark.parametrize("validation", [{}, {"validation_loss": 2.0, "validation_accuracy": 0.4}])
+def test_the_learning_curve_has_a_line_for_each_part(validation):
+    figure = draw_learning_curve([row(1, **validation), row(2, **validation)])
+    loss, accuracy = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
+    assert list(loss.lines[0].get_ydata()) == [1.0, 0.5]
+    assert len(loss.lines) == len(accuracy.lines) == 1 + bool(validation)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [0, 1], [False, True], ["long name", "other"]])
+def test_the_confusion_matrix_counts(labels):
+    classes = np.array(labels)
+    figure = draw_confusion(classes[[0, 0, 1]], classes[[0, 1, 1]], classes)
+    assert figure.axes[0].images[0].get_array().tolist() == [[1, 1], [0, 1]]
+    assert figure.axes[0].get_title() == "66.67% of 3 right"
+
+
+def test_a_class_that_the_test_lacks_has_its_row():
+    figure = draw_confusion(np.array([0, 0]), np.array([0, 0]), np.arange(40))
+    assert figure.axes[0].images[0].get_array().shape == (40, 40)
+
+
+def test_a_gate_is_drawn_between_zero_and_one_and_others_around_zero():
+    signals = {"f": torch.rand(5, 3), "c": torch.tensor([[-3.0], [1.0]]), "n": torch.zeros(2, 1)}
+    figure = draw_signals(signals, ["f", "c"], sequence=np.zeros((5, 2)), ticks=list("abcde"))
+    assert figure.axes[1].images[0].get_clim() == (0, 1)
+    assert figure.axes[2].images[0].get_clim() == (-3, 3)
+    draw_signals(signals, ["n"])
+
+
+def test_a_picture_is_a_png(tmp_path):
+    save_picture(draw_learning_curve([row(1)]), tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]

@@ -1,0 +1,62 @@
+"""The classifier's network: its formula, and that padding does not matter."""
+
+import pytest
+import torch
+
+from cellwright.models import ClassifierNetwork
+
+OPTIONS = [
+    {},
+    {"projection": 3},
+    {"bidirectional": True, "layers": [4, 3]},
+    {"cell": "projected_lstm", "sizes": {"proj": 2}},
+    {"cell": "gru", "layers": [5, 2]},
+]
+
+
+def network(pooling="last", **options):
+    torch.manual_seed(0)
+    made = ClassifierNetwork(3, 4, **{"cell": "lstm", "layers": [4], "pooling": pooling, **options})
+    made.shift.fill_(0.5)
+    made.spread.fill_(2.0)
+    return made.eval()
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_padded_batch_gives_what_each_sequence_gives_alone(pooling, options):
+    net = network(pooling, **options)
+    lengths = [5, 1, 3]
+    x = torch.randn(3, 5, 3)
+    together = net(x, torch.tensor(lengths))
+    assert together.shape == (3, 4)
+    for row, length in enumerate(lengths):
+        alone = net(x[row : row + 1, :length])
+        torch.testing.assert_close(together[row : row + 1], alone)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_the_scores_are_the_formula(pooling):
+    net = network(pooling, projection=2)
+    x = torch.randn(2, 6, 3)
+    y, state = net.recurrent(net.projection((x - 0.5) / 2))
+    pooled = {"last": y[:, -1], "mean": y.mean(1), "max": y.amax(1)}[pooling]
+    torch.testing.assert_close(net(x), net.readout(pooled))
+    torch.testing.assert_close(y[:, -1], state[-1]["h"])
+
+
+def test_dropout_before_the_readout_acts_in_training_only():
+    net = network(dropout=0.5)
+    x = torch.randn(2, 6, 3)
+    assert torch.equal(net(x), net(x))
+    net.train()
+    assert not torch.equal(net(x), net(x))
+
+
+@pytest.mark.parametrize("projection", [None, 3])
+def test_half_precision_passes_through(projection):
+    net = network(projection=projection)
+    x = torch.randn(2, 6, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(x)
+    torch.testing.assert_close(half.float(), net(x), rtol=0.1, atol=0.05)
