@@ -23,7 +23,7 @@ import torch
 NETWORK = "--projection 128 --layers 128 --batch-size 128 --validation-fraction 0"
 PLAIN = (
     f"{NETWORK} --optimizer adam --learning-rate 0.001 --schedule constant --weight-decay 0 "
-    f"--gradient-clip none --scaling none"
+    f"--gradient-clip none --scaling none --dropout 0 --label-smoothing 0"
 )
 SETTINGS = {
     "textbook": f"{PLAIN} --samples 100000",

@@ -19,7 +19,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CELLWRIGHT_", extra="ignore", frozen=True)
 
-    debug: int = Field(default=0, ge=0, le=4, description="1 tells which backend runs a cell, 2 its equations too")
+    debug: int = Field(
+        default=0, ge=0, le=4, description="1 tells which backend runs a cell, 2 its equations too"
+    )
     backend: str = Field(default="auto", description="what backend='auto' means")
     data_dir: Path = Field(
         default_factory=lambda: user_cache_path("cellwright") / "data",

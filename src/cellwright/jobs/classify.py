@@ -27,6 +27,7 @@ from cellwright.jobs import model_file
 from cellwright.jobs.engine import Examples, make_fabric, train
 from cellwright.jobs.options import ClassifierOptions, validated
 from cellwright.jobs.reporting import Reporter
+from cellwright.jobs.threads import cpu_threads
 from cellwright.models import ClassifierNetwork
 
 __all__ = ["SequenceClassifier"]
@@ -140,9 +141,11 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         """Probability of each class, (sample, class), classes in the order of `classes_`."""
         check_is_fitted(self, "network_")
         sequences = as_sequences(X, features=self.n_features_in_)
-        fabric = make_fabric(validated(self))
+        options = validated(self)
+        fabric = make_fabric(options)
         network = fabric.setup_module(self.network_).eval()
-        with torch.inference_mode():
+        threads = cpu_threads(self.network_, _PREDICTION_BATCH, options["threads"])
+        with torch.inference_mode(), threads:
             scores = [
                 network(*fabric.to_device((batch.x, batch.lengths))).double().softmax(1).cpu()
                 for batch in batches(sequences, _PREDICTION_BATCH)

@@ -26,6 +26,7 @@ from cellwright.errors import RunError, SettingError, TrainingError
 from cellwright.jobs.optimizing import learning_rate_factor, make_optimizer
 from cellwright.jobs.reporting import Progress, Reporter
 from cellwright.jobs.tensor_file import read_tensors, write_tensors
+from cellwright.jobs.threads import cpu_threads
 
 __all__ = ["Examples", "Objective", "evaluate", "make_fabric", "train"]
 
@@ -159,8 +160,9 @@ class _Training:
     ) -> list[dict[str, Any]]:
         if resume and checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
+        threads = cpu_threads(self.plain, self.options["batch_size"], self.options["threads"])
         # The caller's random numbers are none of our business.
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), threads:
             while not self.progress.stopped and len(self.progress.history) < self.epochs:
                 row = self._epoch(len(self.progress.history))
                 self._watch(row)

@@ -54,6 +54,10 @@ class TrainingOptions:
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"], Field(description="What computes.")
     ] = "auto"
+    threads: Annotated[
+        int | None,
+        Field(ge=1, description="CPU threads; without it one for small networks, else all."),
+    ] = None
     precision: Annotated[
         Literal["32-true", "64-true", "bf16-mixed"],
         Field(description="Numbers in which the network computes."),
@@ -75,7 +79,7 @@ class NetworkOptions:
         int | None, Field(ge=1, description="Units of a linear map before the layers.")
     ] = None
     bidirectional: Annotated[bool, Field(description="Also read from the end.")] = False
-    dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.0
+    dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.2
     recurrent_dropout: Annotated[
         Rate, Field(description="On states where they enter a matrix (Gal and Ghahramani).")
     ] = 0.0
@@ -102,7 +106,7 @@ class ClassifierOptions(NetworkOptions, TrainingOptions):
         Field(description="What the readout sees of the steps: the last, mean or max."),
     ] = "last"
     label_smoothing: Annotated[Rate, Field(description="Probability spread over all classes.")] = (
-        0.0
+        0.05
     )
 
 
