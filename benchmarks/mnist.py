@@ -63,6 +63,7 @@ def one_run(name: str, seed: int, data_dir: str, folder: Path) -> dict[str, obje
     run = [*program, *command.split(), "--out", str(out), "--json"]
     printed = subprocess.run(run, check=True, capture_output=True, text=True).stdout
     result = json.loads(printed.splitlines()[-1])
+    del result["run"]  # a folder that is gone
     print(f"{name}, seed {seed}: {result['test']['accuracy']:.4f}", file=sys.stderr, flush=True)
     return {"setting": name, "seed": seed, "command": command.partition(" --data-dir")[0], **result}
 
