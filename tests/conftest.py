@@ -30,3 +30,15 @@ def fresh_settings() -> Iterator[Any]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tell how large the grid was that the conformance tests went through."""
+    cases = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, number in report.user_properties:
+            if name == "cases":
+                test = report.nodeid.partition("[")[0]
+                cases[test] = cases.get(test, 0) + number
+    for test, number in sorted(cases.items()):
+        terminalreporter.write_line(f"conformance grid: {number} cases in {test}")

@@ -146,9 +146,9 @@ def test_the_tests_notice(mutant, tmp_path):
     found = run_tests(mutant.tests, sources)
     # 1 is pytest's word for failed tests; a mutant that cannot even start proves nothing.
     assert found.returncode == 1, found.stdout[-3_000:]
-    failed = re.search(r"(\d+) failed", found.stdout)
-    assert failed, found.stdout[-3_000:]
-    print(f"noticed by {failed[1]} tests: {mutant.what}")
+    noticed = re.search(r"^FAILED (\S+)", found.stdout, re.MULTILINE)
+    assert noticed, found.stdout[-3_000:]
+    print(f"{mutant.what}: noticed by {noticed[1]}")
 
 
 def run_tests(tests, sources):

@@ -68,7 +68,6 @@ FORMULAS = {
 DTYPES = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 6e-2}
 LENGTHS = {"full": None, "ragged": [5, 0, 3, 1], "sorted": [6, 4, 2, 2], "empty": [0, 0, 0, 0]}
 SHAPES = ((3, 5), (1, 1), (17, 31))
-GRID = len(FORMULAS) * len(BACKENDS) * len(DTYPES) * len(LENGTHS) * len(SHAPES) * 4
 BATCH, STEPS = 4, 6
 
 
@@ -80,10 +79,10 @@ def test_every_cell_has_its_formulas_here():
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", FORMULAS)
-def test_it_equals_the_formulas(name, backend, dtype, lengths):
-    for (features, units), bidirectional, with_state in itertools.product(
-        SHAPES, (False, True), (False, True)
-    ):
+def test_it_equals_the_formulas(name, backend, dtype, lengths, record_property):
+    grid = list(itertools.product(SHAPES, (False, True), (False, True)))
+    record_property("cases", len(grid))
+    for (features, units), bidirectional, with_state in grid:
         net = cw.Recurrent(
             name,
             features,
