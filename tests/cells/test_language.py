@@ -373,3 +373,125 @@ def test_a_failed_tracing_leaves_nothing_behind():
     assert sys.gettrace() is before
     with pytest.raises(CellError, match="outside a cell"):
         affine("i", 1.0)
+
+
+def test_a_state_may_keep_what_another_was():
+    @cw.cell(state=("h", "p"))
+    def momentum(x, h, p):
+        n = affine("n", x, h - p, size="proj")
+        return n, h
+
+    assert momentum.graph.state_sizes == {"h": "proj", "p": "proj"}
+
+
+def test_names_do_not_depend_on_how_equations_are_laid_out():
+    @cell(state="h")
+    def example(x, h):
+        m = h * 2; h = tanh(affine("n", x, m))  # fmt: skip  # noqa: E702
+        return h
+
+    assert "n_m" in example.graph.weights
+
+
+def test_the_variables_of_a_comprehension_are_no_signals():
+    @cell(state="h")
+    def example(x, h):
+        a = affine("a", x)
+        parts = [tanh(v) for v in (a, h)]
+        h = parts[0] + parts[1]
+        return h
+
+    assert list(dict(example.graph.signals)) == ["a", "h"]
+
+
+def test_a_variable_called_bias_is_an_ordinary_source():
+    @cell(state="h")
+    def example(x, h):
+        bias = tanh(x)
+        h = tanh(affine("n", h, bias))
+        return h
+
+    assert set(example.graph.weights) == {"n_h", "n_1", "n_bias"}
+
+
+def test_a_decorator_below_changes_nothing():
+    import functools
+
+    def logged(function):
+        @functools.wraps(function)
+        def wrapper(*values, **options):
+            return function(*values, **options)
+
+        return wrapper
+
+    @cell(state="h")
+    @logged
+    def example(x, h):
+        m = h * 2
+        h = tanh(affine("n", x, m))
+        return h
+
+    assert example.signals == ("h", "m")
+    assert "n_m" in example.graph.weights
+
+
+def test_a_cell_is_made_of_a_function():
+    import functools
+
+    with pytest.raises(CellError, match="made of a function"):
+        cell(state="h")(functools.partial(returns_one))
+
+
+def test_copies_keep_their_options():
+    import copy
+
+    @cell(state="h")
+    def example(x, h, *, rate=0.5):
+        h = rate * h + affine("h", x)
+        return h
+
+    assert copy.deepcopy(example)(rate=0.25).options == {"rate": 0.25}
+
+
+def test_numbers_of_numpy_are_numbers():
+    @cell(state="h")
+    def example(x, h):
+        h = np.float64(0.5) * h + np.float32(0.25) * affine("h", x) - np.int64(1)
+        return h
+
+    assert "0.5 ⊙ hₜ₋₁ + 0.25 ⊙" in example.equations
+
+
+def draws_twice(x, h, c):
+    h = cw.bernoulli("d", 0.5) * h + cw.bernoulli("d", 0.5)
+    return h, c
+
+
+def draws_for_zoneout(x, h, c):
+    h = cw.bernoulli("zoneout_h", 0.5) * h
+    return h, c
+
+
+def calls_a_cell(x, h, c):
+    h = cw.cells.elman(x, h)
+    return h, c
+
+
+def names_a_norm_badly(x, h, c):
+    h = cw.layer_norm("a b", h)
+    return h, c
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (draws_twice, "the draw 'd' exists already"),
+        (draws_for_zoneout, "would meet those of zoneout"),
+        (calls_a_cell, "is not called on values"),
+        (names_a_norm_badly, 'layer_norm("a b")'),
+    ],
+)
+def test_a_rarer_mistake_is_explained_too(function, words):
+    message = error_of(function)
+    assert words in message
+    _line_of(function, message)

@@ -95,7 +95,9 @@ def test_regularisers_apply_to_every_cell(name):
 def test_recurrent_dropout_reaches_a_state_behind_a_gate():
     dropped = transform.recurrent_dropout(cw.cells.gru_reset_before.graph, 0.2)
     into_n = next(v for v in dropped.leaves("matmul") if v.inputs[0].name == "n_rh")
-    assert into_n.inputs[1].inputs[0].op == "div"
+    gate, dropped_state = into_n.inputs[1].inputs
+    assert gate.op == "sigmoid"
+    assert [source.op for source in dropped_state.inputs] == ["div", "state"]
 
 
 @pytest.mark.parametrize("name", NAMES)

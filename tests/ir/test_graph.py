@@ -57,6 +57,8 @@ def test_a_sound_graph_is_returned():
         (Graph("test", (node("input", name="x", size=3),), (H,), (H,)), "first input must be x"),
         (Graph("test", (X, H), (H,), (H,)), "no input stands among"),
         (Graph("test", (X,), (X,), (X,)), "no state stands among"),
+        (Graph("test", (X,), (H, H), (H, X)), "two states have the same name"),
+        (Graph("test", (X, X), (H,), (H,)), "two inputs have the same name"),
         (one_state(node("less", H, H)), "becomes a truth"),
         (one_state(MATRIX), "becomes a weight"),
         (one_state(node("state", name="p", size="proj")), "has size hidden but becomes proj"),
@@ -120,6 +122,7 @@ def test_what_can_be_simpler_becomes_so(before, after):
         node("add", H, constant(0.0)),  # -0.0 + 0.0 is 0.0
         node("sub", H, constant(-0.0)),
         node("mul", H, constant(-1.0)),
+        node("maximum", constant(1.0), constant(float("nan"))),
         node("add", constant(1e308), node("mul", constant(1e308), constant(10.0))),
         node("div", constant(1.0), constant(0.0)),
     ],
@@ -226,6 +229,24 @@ def test_equations_read_as_they_were_written():
 )
 def test_brackets_stand_where_they_must(value, written):
     assert to_text(one_state(value)) == f"hₜ = {written}"
+
+
+def test_a_name_is_written_for_one_thing_only():
+    squashed = node("tanh", H)
+    graph = one_state(
+        node("mul", constant(2.0), squashed), [("h", squashed), ("x", node("neg", X))]
+    )
+    assert to_text(graph).splitlines() == ["h'ₜ = tanh(hₜ₋₁)", "x'ₜ = −xₜ", "hₜ = 2 ⊙ h'ₜ"]
+
+
+def test_numbers_are_written_as_they_are():
+    assert "0.123456789" in to_text(one_state(node("mul", constant(0.123456789), H)))
+
+
+def test_infinity_travels_as_json():
+    graph = one_state(node("add", H, constant(float("-inf"))))
+    text = json.dumps(to_json(graph), allow_nan=False)
+    assert from_json(json.loads(text)) == graph
 
 
 def test_shared_values_are_written_once():

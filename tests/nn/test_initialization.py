@@ -76,3 +76,20 @@ def test_every_scheme_fills_every_weight(name, scheme):
     sizes = {"proj": 8} if cw.cells.get(name).graph.symbols else None
     for weight in weights(name, sizes=sizes, initialization=scheme).values():
         assert bool(weight.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", ["block_diagonal", "block_lower", "block_upper"])
+def test_only_the_blocks_in_use_count(kind):
+    @cw.cell(state="h")
+    def heads(x, h):
+        """Four groups of units."""
+        h = cw.tanh(cw.affine("h", h, bias=None, mask=(kind, 4)))
+        return h
+
+    w = cw.Recurrent(heads, 1, 32).layer0.get_parameter("h_h").detach()
+    for block in range(4):
+        first, last = {"block_diagonal": (block, block), "block_lower": (0, block)}.get(
+            kind, (block, 3)
+        )
+        part = w[8 * block : 8 * block + 8, 8 * first : 8 * last + 8]
+        torch.testing.assert_close(part @ part.T, torch.eye(8), rtol=0, atol=1e-5)

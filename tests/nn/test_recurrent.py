@@ -64,6 +64,23 @@ def test_a_sequence_may_be_cut_and_carried_on():
     close(state[1]["c"], last[1]["c"])
 
 
+def test_a_clock_goes_on_when_a_sequence_comes_in_pieces():
+    @cw.cell(state="h")
+    def clock(x, h, t):
+        """Takes its input at every third step."""
+        h = cw.where(t % 3 < 1, cw.affine("h", x), h)
+        return h
+
+    net = cw.Recurrent(clock, 2, [3, 4], bidirectional=False, dtype=torch.float64)
+    x = torch.randn(2, 8, 2, dtype=torch.float64)
+    whole, last = net(x, lengths=[8, 6])
+    first, state = net(x[:, :4])
+    second, state = net(x[:, 4:], state, lengths=[4, 2])
+    close(torch.cat([first, second], 1), whole)
+    assert state[0]["t"].tolist() == last[1]["t"].tolist() == [[8], [6]]
+    assert state[0]["t"].dtype == torch.int64
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_every_row_is_for_itself_whatever_its_length(bidirectional):
     net = cw.Recurrent("peephole_lstm", 3, [4, 5], bidirectional=bidirectional, dtype=torch.float64)
@@ -315,6 +332,7 @@ def test_wrong_shapes_are_named_by_axis(call, words):
         (("projected_lstm", 3, 4), {}, GraphError, "size 'proj' that is not bound"),
         (("projected_lstm", 3, [4, 4]), {"sizes": {"proj": [2]}}, SettingError, "1 numbers for 2"),
         (("projected_lstm", 3, 4), {"sizes": {"proj": 0}}, GraphError, "positive whole"),
+        (("lstm", 3, 4), {"sizes": {"hidden": 2}}, SettingError, "cannot bind 'hidden'"),
         (("lstm", 3, 4), {"initialization": "keras"}, SettingError, "no initialization 'keras'"),
         (
             ("lstm", 3, 4),
@@ -339,3 +357,83 @@ def test_more_blocks_than_units_are_refused_when_the_layer_is_built():
 
     with pytest.raises(GraphError, match="3 blocks need as many units, not 2"):
         cw.Recurrent(clock, 1, 2)
+
+
+def test_what_a_cell_makes_of_padding_reaches_no_gradient():
+    @cw.cell(state="h")
+    def logarithmic(x, h):
+        """Undefined where its input is zero, as padding is."""
+        h = cw.tanh(cw.affine("n", cw.log(x), h))
+        return h
+
+    net = cw.Recurrent(logarithmic, 2, 3)
+    y, _ = net(torch.rand(2, 4, 2) + 0.1, lengths=[4, 2])
+    y.sum().backward()
+    assert all(bool(weight.grad.isfinite().all()) for weight in net.parameters())
+
+
+def test_parametrised_and_pruned_weights_are_used():
+    net = cw.Recurrent("lstm", 3, 4)
+    x = torch.randn(2, 5, 3)
+    expected = net(x)[0]
+    torch.nn.utils.parametrizations.weight_norm(net.layer0, "i_h")
+    close(net(x)[0], expected)
+    with torch.no_grad():
+        net.layer0.parametrizations.i_h.original0.zero_()
+    assert not torch.equal(net(x)[0], expected)
+    torch.nn.utils.prune.l1_unstructured(net.layer0, "f_h", amount=0.5)
+    assert net(x)[0].shape == expected.shape
+
+
+def test_a_replica_finds_its_weights():
+    net = cw.Recurrent("lstm", 3, 4)
+    replica = net._replicate_for_data_parallel()
+    for name, module in net.named_children():
+        copied = module._replicate_for_data_parallel()
+        for key, weight in module.named_parameters():
+            setattr(copied, key, weight * 1)
+        setattr(replica, name, copied)
+    x = torch.randn(2, 5, 3)
+    close(replica(x)[0], net(x)[0])
+
+
+def test_a_cell_without_weights():
+    @cw.cell(state="m")
+    def average(x, m):
+        """Moving average, as wide as the input."""
+        m = 0.5 * m + 0.5 * x
+        return m
+
+    y, _ = cw.Recurrent(average, 2, 7)(torch.ones(1, 2, 2))
+    assert y.tolist() == [[[0.5, 0.5], [0.75, 0.75]]]
+
+
+def test_what_comes_out_of_autocast_may_go_in():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), cw.Recurrent("gru", 3, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        y, _ = net(torch.randn(2, 5, 3))
+    y.float().sum().backward()
+    assert net[1].layer0.get_parameter("r_h").grad.dtype == torch.float32
+
+
+def test_zoneout_by_state():
+    net = cw.Recurrent("lstm", 2, 300, zoneout={"c": 0.4})
+    tape_states = [
+        net(torch.randn(4, 1, 2), [{"h": torch.ones(4, 300), "c": torch.ones(4, 300)}])[1]
+    ]
+    kept = {name: float((tape_states[0][0][name] == 1).double().mean()) for name in "hc"}
+    assert kept["h"] == 0
+    assert abs(kept["c"] - 0.4) < 0.05
+    with pytest.raises(CellwrightError, match="no state 'm'; it has h, c"):
+        cw.Recurrent("lstm", 2, 3, zoneout={"m": 0.1})
+
+
+def test_recurrent_dropout_never_does_nothing():
+    @cw.cell(state="h")
+    def independent(x, h):
+        """IndRNN (Li et al. 2018)."""
+        h = cw.relu(cw.affine("h", x) + cw.scale("u", h))
+        return h
+
+    with pytest.raises(CellwrightError, match="no state of cell 'independent' enters a matrix"):
+        cw.Recurrent(independent, 2, 3, recurrent_dropout=0.1)

@@ -47,8 +47,12 @@ class Call:
     draws
         Name -> ones and zeros for a ``bernoulli``, (T, B, n) or, drawn once a sequence,
         (B, n). A draw that is missing takes its expected value.
+    start
+        How many steps each row has behind it, (B, 1) whole numbers; None for none. This is
+        where the step index goes on when a sequence comes in pieces.
     record
-        Names of the signals and states to return for every step.
+        Names of the signals and states to return for every step; gradients flow through
+        them as through the output.
     """
 
     inputs: Mapping[str, Tensor]
@@ -58,6 +62,7 @@ class Call:
     reverse: bool = False
     below: Mapping[str, Tensor] = field(default_factory=dict)
     draws: Mapping[str, Tensor] = field(default_factory=dict)
+    start: Tensor | None = None
     record: tuple[str, ...] = ()
 
 
@@ -73,11 +78,14 @@ class Result:
         Name -> state after the last step of each row, (B, n).
     signals
         Recorded name -> (T, B, n).
+    count
+        How many steps each row has behind it now, (B, 1).
     """
 
     output: Tensor
     states: dict[str, Tensor]
     signals: dict[str, Tensor]
+    count: Tensor
 
 
 class Kernel(Protocol):

@@ -89,25 +89,26 @@ class ReferenceKernel:
         output = self.graph.states[0].name
         states = {name: call.states[name] for name in self.graph.state_sizes}
         seen: dict[str, list[Tensor]] = {name: [] for name in (output, *call.record)}
-        count = torch.zeros(batch, 1, dtype=run.clock_dtype, device=run.device)
+        count = torch.zeros(batch, 1, dtype=torch.int64, device=run.device)
+        count = count if call.start is None else call.start
         for step in reversed(range(steps)) if call.reverse else range(steps):
-            values = run.step(step, states, count)
-            exists = None if call.active is None else call.active[step].unsqueeze(-1)
+            # Rows that do not exist are left out altogether: what padding holds, or what a
+            # cell makes of it, such as log(0), must reach neither values nor gradients.
+            rows = _existing(call, step)
+            values = run.step(step, rows, states, count)
             for name, so_far in seen.items():
-                value = run.full(values, name)
-                so_far.append(value if exists is None else value.where(exists, 0))
+                so_far.append(_put(run.nothing(name), rows, run.full(values, name, rows)))
             for name, before in states.items():
-                new = run.full(values, name)
-                states[name] = new if exists is None else torch.where(exists, new, before)
-            count = count + (1 if exists is None else exists)
+                states[name] = _put(before, rows, run.full(values, name, rows))
+            count = _put(count, rows, _take(count, rows) + 1)
         if call.reverse:
             seen = {name: values[::-1] for name, values in seen.items()}
         signals = {
-            name: torch.stack(values) if values else run.nothing(name)
+            name: torch.stack(values) if values else run.nothing(name).expand(0, -1, -1)
             for name, values in seen.items()
         }
         recorded = {name: signals[name] for name in call.record}
-        return Result(output=signals[output], states=states, signals=recorded)
+        return Result(output=signals[output], states=states, signals=recorded, count=count)
 
     def units(self, size: Size) -> int:
         """The number of units of a size."""
@@ -128,51 +129,49 @@ class _Run:
         for value in kernel.once:
             self.constant[value] = self._evaluate(value, self.constant)
 
-    def step(self, step: int, states: Mapping[str, Tensor], count: Tensor) -> dict[Node, Tensor]:
-        """The value of every node at one step."""
+    def step(
+        self, step: int, rows: Tensor | None, states: Mapping[str, Tensor], count: Tensor
+    ) -> dict[Node, Tensor]:
+        """The value of every node at one step, for the rows that exist."""
         values = dict(self.constant)
         for value in self.kernel.each_step:
             match value.op:
                 case "state":
-                    values[value] = states[value.name]
+                    values[value] = _take(states[value.name], rows)
                 case "input":
-                    values[value] = self._existing(self.call.inputs[value.name][step], step)
+                    values[value] = _take(self.call.inputs[value.name][step], rows)
                 case "below":
-                    values[value] = self.call.below[value.name][step]
+                    values[value] = _take(self.call.below[value.name][step], rows)
                 case "bernoulli":
-                    values[value] = self._draw(value, step)
+                    values[value] = self._draw(value, step, rows)
                 case "step":
-                    values[value] = count
+                    values[value] = _take(count, rows).to(self.clock_dtype)
                 case _:
                     values[value] = self._evaluate(value, values)
         return values
 
-    def full(self, values: Mapping[Node, Tensor], name: str) -> Tensor:
-        """A state or signal as (B, n), also where it is a constant or one number a row."""
+    def full(self, values: Mapping[Node, Tensor], name: str, rows: Tensor | None) -> Tensor:
+        """A state or signal as (rows, n), also where it is a constant or one number a row."""
         value = values[self.kernel.graph.observable[name]]
-        return value.to(self.dtype).expand(self.batch, self._units_of(name))
+        return value.to(self.dtype).expand(
+            self.batch if rows is None else len(rows), self._units_of(name)
+        )
 
     def nothing(self, name: str) -> Tensor:
-        """What is seen of a state or signal in a sequence without steps."""
-        shape = (0, self.batch, self._units_of(name))
+        """What is seen of a state or signal where no step exists, (B, n)."""
+        shape = (self.batch, self._units_of(name))
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     def _units_of(self, name: str) -> int:
         graph = self.kernel.graph
         return self.kernel.units(graph.state_sizes.get(name, graph.observable[name].size))
 
-    def _existing(self, given: Tensor, step: int) -> Tensor:
-        # Padding may hold anything, NaN too, and must reach neither values nor gradients.
-        if self.call.active is None:
-            return given
-        return given.where(self.call.active[step].unsqueeze(-1), 0)
-
-    def _draw(self, value: Node, step: int) -> Tensor:
+    def _draw(self, value: Node, step: int, rows: Tensor | None) -> Tensor:
         if value.name not in self.call.draws:
             expected = self._number(value.attributes["probability"]).to(self.dtype)
             return expected.expand(self.kernel.units(value.size))
         draw = self.call.draws[value.name]
-        return draw[step] if value.attributes["per"] == "step" else draw
+        return _take(draw[step] if value.attributes["per"] == "step" else draw, rows)
 
     def _evaluate(self, value: Node, values: Mapping[Node, Tensor]) -> Tensor:
         if value.kind == "weight":
@@ -218,3 +217,19 @@ class _Run:
             "block_upper": difference <= 0,
         }[kind]
         return weight.where(kept, 0)
+
+
+def _existing(call: Call, step: int) -> Tensor | None:
+    """Which rows have this step; None where all do."""
+    if call.active is None:
+        return None
+    (rows,) = torch.nonzero(call.active[step], as_tuple=True)
+    return rows if len(rows) < call.active.shape[1] else None
+
+
+def _take(tensor: Tensor, rows: Tensor | None) -> Tensor:
+    return tensor if rows is None else tensor.index_select(0, rows)
+
+
+def _put(before: Tensor, rows: Tensor | None, new: Tensor) -> Tensor:
+    return new if rows is None else before.index_copy(0, rows, new)

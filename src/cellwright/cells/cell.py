@@ -38,8 +38,13 @@ class Cell:
         self._retrace = retrace
         self.__doc__ = graph.summary
 
-    def __call__(self, **options: Any) -> Cell:
+    def __call__(self, *values: object, **options: Any) -> Cell:
         """Return this cell with other options."""
+        if values:
+            raise CellError(
+                f"cell {self.name!r} is not called on values: give it to Recurrent, or write its "
+                f"equations as a plain function that several cells call"
+            )
         for name in options:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
@@ -51,6 +56,12 @@ class Cell:
             raise CellError(f"cell {self.name!r} was loaded as data; its options are fixed")
         merged = self.options | options
         return Cell(self._retrace(**merged), merged, self._retrace)
+
+    def __copy__(self) -> Cell:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Cell:
+        return self  # a cell never changes, and a copy would lose the way to other options
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Cell, (self.graph, self.options)

@@ -60,6 +60,8 @@ def cell(
     names = (state,) if isinstance(state, str) else tuple(state)
 
     def decorate(function: Callable[..., Any]) -> Cell:
+        if not inspect.isfunction(function):
+            raise CellError(f"a cell is made of a function, not of {function!r}")
         options = _options(function)
         _check_arguments(function, names, dict(inputs or {}))
 
@@ -126,14 +128,17 @@ def _trace(
     # A state has the size of what it becomes, which only tracing tells: trace with unknown
     # sizes first, then until nothing changes.
     sizes: dict[str, Size] = dict.fromkeys(states, UNKNOWN)
-    for _ in range(len(states) + 2):
+    for _ in range(2 * len(states) + 2):
         graph = _trace_once(function, sizes, inputs, options)
         found = {
-            name: HIDDEN if value.size == UNKNOWN or value.op == "constant" else value.size
+            name: sizes[name] if value.op == "constant" else value.size
             for name, value in graph.after.items()
         }
         if found == sizes:
-            return verify(graph)
+            if UNKNOWN not in found.values():
+                return verify(graph)
+            # Nothing says more: what is still open is as wide as the layer.
+            found = {name: HIDDEN if size == UNKNOWN else size for name, size in found.items()}
         sizes = found
     raise CellError(f"cell {function.__name__!r}: the sizes of its states contradict each other")
 
@@ -178,7 +183,7 @@ def _outputs(returned: Any, states: tuple[str, ...], tracing: Tracing) -> tuple[
             f"{len(values)}; end it with `{wanted}`"
         )
     for name, value in zip(states, values, strict=True):
-        if not isinstance(value, (Value, int, float)):
+        if isinstance(value, bool) or not isinstance(value, (Value, int, float)):
             raise tracing.located(
                 f"state {name!r} becomes {type(value).__name__}, not a traced value"
             )
@@ -191,7 +196,7 @@ def _outputs(returned: Any, states: tuple[str, ...], tracing: Tracing) -> tuple[
 
 def _unknown_name(error: NameError, tracing: Tracing) -> str:
     name = error.name or ""
-    known = {*WORDS, *tracing.function.__code__.co_varnames}
+    known = {*WORDS, *tracing.code.co_varnames}
     hint = did_you_mean(name, known)
     if name in WORDS:
         hint = f" Write `from cellwright import {name}` above the cell."

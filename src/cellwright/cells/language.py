@@ -85,7 +85,7 @@ def affine(
             _matmul(
                 tracing,
                 # Two sources of one name (a state before and after) are told apart by position.
-                f"{name}_{label if label and names.count(label) == 1 else position}",
+                f"{name}_{label if _tells_apart(label, names) else position}",
                 source,
                 size,
                 mask,
@@ -153,9 +153,12 @@ def bernoulli(name: str, probability: float, *, per: str = "step", size: Size = 
     size
         Units, shape (B, size).
     """
-    current("bernoulli")
+    tracing = current("bernoulli")
+    if str(name).startswith(("zoneout_", "recurrent_dropout_")):
+        raise CellError(f"a draw named {name!r} would meet those of zoneout and recurrent dropout")
     try:
-        return Value(node("bernoulli", name=name, probability=probability, per=per, size=size))
+        draw = node("bernoulli", name=name, probability=probability, per=per, size=size)
+        return Value(tracing.register(draw))
     except GraphError as error:
         raise CellError(f'bernoulli("{name}"): {error}') from error
 
@@ -261,8 +264,16 @@ def layer_norm(name: str, value: Operand, *, epsilon: float = 1e-5) -> Value:
     source = lift(value)
     centred = source - mean_units(source)
     normal = centred / sqrt(mean_units(centred**2) + epsilon)
-    shift = _vector(tracing, f"{name}_bias", source.node.size, "bias", 0.0)
+    try:
+        shift = _vector(tracing, f"{name}_bias", source.node.size, "bias", 0.0)
+    except GraphError as error:
+        raise CellError(f'layer_norm("{name}"): {error}') from error
     return scale(f"{name}_gain", normal) + Value(shift)
+
+
+def _tells_apart(label: str | None, labels: list[str | None]) -> bool:
+    """Whether a source's name can name its matrix, beside a bias and the other sources."""
+    return label is not None and label != "bias" and labels.count(label) == 1
 
 
 def _matmul(

@@ -6,11 +6,12 @@ bound: that is where signals get their names, in the author's words and order.
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from cellwright.cells.value import Value
@@ -41,11 +42,13 @@ class Tracing:
 
     def __init__(self, function: Callable[..., Any], cell_name: str) -> None:
         self.function = function
+        # A decorator between the function and @cell calls it; what counts is the function.
+        self.code = inspect.unwrap(function).__code__
         self.cell_name = cell_name
         self.signals: dict[str, Node] = {}
-        self._weights: dict[str, Node] = {}
+        self._named: dict[tuple[str, str], Node] = {}
         self._arguments: dict[str, Node] = {}
-        self._line = function.__code__.co_firstlineno
+        self._line = self.code.co_firstlineno
 
     def run(self, arguments: Mapping[str, Node], options: Mapping[str, Any]) -> Any:
         """Call the function; return whatever it returns, with `signals` filled."""
@@ -62,15 +65,16 @@ class Tracing:
             sys.settrace(before)
             _active.tracing = outer
 
-    def register(self, weight: Node) -> Node:
-        """Note a new weight; a name used twice would silently share what it learns."""
-        if weight.name in self._weights:
+    def register(self, node: Node) -> Node:
+        """Note a new weight or draw; a name used twice would silently share what it stands for."""
+        if (node.kind, node.name) in self._named:
+            what = "parameter" if node.kind == "weight" else "draw"
             raise CellError(
-                f"the parameter {weight.name!r} exists already; give this one another name, or "
+                f"the {what} {node.name!r} exists already; give this one another name, or "
                 f"bind the first result to a variable and use that"
             )
-        self._weights[weight.name] = weight
-        return weight
+        self._named[node.kind, node.name] = node
+        return node
 
     def name_of(self, node: Node) -> str | None:
         """The author's name of a value at this moment, if it has one."""
@@ -81,25 +85,27 @@ class Tracing:
 
     def located(self, message: str) -> CellError:
         """The error with the cell's name and the equation at which the function stood."""
-        code = self.function.__code__
-        text = linecache.getline(code.co_filename, self._line).strip()
+        text = linecache.getline(self.code.co_filename, self._line).strip()
         where = f"line {self._line}" + (f": `{text}`" if text else "")
         return CellError(f"cell {self.cell_name!r}, {where}\n  {message}")
 
     def _enter(self, frame: FrameType, event: str, argument: object) -> Any:
-        return self._watch if _is(frame, self.function.__code__) else None
+        if frame.f_code is not self.code:
+            return None
+        # Several equations may share a line; a binding is seen at the next instruction.
+        frame.f_trace_opcodes = True
+        return self._watch
 
     def _watch(self, frame: FrameType, event: str, argument: object) -> Any:
-        # A line event comes before its line runs, so what is new was bound by the last one.
-        for name, value in frame.f_locals.items():
+        bound = frame.f_locals
+        for name, value in bound.items():
             known = self.signals.get(name, self._arguments.get(name))
             if isinstance(value, Value) and known is not value.node:
                 self.signals.pop(name, None)  # a name bound again moves to its new place
                 self.signals[name] = value.node
         if event == "line":
             self._line = frame.f_lineno
+        elif event == "return":
+            # From Python 3.12 on the variables of a comprehension are seen too, while it runs.
+            self.signals = {n: value for n, value in self.signals.items() if n in bound}
         return self._watch
-
-
-def _is(frame: FrameType, code: CodeType) -> bool:
-    return frame.f_code is code

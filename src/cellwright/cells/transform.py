@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from cellwright.errors import CellError
 from cellwright.ir import Graph, Node, node, verify
 
 __all__ = ["recurrent_dropout", "without_bias", "zoneout"]
 
 
-def zoneout(graph: Graph, rate: float) -> Graph:
-    r"""Let every unit of every state keep its old value with probability `rate`, at each step.
+def zoneout(graph: Graph, rate: float | Mapping[str, float]) -> Graph:
+    r"""Let units of the states keep their old value with a probability, at each step.
 
     $$s_t \leftarrow d \odot s_{t-1} + (1 - d) \odot s_t, \quad d \sim \text{Bernoulli}(rate)$$
 
-    In evaluation $d$ is the rate itself (Krueger et al. 2017, "Zoneout").
+    In evaluation $d$ is the rate itself (Krueger et al. 2017, "Zoneout"). A mapping gives
+    states rates of their own and leaves the others alone.
+
+    Raises
+    ------
+    CellError
+        The mapping names something that is no state.
     """
-    if rate == 0:
+    rates = rate if isinstance(rate, Mapping) else dict.fromkeys(graph.state_sizes, rate)
+    for name in rates:
+        if name not in graph.state_sizes:
+            raise CellError(
+                f"zoneout: cell {graph.name!r} has no state {name!r}; it has "
+                f"{', '.join(graph.state_sizes)}"
+            )
+    if not any(rates.values()):
         return graph
     one = node("constant", value=1.0)
 
     def kept(state: Node, value: Node) -> Node:
+        if not rates.get(state.name):
+            return value
         draw = node(
             "bernoulli",
             name=f"zoneout_{state.name}",
-            probability=rate,
+            probability=rates[state.name],
             per="step",
             size=state.size,
         )
@@ -35,38 +52,57 @@ def zoneout(graph: Graph, rate: float) -> Graph:
     return verify(replace(graph, outputs=tuple(outputs)))
 
 
+# Through these a state reaches a matrix as itself, scaled or beside others; not through a gate
+# or squashing function, behind which it is another value.
+_STRAIGHT = frozenset({"add", "sub", "mul", "div", "neg"})
+
+
 def recurrent_dropout(graph: Graph, rate: float) -> Graph:
     r"""Drop units of the states where they enter a matrix, the same ones at every step.
 
     $$W s_{t-1} \leftarrow W \left(\frac{m}{1 - rate} \odot s_{t-1}\right), \quad
     m \sim \text{Bernoulli}(1 - rate)\ \text{once a sequence}$$
 
-    This is the variational dropout of Gal and Ghahramani (2016), one mask for each state.
+    This is the variational dropout of Gal and Ghahramani (2016), one mask for each state. A
+    state may enter weighed by a gate or in a sum, as in a GRU's W (r * h).
+
+    Raises
+    ------
+    CellError
+        No state enters a matrix, so that nothing could be dropped.
     """
     if rate == 0:
         return graph
 
     def dropped(value: Node) -> Node:
-        if value.op != "matmul":
-            return value
-        matrix, source = value.inputs
-        # A state may enter as it is, or weighed by a gate, as in a GRU's W (r * h).
-        factors = source.inputs if source.op == "mul" else (source,)
-        state = next((factor for factor in factors if factor.op == "state"), None)
-        if state is None:
+        """A value before a matrix, its states dropped."""
+        if value.op in _STRAIGHT:
+            return node(value.op, *(dropped(source) for source in value.inputs))
+        if value.op != "state":
             return value
         draw = node(
             "bernoulli",
-            name=f"recurrent_dropout_{state.name}",
+            name=f"recurrent_dropout_{value.name}",
             probability=1 - rate,
             per="sequence",
-            size=state.size,
+            size=value.size,
         )
         # In evaluation the draw is 1 - rate, and the product is the state again.
-        kept = node("div", draw, node("constant", value=1 - rate))
-        return node("matmul", matrix, node("mul", kept, source))
+        return node("mul", node("div", draw, node("constant", value=1 - rate)), value)
 
-    return verify(graph.rewrite(dropped))
+    def rule(value: Node) -> Node:
+        if value.op != "matmul":
+            return value
+        matrix, source = value.inputs
+        return node("matmul", matrix, dropped(source))
+
+    result = verify(graph.rewrite(rule))
+    if not result.leaves("bernoulli"):
+        raise CellError(
+            f"recurrent dropout: no state of cell {graph.name!r} enters a matrix, so there is "
+            f"nothing to drop; zoneout works for every cell"
+        )
+    return result
 
 
 def without_bias(graph: Graph) -> Graph:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
 from cellwright.errors import CellError, GraphError
@@ -126,9 +126,14 @@ class Value:
 
     def __array_ufunc__(
         self, function: Callable[..., Any], method: str, *args: object, **kwargs: object
-    ) -> NoReturn:
+    ) -> Value:
+        # A number of numpy's on the left of an operator comes this way.
+        if function.__name__ in _NUMPY_OPERATORS:
+            return combine(_NUMPY_OPERATORS[function.__name__], *args)
         raise _foreign("numpy", function.__name__)
 
+
+_NUMPY_OPERATORS = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div"}
 
 Operand: TypeAlias = Value | float | int
 
@@ -146,16 +151,11 @@ def lift(operand: object) -> Value:
         return operand
     if isinstance(operand, (list, tuple)):
         raise CellError("a list of constants must be written per_unit([...])")
-    try:
-        # numpy's numbers count as whole numbers or floats, booleans do not.
-        number = float(operator.index(operand)) if hasattr(operand, "__index__") else operand
-        if isinstance(operand, bool) or not isinstance(number, float):
-            raise TypeError
-    except TypeError:
+    if isinstance(operand, bool) or not isinstance(operand, Real):
         raise CellError(
             f"expected a traced value or a number, got {type(operand).__name__}: {operand!r}"
-        ) from None
-    return Value(node("constant", value=number))
+        )
+    return Value(node("constant", value=float(operand)))
 
 
 def combine(op: str, *operands: object) -> Value:

@@ -162,6 +162,8 @@ def _identifier(value: object) -> str:
 
 
 def _number(value: object) -> float:
+    if isinstance(value, str) and value in ("inf", "-inf", "nan"):
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise GraphError(f"expected a number, got {value!r}")
     return float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,4 +95,6 @@ def _text(value: object) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     return list(value) if isinstance(value, tuple) else value

@@ -32,8 +32,10 @@ def simplify(graph: Graph) -> Graph:
 
 def _simpler(value: Node) -> Node:
     inputs = value.inputs
-    if value.op in _FOLD and all(source.op == "constant" for source in inputs):
-        folded = _FOLD[value.op](*(source.attributes["value"] for source in inputs))
+    numbers = [source.attributes.get("value") for source in inputs]
+    # Python's max and min do not pass NaN on as tensors do, so only finite numbers are folded.
+    if value.op in _FOLD and all(isinstance(n, float) and math.isfinite(n) for n in numbers):
+        folded = _FOLD[value.op](*numbers)
         if math.isfinite(folded):
             return node("constant", value=folded)
     if value.op == "mul" and _is(inputs[0], 1.0):

@@ -159,12 +159,21 @@ def _equations(graph: Graph, alphabet: _Alphabet) -> str:
 
 
 def _names(graph: Graph) -> dict[Node, str]:
-    """Name of each value that gets a line of its own."""
+    """Name of each value that gets a line of its own, no two the same."""
+    # A state's name means the state after the step, an input's the input.
+    taken = {leaf.name for leaf in graph.inputs} | set(graph.state_sizes)
     named: dict[Node, str] = {}
-    for name, value in (*graph.signals, *graph.after.items()):
+    for name, value in graph.after.items():
         if value.inputs:
             named.setdefault(value, name)
-    taken = {name for name, _ in graph.signals} | set(graph.state_sizes)
+    for name, value in graph.signals:
+        if not value.inputs or value in named:
+            continue
+        free_name = name
+        while free_name in taken:
+            free_name += "'"
+        taken.add(free_name)
+        named[value] = free_name
     free = (name for name in map("u{}".format, count(1)) if name not in taken)
     uses = Counter(source for value in graph.nodes for source in value.inputs)
     for value in graph.nodes:
@@ -181,10 +190,12 @@ class _Writer:
         self.written: dict[Node, tuple[str, int]] = {}
         for value in graph.nodes:
             self.written[value] = self._write(value)
+        reserved = {leaf.name for leaf in (*graph.inputs, *graph.states)}
         # A second name of a value, and a state that another name became.
         for name, value in (*graph.signals, *graph.after.items()):
             left, right = self._now(name), self.written[value][0]
-            if left != right and (left, right) not in self.lines:
+            known = {line[0] for line in self.lines} | {right}
+            if left not in known and (name in graph.after or name not in reserved):
                 self.lines.append((left, right))
 
     def _now(self, name: str) -> str:
@@ -212,7 +223,7 @@ class _Writer:
     def _leaf(self, value: Node) -> tuple[str, int]:
         a = self.alphabet
         if value.op == "constant":
-            number = f"{value.attributes['value']:g}"
+            number = f"{value.attributes['value']:.12g}"
             return number, _SIGN if number.startswith("-") else _ATOM
         if value.op == "step":
             return "t", _ATOM

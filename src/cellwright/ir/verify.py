@@ -27,6 +27,11 @@ def verify(graph: Graph) -> Graph:
         raise _broken(graph, "something that is no state stands among its states")
     if UNKNOWN in graph.symbols:
         raise _broken(graph, "the size of a state is not known")
+    for kind, leaves in (("inputs", graph.inputs), ("states", graph.states)):
+        if len({leaf.name for leaf in leaves}) != len(leaves):
+            raise _broken(graph, f"two {kind} have the same name")
+    if "t" in graph.state_sizes:
+        raise _broken(graph, "a state is named 't', which is the step")
     _verify_outputs(graph)
     _verify_leaves(graph)
     _verify_names(graph)

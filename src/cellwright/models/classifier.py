@@ -96,9 +96,7 @@ class ClassifierNetwork(nn.Module):
             (batch, classes).
         """
         scaled = (x - self.shift) / self.spread
-        # Under autocast a projection gives half precision; the layers want their weights'.
-        projected = self.projection(scaled).to(scaled.dtype)
-        output, state = self.recurrent(projected, lengths=lengths)
+        output, state = self.recurrent(self.projection(scaled), lengths=lengths)
         scores: Tensor = self.readout(self.dropout(self._pool(output, state, lengths)))
         return scores
 
@@ -112,6 +110,8 @@ class ClassifierNetwork(nn.Module):
         if self.pooling == "mean":
             count = steps if active is None else active.sum(0).clamp(min=1).unsqueeze(1)
             return output.sum(1) / count
-        if active is not None:
-            output = output.masked_fill(~active.T.unsqueeze(2), -torch.inf)
-        return output.amax(1)
+        if active is None:
+            return output.amax(1)
+        exists = active.T.unsqueeze(2)
+        greatest = output.masked_fill(~exists, -torch.inf).amax(1)
+        return greatest.masked_fill(~exists.any(1), 0)  # a row without steps

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cellwright.errors import SettingError
-from cellwright.ir import HIDDEN
+from cellwright.ir import HIDDEN, INPUT
 
-__all__ = ["bound_sizes", "hidden_sizes", "rate", "whole"]
+__all__ = ["bound_sizes", "hidden_sizes", "rate", "rates", "whole"]
 
 
 def whole(name: str, value: object) -> int:
@@ -24,6 +24,13 @@ def rate(name: str, value: object) -> float:
     return float(value)
 
 
+def rates(name: str, value: object) -> float | dict[str, float]:
+    """Return `value` if it is a chance below one, or a mapping from names to such chances."""
+    if isinstance(value, Mapping):
+        return {str(key): rate(f"{name}[{key!r}]", chance) for key, chance in value.items()}
+    return rate(name, value)
+
+
 def hidden_sizes(hidden_size: int | Sequence[int]) -> tuple[int, ...]:
     """Units of each layer."""
     sizes = (hidden_size,) if isinstance(hidden_size, int) else tuple(hidden_size)
@@ -38,6 +45,8 @@ def bound_sizes(
     """For each layer, symbol -> units; a size given once holds for all layers."""
     bound: list[dict[str, int]] = [{HIDDEN: units} for units in hidden]
     for name, value in sizes.items():
+        if name in (INPUT, HIDDEN):
+            raise SettingError(f"sizes cannot bind {name!r}; that is {name}_size")
         units = [value] * len(bound) if isinstance(value, int) else list(value)
         if len(units) != len(bound):
             raise SettingError(f"sizes[{name!r}] has {len(units)} numbers for {len(bound)} layers")

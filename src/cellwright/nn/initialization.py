@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from cellwright.errors import SettingError, did_you_mean
-from cellwright.ir import HIDDEN, Graph
+from cellwright.ir import HIDDEN, Graph, block_of_units
 
 __all__ = ["SCHEMES", "Initialization", "resolve"]
 
@@ -43,6 +43,26 @@ _METHODS: dict[str, Callable[[Tensor, int], object]] = {
     "uniform": lambda weight, hidden: nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5),
     "zeros": lambda weight, hidden: nn.init.zeros_(weight),
 }
+
+
+def _kept(weight: Tensor, mask: object) -> list[Tensor]:
+    """The parts of a masked matrix that are in use: for each block of rows, its columns."""
+    if not isinstance(mask, tuple):
+        return [weight]
+    kind, blocks = mask
+    rows, columns = (torch.tensor(block_of_units(n, blocks)) for n in weight.shape)
+    parts = []
+    for block in range(blocks):
+        used = {
+            "block_diagonal": columns == block,
+            "block_lower": columns <= block,
+            "block_upper": columns >= block,
+        }[kind].nonzero()
+        own = (rows == block).nonzero()
+        parts.append(weight[int(own[0]) : int(own[-1]) + 1, int(used[0]) : int(used[-1]) + 1])
+    return parts
+
+
 _VECTOR_METHODS = ("as_written", "uniform", "zeros")
 
 
@@ -90,7 +110,8 @@ class Initialization:
                 assert isinstance(value, float)
                 weights[name].fill_(value)
             else:
-                _METHODS[method](weights[name], sizes[HIDDEN])
+                for part in _kept(weights[name], node.attributes.get("mask")):
+                    _METHODS[method](part, sizes[HIDDEN])
 
 
 SCHEMES: dict[str, Initialization] = {

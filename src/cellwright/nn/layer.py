@@ -84,5 +84,6 @@ class Layer(nn.Module):
         return f"{self.graph.name}: {sizes}"
 
     def _weights(self, names: Iterable[str]) -> dict[str, Tensor]:
-        found = {name: self._parameters[name] for name in names}
-        return {name: weight for name, weight in found.items() if weight is not None}
+        # A parametrised weight, and those of a replica, are attributes instead.
+        found = {name: self._parameters.get(name) for name in names}
+        return {n: getattr(self, n) if weight is None else weight for n, weight in found.items()}

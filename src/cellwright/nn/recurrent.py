@@ -13,7 +13,7 @@ from cellwright.cells import transform
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError, ShapeError, did_you_mean
 from cellwright.ir import INPUT
-from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, whole
+from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, whole
 from cellwright.nn.initialization import Initialization, resolve
 from cellwright.nn.layer import Layer
 from cellwright.nn.ragged import active_steps
@@ -47,7 +47,8 @@ class Recurrent(nn.Module):
         Chance that a unit of a state is dropped where it enters a matrix, the same units at
         every step of a sequence (Gal and Ghahramani 2016).
     zoneout
-        Chance that a unit of a state keeps its old value, at each step (Krueger et al. 2017).
+        Chance that a unit of a state keeps its old value, at each step (Krueger et al. 2017);
+        a mapping such as {"h": 0.05, "c": 0.5} for a chance by state.
     learn_initial_state
         Learn the states before the first step; they start at zero.
     batch_first
@@ -94,7 +95,7 @@ class Recurrent(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
         learn_initial_state: bool = False,
         batch_first: bool = True,
         backend: str = "auto",
@@ -110,7 +111,7 @@ class Recurrent(nn.Module):
         self.bidirectional = bidirectional
         self.dropout = rate("dropout", dropout)
         self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout)
-        self.zoneout = rate("zoneout", zoneout)
+        self.zoneout = rates("zoneout", zoneout)
         self.batch_first = batch_first
         check_backend(backend)
         self.backend = backend
@@ -200,6 +201,10 @@ class Recurrent(nn.Module):
         **inputs: Tensor,
     ) -> StackResult:
         """Like calling the module, but time first, by direction, and with signals if asked."""
+        if isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type):
+            # What came out of an autocast product is narrower than the weights, which decide.
+            weight = next(self.parameters(), x)
+            x, inputs = x.to(weight.dtype), {n: v.to(weight.dtype) for n, v in inputs.items()}
         self._check_input(x)
         steps, batch = self._time_first(x).shape[:2]
         self._check_extras(inputs, batch, steps)
@@ -243,7 +248,7 @@ class Recurrent(nn.Module):
         if not isinstance(x, Tensor) or x.dim() != 3 or x.shape[2] != self.input_size:
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise ShapeError(f"x: expected ({', '.join(axes)}, input={self.input_size}), got {got}")
-        weight = next(self.parameters())
+        weight = next(iter(self._layers()[0][0].direction().weights.values()), x)
         if x.dtype != weight.dtype or x.device != weight.device:
             raise ShapeError(
                 f"x: expected {weight.dtype} on {weight.device} like the weights, got {x.dtype} "

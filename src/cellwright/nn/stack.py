@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import dropout as drop
 
 from cellwright.backends import Call
-from cellwright.ir import Graph
+from cellwright.ir import Graph, Size
 from cellwright.pipeline import compile
 
 __all__ = ["Direction", "StackResult", "run_stack", "zero_states"]
@@ -28,7 +28,13 @@ class Direction:
     weights: Mapping[str, Tensor]
     reverse: bool = False
 
-    def units(self, size: str | int) -> int:
+    @property
+    def carried(self) -> dict[str, Size]:
+        """What is carried from step to step: the states, and ``t`` where the cell asks for it."""
+        step: dict[str, Size] = {"t": 1} if self.graph.leaves("step") else {}
+        return self.graph.state_sizes | step
+
+    def units(self, size: Size) -> int:
         """Number of units of a size."""
         return size if isinstance(size, int) else self.sizes[size]
 
@@ -105,6 +111,7 @@ def run_stack(
             call = Call(
                 inputs={**(inputs or {}), "x": x},
                 states=states[number][position],
+                start=states[number][position].get("t"),
                 weights=direction.weights,
                 active=active,
                 reverse=direction.reverse,
@@ -115,7 +122,12 @@ def run_stack(
             results.append(kernel(call))
         below = [result.signals for result in results]
         signals.append([result.signals for result in results])
-        after.append([result.states for result in results])
+        after.append(
+            [
+                result.states | ({"t": result.count} if "t" in direction.carried else {})
+                for direction, result in zip(directions, results, strict=True)
+            ]
+        )
         x = torch.cat([r.output for r in results], -1) if len(results) > 1 else results[0].output
         if number + 1 < len(layers):
             x = drop(x, dropout, training)
@@ -125,8 +137,10 @@ def run_stack(
 def zero_states(direction: Direction, x: Tensor) -> dict[str, Tensor]:
     """States of a direction that starts from nothing, for a batch like that of `x`."""
     return {
-        name: x.new_zeros(x.shape[1], direction.units(size))
-        for name, size in direction.graph.state_sizes.items()
+        name: x.new_zeros(
+            x.shape[1], direction.units(size), dtype=torch.int64 if name == "t" else x.dtype
+        )
+        for name, size in direction.carried.items()
     }
 
 

@@ -51,7 +51,7 @@ def split_states(state: State, layers: Sequence[Sequence[Direction]], batch: int
 def _split_layer(
     where: str, given: dict[str, Tensor], layer: Sequence[Direction], batch: int
 ) -> list[dict[str, Tensor]]:
-    names = layer[0].graph.state_sizes
+    names = layer[0].carried
     if set(given) != set(names):
         raise ShapeError(f"{where}: expected {sorted(names)}, got {sorted(given)}")
     sides = len(layer)
