@@ -482,9 +482,45 @@ def names_a_norm_badly(x, h, c):
     return h, c
 
 
+def multiplies_matrices(x, h, c):
+    h = x @ h
+    return h, c
+
+
+def asks_for_a_method(x, h, c):
+    h = h.sigmoid()
+    return h, c
+
+
+def prints_a_number(x, h, c):
+    print(f"{h:.2f}")
+    return h, c
+
+
+def misspells_an_argument(x, h, c):
+    h = affine("h", x, h, bais=1.0)
+    return h, c
+
+
+def divides_by_nothing(x, h, c):
+    h = h / 0
+    return h, c
+
+
+def adds_nan(x, h, c):
+    h = h + math.nan
+    return h, c
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
+        (multiplies_matrices, 'is written affine("name", value)'),
+        (asks_for_a_method, "has no .sigmoid; write sigmoid(value)"),
+        (prints_a_number, "no number to print"),
+        (misspells_an_argument, "unexpected keyword argument 'bais'"),
+        (divides_by_nothing, "division by the constant 0"),
+        (adds_nan, "a constant is NaN"),
         (draws_twice, "the draw 'd' exists already"),
         (draws_for_zoneout, "would meet those of zoneout"),
         (calls_a_cell, "is not called on values"),

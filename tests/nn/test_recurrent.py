@@ -6,6 +6,8 @@ import pickle
 
 import pytest
 import torch
+from torch.nn.utils import prune
+from torch.nn.utils.rnn import pack_sequence
 
 import cellwright as cw
 from cellwright.errors import BackendError, CellwrightError, GraphError, SettingError, ShapeError
@@ -288,7 +290,11 @@ def test_names_that_modules_use_themselves_are_free():
     [
         (lambda net: net(torch.randn(4, 3)), r"x: expected \(batch, time, input=3\), got \(4, 3\)"),
         (lambda net: net(torch.randn(2, 5, 4)), r"got \(2, 5, 4\)"),
-        (lambda net: net([[1.0]]), "got list"),
+        (lambda net: net([[1.0]]), "x: expected a tensor, got list"),
+        (
+            lambda net: net(pack_sequence([torch.zeros(2, 3)])),
+            "got PackedSequence; give the padded batch and lengths=",
+        ),
         (lambda net: net(torch.randn(2, 5, 3).double()), "float32 on cpu like the weights"),
         (lambda net: net(torch.randn(2, 5, 3), lengths=[1]), r"lengths: expected \(batch=2,\)"),
         (lambda net: net(torch.randn(2, 5, 3), lengths=[6, 1]), r"0\.\.5.*got 1 to 6"),
@@ -381,7 +387,7 @@ def test_parametrised_and_pruned_weights_are_used():
     with torch.no_grad():
         net.layer0.parametrizations.i_h.original0.zero_()
     assert not torch.equal(net(x)[0], expected)
-    torch.nn.utils.prune.l1_unstructured(net.layer0, "f_h", amount=0.5)
+    prune.l1_unstructured(net.layer0, "f_h", amount=0.5)
     assert net(x)[0].shape == expected.shape
 
 

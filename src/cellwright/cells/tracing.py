@@ -61,6 +61,9 @@ class Tracing:
             return self.function(**values, **options)
         except CellError as error:
             raise self.located(str(error)) from error
+        except TypeError as error:
+            # A word called with wrong arguments, or a value used as what it is not.
+            raise self.located(str(error)) from error
         finally:
             sys.settrace(before)
             _active.tracing = outer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NoReturn, TypeAlias
@@ -88,6 +89,24 @@ class Value:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __matmul__(self, other: object) -> NoReturn:
+        raise CellError(
+            'a product with a matrix is written affine("name", value), which makes the matrix too'
+        )
+
+    __rmatmul__ = __matmul__
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Python and NumPy ask for special names to find out what they have before them.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise CellError(
+            f"a traced value has no .{name}; write {name}(value) if there is such a word"
+        )
+
+    def __format__(self, specification: str) -> NoReturn:
+        raise CellError("a traced value has no number to print; record it while the network runs")
+
     def __bool__(self) -> NoReturn:
         raise CellError(
             "a traced value is neither true nor false while the equations are written down; "
@@ -155,11 +174,15 @@ def lift(operand: object) -> Value:
         raise CellError(
             f"expected a traced value or a number, got {type(operand).__name__}: {operand!r}"
         )
+    if math.isnan(operand):
+        raise CellError("a constant is NaN")
     return Value(node("constant", value=float(operand)))
 
 
 def combine(op: str, *operands: object) -> Value:
     """Apply a pointwise op or a reduction to operands."""
+    if op == "div" and isinstance(operands[1], Real) and operands[1] == 0:
+        raise CellError("a division by the constant 0")
     try:
         return Value(node(op, *(lift(operand).node for operand in operands)))
     except GraphError as error:

@@ -166,7 +166,8 @@ class Recurrent(nn.Module):
             (batch, time, input), or (time, batch, input) without `batch_first`.
         state
             For each layer, name -> state before the first step, (batch, units), or
-            (batch, 2, units) when bidirectional. None starts from zero or what was learned.
+            (batch, 2, units) when bidirectional; with ``t``, the steps behind each row, where
+            the cell asks for the step. None starts from zero or what was learned.
         lengths
             Steps of each row, (batch,), in any order, zero allowed.
         mask
@@ -244,10 +245,14 @@ class Recurrent(nn.Module):
         return value.transpose(0, 1) if self.batch_first else value
 
     def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            packed = "; give the padded batch and lengths=" if hasattr(x, "batch_sizes") else ""
+            raise ShapeError(f"x: expected a tensor, got {type(x).__name__}{packed}")
         axes = ("batch", "time") if self.batch_first else ("time", "batch")
-        if not isinstance(x, Tensor) or x.dim() != 3 or x.shape[2] != self.input_size:
-            got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ShapeError(f"x: expected ({', '.join(axes)}, input={self.input_size}), got {got}")
+        if x.dim() != 3 or x.shape[2] != self.input_size:
+            raise ShapeError(
+                f"x: expected ({', '.join(axes)}, input={self.input_size}), got {tuple(x.shape)}"
+            )
         weight = next(iter(self._layers()[0][0].direction().weights.values()), x)
         if x.dtype != weight.dtype or x.device != weight.device:
             raise ShapeError(
