@@ -51,7 +51,7 @@ def main() -> None:
 def watch(classifier, digits):
     """Every signal, (sample, row, unit), and the answer after every row, (sample, row, class)."""
     network = classifier.network_
-    scaled = (torch.from_numpy(digits) - network.shift) / network.spread
+    scaled = network.scaled(torch.from_numpy(digits))
     tape = cw.record(network.recurrent, network.projection(scaled))[0]
     answers = network.readout(tape["h"]).softmax(-1)
     return {name: signal.numpy() for name, signal in tape.items()}, answers.numpy()

@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Iterable
 
 __all__ = [
+    "ArgumentError",
     "BackendError",
     "CellError",
     "CellwrightError",
@@ -29,6 +30,10 @@ __all__ = [
 
 class CellwrightError(Exception):
     """Base of every error that cellwright raises on purpose."""
+
+
+class ArgumentError(CellwrightError, TypeError):
+    """An argument is not the kind of object that is wanted; the message says what is."""
 
 
 class GraphError(CellwrightError, ValueError):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -70,7 +71,11 @@ def test_fit_writes_a_run_folder(cellwright, data, tmp_path):
         "result.json",
     ]
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    assert (config["job"], config["data"], config["options"]["layers"]) == ("classify", data, [3])
+    assert (config["job"], config["data"], config["options"]["layers"]) == (
+        "classify",
+        str(tmp_path / data),
+        [3],
+    )
     assert len((folder / "metrics.csv").read_text().splitlines()) == 3
     cellwright("fit", "classify", "--data", data, *SMALL)
     assert (tmp_path / "runs/classify-data-002/model.cw").exists()
@@ -167,7 +172,7 @@ def test_the_zoo_is_shown(cellwright):
     [
         ("cells lstn", 1, "cellwright: there is no cell 'lstn'. Did you mean 'lstm'?"),
         ("fit classify --data digts", 1, "no data set 'digts'. Did you mean 'digits'?"),
-        ("fit classify --data none.csv", 1, "there is no file none.csv"),
+        ("fit classify --data none.csv", 1, "none.csv"),
         ("fit classify --data-dir nowhere --data mnist", 1, "nowhere holds neither"),
         ("fit classify --layers 0", 1, "layers=0: Input should be greater than or equal to 1"),
         ("fit classify --layers wide", 1, "layers='wide'"),
@@ -175,10 +180,19 @@ def test_the_zoo_is_shown(cellwright):
         ("fit classify --config none.yaml", 1, "none.yaml is not the config.yaml of a run"),
         ("fit classify --config data.npz", 1, "data.npz is not the config.yaml of a run"),
         ("fit classify --data data.npz --out data.npz", 1, "data.npz cannot be made"),
-        ("predict nowhere", 1, "nowhere cannot be read as a cellwright file"),
-        ("predict data.npz", 1, "data.npz cannot be read as a cellwright file"),
+        ("predict nowhere", 1, "there is no run folder or model file nowhere"),
+        ("predict data.npz", 1, "data.npz is not a cellwright model file"),
         ("score run/model.cw", 1, "give --data"),
-        ("predict run --out no/such/folder.csv", 1, "No such file or directory"),
+        (
+            "predict run --out no/such/folder.csv",
+            1,
+            "no/such/folder.csv: No such file or directory",
+        ),
+        ("predict run --out run", 1, "cellwright: run: Is a directory"),
+        ("fit classify --config some.csv", 1, "some.csv is not the config.yaml of a run"),
+        ("fit classify --config odd.yaml", 1, "options: Input should be a valid dictionary"),
+        ("fit classify --test-fraction 2", 1, "test_fraction=2.0: Input should be less than 1"),
+        ("fit classify --sizes proj", 1, "write proj=32"),
         ("fit classify --epochs many", 2, "--epochs"),
         ("fit classify --optimizer adams", 2, "adamw"),
         ("fit classify --epoch 3", 2, "No such option"),
@@ -187,6 +201,8 @@ def test_the_zoo_is_shown(cellwright):
     ],
 )
 def test_a_mistake_is_one_message_and_an_exit_code(cellwright, trained, words, code, message):
+    Path("some.csv").write_text("id,step\n1,2\n")
+    Path("odd.yaml").write_text("options: 3\n")
     found, _, errors = cellwright(*words.split())
     assert found == code
     assert message in errors
@@ -232,3 +248,41 @@ def test_a_missing_extra_says_how_to_install_it(missing):
     assert done.stderr == (
         f"cellwright: this part of cellwright needs {missing}: pip install 'cellwright[jobs]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--cell lstn",
+        "--backend abacus",
+        "--initialization odd",
+        "--sizes proj=3",
+        "--patience 3 --validation-fraction 0",
+    ],
+)
+def test_a_mistake_leaves_no_run_behind(cellwright, trained, data, tmp_path, words):
+    model = (tmp_path / "run/model.cw").read_bytes()
+    for flags in (["--out", "new"], ["--out", "run", "--overwrite"]):
+        assert cellwright("fit", "classify", "--data", data, *flags, *words.split())[0] == 1
+    assert not (tmp_path / "new").exists()
+    assert (tmp_path / "run/model.cw").read_bytes() == model
+    assert (tmp_path / "run/result.json").exists()
+
+
+def test_a_resume_of_nothing_says_so(cellwright, data):
+    words = ["fit", "classify", "--data", data, "--out", "new", "--resume", *SMALL]
+    _, output, _ = cellwright(*words)
+    assert output.startswith("nothing to resume in new; starting a new run\nclassify data")
+    assert "nothing to resume" not in cellwright(*words)[1]
+
+
+def test_a_run_that_is_not_finished_says_so(cellwright, trained, tmp_path):
+    (tmp_path / "run/model.cw").unlink()
+    code, _, errors = cellwright("predict", "run")
+    assert (code, errors) == (1, "cellwright: run: this run is not finished; go on with --resume\n")
+
+
+def test_a_run_is_used_from_any_folder(cellwright, trained, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert cellwright("score", "../run")[0] == 0

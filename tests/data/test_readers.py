@@ -37,7 +37,8 @@ def test_the_test_fraction_is_what_was_asked_for():
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, 1.5, -1.0, 0.001, 0.999])
 def test_a_division_that_cannot_be_made_is_refused(save, fraction):
-    with pytest.raises(DataError, match="cannot be divided"):
+    words = "cannot be divided" if 0 < fraction < 1 else "must lie between 0 and 1"
+    with pytest.raises(DataError, match=words):
         read(save(X=X, y=Y), test_fraction=fraction)
 
 
@@ -85,6 +86,7 @@ def test_a_csv_is_read_and_divided(tmp_path):
         ({"X": np.array("a"), "y": Y}, (DataError, ShapeError), "X: expected"),
         ({"X_train": X, "y_train": Y}, DataError, "no array 'X_test'"),
         ({"X": X, "y": np.arange(20)}, DataError, "cannot be divided"),
+        ({"X": X, "y": np.linspace(0, 1, 20)}, DataError, "not whole numbers"),
         ({}, DataError, "there is no array 'X'"),
     ],
 )
@@ -110,3 +112,10 @@ def test_an_unknown_source_is_named(source, words):
 def test_a_folder_goes_with_a_name_only(save, tmp_path):
     with pytest.raises(DataError, match="data folder goes with a named data set"):
         read(save(X=X, y=Y), tmp_path)
+
+
+def test_the_fingerprint_tells_changed_labels_and_sequences(save):
+    first = read(save(X=X, y=Y)).fingerprint
+    assert read(save(X=X, y=Y)).fingerprint == first
+    assert read(save(X=X, y=1 - Y)).fingerprint != first
+    assert read(save(X=X + 1e-9, y=Y)).fingerprint != first

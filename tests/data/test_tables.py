@@ -36,12 +36,22 @@ def test_labels_may_be_missing_numbers_or_truths(write):
     assert read_csv(write("id,step,a\n1,0,5\n"))[1] is None
     labels = read_csv(write("id,step,a,label\n1,0,5,7\n\n2,0,5,8\n"))[1]
     assert labels.dtype == np.int64
-    assert read_csv(write("id,step,a,label\n1,0,5,True\n2,0,5,False\n"))[1].dtype == bool
+    for texts in (["True", "False"], ["01", "1"], ["1", "-0"], ["1", "2.0"], ["9" * 30, "1"]):
+        rows = "".join(f"{n},0,5,{text}\n" for n, text in enumerate(texts))
+        assert read_csv(write(f"id,step,a,label\n{rows}"))[1].tolist() == texts
+
+
+def test_ids_stay_as_they_are_written(write):
+    assert read_csv(write("id,step,a\n000,0,1\n0,0,2\n1e3,0,2\n"))[2] == ["000", "0", "1e3"]
+
+
+def test_features_keep_their_names(write):
+    assert read_csv(write(GOOD))[0].names == ("a", "b")
 
 
 def test_rows_keep_the_order_of_their_ids(write):
     x, _, ids = read_csv(write("id,step,a\n9,0,1\n3,0,2\n9,1,3\n"))
-    assert ids == [9, 3]
+    assert ids == ["9", "3"]
     assert [value[:, 0].tolist() for value in x] == [[1, 3], [2]]
 
 
@@ -70,8 +80,10 @@ def test_rows_keep_the_order_of_their_ids(write):
         ("id,step,a,label\n1,0,5,x\n1,1,5,y\n", "line 3, column 'label': the label changes"),
         ("id,step,a\n1,0,5\n1,1,6,7\n", "not a readable CSV.*line 3"),
         ("id,step,a\n1,0,5,7\n1,1,6,7\n", "not a readable CSV"),
-        ("id,step,a\n1,0,1e39\n", "infinite at step 0"),
-        ("id;step;a\n1;0;5\n", "no column 'id'"),
+        ("id;step;a\n1;0;5\n", "no column 'id'; cells must be separated by commas"),
+        ("id\tstep\ta\n1\t0\t5\n", "separated by commas"),
+        ("id,step,a,a\n1,0,5,6\n", "there are two columns 'a'"),
+        (",id,step,a\n0,1,0,5\n", "column 1 has no name"),
     ],
 )
 def test_line_and_column_of_a_mistake_are_named(write, text, words):
@@ -108,7 +120,7 @@ def test_the_arrays_of_an_npz_are_read(tmp_path):
 def test_object_arrays_are_refused_with_a_way_out(tmp_path):
     ragged = np.array([np.zeros(2), np.zeros(3)], dtype=object)
     np.savez(tmp_path / "some.npz", X=ragged)
-    with pytest.raises(DataError, match=r"allow_pickle.*NaN steps behind"):
+    with pytest.raises(DataError, match=r"objects would be read.*NaN steps behind"):
         read_npz(tmp_path / "some.npz")
 
 
@@ -116,7 +128,10 @@ def test_other_files_are_no_npz(tmp_path):
     path = tmp_path / "some.npz"
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(DataError, match=r"not a readable \.npz"):
+    with pytest.raises(DataError, match=r"not a readable \.npz: it is no archive"):
+        read_npz(path)
+    path.write_text("id,step,a\n1,0,5\n")
+    with pytest.raises(DataError, match=r"not a readable \.npz: it is no archive"):
         read_npz(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("X", b"words")

@@ -273,3 +273,43 @@ def test_a_cell_that_wants_more_than_sequences_is_refused(waves):
 
     with pytest.raises(CellwrightError, match="speed"):
         classifier(cell=driven).fit(*waves)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
+def test_a_large_offset_destroys_no_signal(waves, precision):
+    x, y = waves
+    options = {"precision": precision, "dropout": 0.0}
+    model = classifier(**options).fit([value + 1.7e9 for value in x], y)
+    assert model.score([value + 1.7e9 for value in x], y) > 0.95
+    plain = classifier(**options).fit(x, y)
+    rows = zip(model.history_, plain.history_, strict=True)
+    tolerance = 0.05 if precision == "bf16-mixed" else 1e-4
+    assert all(a["train_loss"] == pytest.approx(b["train_loss"], abs=tolerance) for a, b in rows)
+
+
+def test_numbers_beyond_single_precision_are_named_where_they_do_harm(waves):
+    x, y = waves
+    large = [value * 1e100 for value in x]
+    assert classifier(epochs=1).fit(large, y).predict(large).shape == (48,)
+    with pytest.raises(DataError, match=r"X\[0\] is .*e\+99 at step 0.*beyond single precision"):
+        classifier(scaling="none").fit(large, y)
+    with pytest.raises(DataError, match="beyond single precision"):
+        classifier(epochs=1).fit(x, y).predict(large)
+    with pytest.raises(DataError, match="feature 0 are too large to be scaled"):
+        classifier().fit([value * 1e300 for value in x], y)
+
+
+def test_texts_and_whole_numbers_are_the_same_labels(waves):
+    x, y = waves
+    numbers = np.where(np.array(y) == "up", 2, 10)
+    model = classifier().fit(x, numbers)
+    assert model.known_labels(["10", "2"]).tolist() == [10, 2]
+    with pytest.raises(DataError, match=r"y\[1\] is '02', a label never seen"):
+        model.known_labels(["10", "02"])
+    texts = classifier(epochs=1).fit(x, numbers.astype(str))
+    assert texts.known_labels([2, 10]).tolist() == ["2", "10"]
+
+
+def test_messages_show_plain_values(waves):
+    with pytest.raises(DataError, match=r"one class only \('a'\)"):
+        classifier().fit(waves[0], ["a"] * 48)

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cellwright.errors import DataError, RunError
-from cellwright.jobs import RunFolder, configure, load, predictions, run, samples, scores
+from cellwright.errors import DataError, RunError, TrainingError
+from cellwright.jobs import (
+    Reporter,
+    RunFolder,
+    configure,
+    load,
+    predictions,
+    run,
+    samples,
+    scores,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +74,39 @@ def test_a_score_needs_labels_that_are_known(trained, tmp_path):
     np.savez(tmp_path / "odd.npz", X=np.zeros((2, 4, 2)), y=["a", "z"])
     with pytest.raises(DataError, match=r"y\[1\].*'z'.*never seen"):
         scores(load(folder), samples(folder, str(tmp_path / "odd.npz"), None))
+
+
+def test_changed_data_are_noticed(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 4, 2))
+    np.savez(tmp_path / "data.npz", X=x, y=["a", "b"] * 20)
+    config = configure(str(tmp_path / "data.npz"), layers=[3], epochs=1)
+    run(config, RunFolder(tmp_path / "run"))
+    samples(tmp_path / "run", None, None)
+    np.savez(tmp_path / "data.npz", X=x, y=["b", "a"] * 20)
+    with pytest.raises(DataError, match=r"data\.npz has changed since"):
+        samples(tmp_path / "run", None, None)
+
+
+def test_a_class_without_a_test_sample_is_noted(tmp_path):
+    x = np.random.default_rng(0).normal(size=(42, 4, 2))
+    np.savez(tmp_path / "data.npz", X=x, y=["a", "b"] * 20 + ["rare"] * 2)
+    config = configure(str(tmp_path / "data.npz"), layers=[3], epochs=1, test_fraction=0.1)
+    notes = []
+    reporter = Reporter()
+    reporter.note = notes.append
+    run(config, RunFolder(tmp_path / "run"), reporter=reporter)
+    assert notes == ["the test part has no sample of the class rare; it says nothing of it"]
+
+
+def test_a_training_that_fails_at_once_leaves_nothing(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 4, 2))
+    np.savez(tmp_path / "data.npz", X=x, y=["a", "b"] * 20)
+    options = {"optimizer": "sgd", "gradient_clip": None, "schedule": "constant", "batch_size": 2}
+    config = configure(str(tmp_path / "data.npz"), learning_rate=1e30, cell="elman", **options)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/notes.txt").write_text("mine")
+    for name in ("made", "kept"):
+        with pytest.raises(TrainingError):
+            run(config, RunFolder(tmp_path / name))
+    assert not (tmp_path / "made").exists()
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["notes.txt"]

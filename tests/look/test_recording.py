@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
 import cellwright as cw
+from cellwright.errors import ArgumentError
 
 
 def test_every_signal_is_recorded_as_the_equations_say():
@@ -55,3 +57,13 @@ def test_an_unknown_signal_is_named_with_the_known_ones():
     with pytest.raises(KeyError, match="no signal 'f'; this cell has h, r, z"):
         tape[0]["f"]
     assert "h (1, 2, 4)" in repr(tape[0])
+
+
+def test_what_cannot_be_recorded_is_told_what_can():
+    fitted = cw.SequenceClassifier(layers=[2], epochs=1, validation_fraction=0)
+    fitted.fit(np.zeros((4, 3, 1)), [0, 1] * 2)
+    cases = [(torch.nn.Sequential(), "Sequential; give the one inside"), (3, "int")]
+    cases += [(fitted, r"give its \.network_\.recurrent"), (fitted.network_, r"its \.recurrent")]
+    for network, words in cases:
+        with pytest.raises(ArgumentError, match=f"takes a Recurrent or a drop-in.*{words}"):
+            cw.record(network, torch.zeros(1, 3, 1))

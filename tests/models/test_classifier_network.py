@@ -60,3 +60,13 @@ def test_half_precision_passes_through(projection):
     with torch.autocast("cpu", torch.bfloat16):
         half = net(x)
     torch.testing.assert_close(half.float(), net(x), rtol=0.1, atol=0.05)
+
+
+def test_the_scaling_stays_in_double_precision():
+    net = network().float().bfloat16()
+    assert net.shift.dtype == net.spread.dtype == torch.float64
+    assert net.readout.weight.dtype == torch.bfloat16
+    net = network()
+    x = torch.randn(2, 6, 3)
+    net.shift.fill_(1.7e9)
+    torch.testing.assert_close(net.scaled(x.double() + 1.7e9), x / 2)

@@ -33,7 +33,11 @@ def run() -> None:
     """Run the command line; an error of ours is one message, not a traceback."""
     try:
         app()
-    except (CellwrightError, OSError) as error:
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"cellwright: {place}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+    except CellwrightError as error:
         print(f"cellwright: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -47,7 +47,11 @@ def classify(
         Path | None, typer.Option(help="Run folder; runs/classify-DATA-NNN without it.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last finished epoch.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the last finished epoch; without --out of the last run of this data.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in the folder.")

@@ -5,6 +5,7 @@ from cellwright.errors import require_extra
 require_extra("jobs", "pandas", "pooch", "sklearn")
 
 from cellwright.data.batches import Batch, batches  # noqa: E402
+from cellwright.data.labels import as_labels  # noqa: E402
 from cellwright.data.readers import Dataset, Labelled, read, read_samples  # noqa: E402
 from cellwright.data.sequences import Sequences, as_sequences  # noqa: E402
 
@@ -13,6 +14,7 @@ __all__ = [
     "Dataset",
     "Labelled",
     "Sequences",
+    "as_labels",
     "as_sequences",
     "batches",
     "read",

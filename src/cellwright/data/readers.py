@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from cellwright.data.idx import mnist_files, read_idx
+from cellwright.data.labels import as_labels
 from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.data.tables import read_csv, read_npz
 from cellwright.errors import DataError, did_you_mean
@@ -51,6 +53,15 @@ class Dataset:
     train: Labelled
     test: Labelled
 
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all sequences and labels, to tell whether the data are the same."""
+        parts = [
+            (part.x.fingerprint, None if part.y is None else part.y.tolist())
+            for part in (self.train, self.test)
+        ]
+        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
 
 def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2) -> Dataset:
     """Read a data set with labels.
@@ -72,6 +83,8 @@ def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2)
     DataError
         The source is unknown or malformed, or has no labels.
     """
+    if not 0 < test_fraction < 1:
+        raise DataError(f"test_fraction={test_fraction}: must lie between 0 and 1")
     if source in _NAMED:
         return _NAMED[source](folder, test_fraction)
     if folder is not None:
@@ -148,6 +161,8 @@ def _from_npz(path: Path, arrays: dict[str, Any], part: str) -> Labelled:
     y = arrays.get(y_name)
     if y is not None and y.shape != (len(x),):
         raise DataError(f"{path}: {y_name} must be ({len(x)},) like {x_name}, got {y.shape}")
+    if y is not None:
+        y = as_labels(y, name=f"{path}: {y_name}")
     return Labelled(x, y, list(range(len(x))))
 
 

@@ -15,7 +15,8 @@ from cellwright.errors import DataError, ShapeError
 
 __all__ = ["Sequences", "as_sequences"]
 
-Floats = npt.NDArray[np.float32]
+# Single precision, or double where the data came with more digits than single can keep.
+Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +28,12 @@ class Sequences:
     values
         For each sample an array (time, features); one array (sample, time, features) where
         all have the same number of steps.
+    names
+        What the features are called, if they have names.
     """
 
     values: Floats | Sequence[Floats]
+    names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -58,31 +62,59 @@ class Sequences:
     def take(self, rows: npt.NDArray[np.int64]) -> Sequences:
         """The samples of these rows."""
         if isinstance(self.values, np.ndarray):
-            return Sequences(self.values[rows])
-        return Sequences([self.values[row] for row in rows])
+            return Sequences(self.values[rows], self.names)
+        return Sequences([self.values[row] for row in rows], self.names)
+
+    def in_order(self, names: Sequence[str]) -> Sequences:
+        """The features in the order of these names; as they are where they have no names.
+
+        Raises
+        ------
+        DataError
+            A name is missing, or one is there that is unknown.
+        """
+        if self.names is None or self.names == tuple(names):
+            return self
+        missing = [name for name in names if name not in self.names]
+        unknown = [name for name in self.names if name not in names]
+        if missing or unknown:
+            parts = {"missing": missing, "unknown": unknown}
+            found = "; ".join(f"{what}: {', '.join(n)}" for what, n in parts.items() if n)
+            raise DataError(f"the features are not those that were learned from ({found})")
+        columns = [self.names.index(name) for name in names]
+        if isinstance(self.values, np.ndarray):
+            return Sequences(self.values[..., columns], tuple(names))
+        return Sequences([value[:, columns] for value in self.values], tuple(names))
 
     def padded(self, rows: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
         """These rows as one array (sample, time, features), zeros behind, and their lengths."""
         if isinstance(self.values, np.ndarray):
             return self.values[rows], self.lengths[rows]
         lengths = self.lengths[rows]
-        array = np.zeros((len(rows), lengths.max(initial=0), self.features), dtype=np.float32)
+        array = np.zeros((len(rows), lengths.max(initial=0), self.features), dtype=self.dtype)
         for position, row in enumerate(rows):
             array[position, : lengths[position]] = self.values[row]
         return array, lengths
 
-    def moments(self, per_feature: bool) -> tuple[Floats, Floats]:
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Single or double precision."""
+        return self.values[0].dtype
+
+    def moments(self, per_feature: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Mean and standard deviation over all steps, each (features,)."""
         steps = int(self.lengths.sum())
         axis = (0, 1) if isinstance(self.values, np.ndarray) else 0
         whole = self.values[None] if isinstance(self.values, np.ndarray) else self.values
-        mean = sum(value.sum(axis, dtype=np.float64) for value in whole) / steps
+        # From the first step on, so that a feature that never changes has no spread at all.
+        start = self.values[0][0].astype(np.float64)
+        mean = start + sum((value - start).sum(axis) for value in whole) / steps
         if not per_feature:
             mean = np.full(self.features, mean.mean())
         square = sum(((value - mean) ** 2).sum(axis) for value in whole) / steps
         if not per_feature:
             square = np.full(self.features, square.mean())
-        return np.asarray(mean, np.float32), np.asarray(np.sqrt(square), np.float32)
+        return np.asarray(mean), np.asarray(np.sqrt(square))
 
 
 def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Sequences:  # noqa: N803
@@ -119,6 +151,9 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
     if len(values) == 0:
         raise DataError(f"{name} is empty; give at least one sequence")
     _check_features(values, features, name)
+    if isinstance(values, list):
+        wide = any(value.dtype == np.float64 for value in values)
+        values = [np.asarray(value, np.float64 if wide else np.float32) for value in values]
     return Sequences(_finite(values, name))
 
 
@@ -165,9 +200,8 @@ def _sample(value: Any, name: str) -> Floats:
 def _numbers(array: npt.NDArray[Any], name: str) -> Floats:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, got {array.dtype}")
-    # A number beyond single precision becomes infinite here, and is reported with its place.
-    with np.errstate(over="ignore"):
-        return np.asarray(array, dtype=np.float32)
+    wide = np.promote_types(array.dtype, np.float32) != np.float32
+    return np.asarray(array, dtype=np.float64 if wide else np.float32)
 
 
 def _finite(values: Floats | list[Floats], name: str) -> Floats | list[Floats]:

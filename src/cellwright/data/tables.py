@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,9 @@ from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["read_csv", "read_npz"]
 
+# "01" and "1" are two labels, so only what is written as Python writes it is a number.
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
 
 def read_npz(path: Path) -> dict[str, Any]:
     """Read a ``.npz`` as its arrays; object arrays are refused, because they hold code.
@@ -27,15 +33,22 @@ def read_npz(path: Path) -> dict[str, Any]:
     """
     try:
         # Opened here, because NumPy forgets to close a file that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise DataError(f"{path}: not a readable .npz: it is no archive of numpy.savez")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: np.asarray(archive[name]) for name in archive.files}
+    except DataError:
+        raise
     except Exception as error:  # a damaged file makes zip, zlib and NumPy raise all sorts
-        hint = (
-            " Ragged sequences go into one array (sample, time, features) with NaN steps behind."
+        reason = (
+            "an array of objects would be read by running code. Ragged sequences go into one "
+            "array (sample, time, features) with NaN steps behind"
             if "allow_pickle" in str(error)
-            else ""
+            else error
         )
-        raise DataError(f"{path}: not a readable .npz: {error}.{hint}") from error
+        raise DataError(f"{path}: not a readable .npz: {reason}.") from error
     return arrays
 
 
@@ -43,7 +56,8 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     """Read a CSV in long form: a row a step, columns ``id, step, features…, label``.
 
     Rows may come in any order; they are sorted by ``step`` within an ``id``. The ``label``
-    column, where there is one, must say the same on all rows of an ``id``.
+    column, where there is one, must say the same on all rows of an ``id``. Ids stay the
+    texts that they are, and so do labels, unless all are whole numbers without leading zeros.
 
     Returns
     -------
@@ -54,12 +68,18 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     Raises
     ------
     DataError
-        Naming line and column: a column is missing, a cell is not a number, a step occurs
-        twice, or a label changes within a sample.
+        Naming line and column: a column is missing or there twice, a cell is not a number, a
+        step occurs twice, or a label changes within a sample.
     """
     table = _read_table(path)
     for column in ("id", "step"):
         if column not in table:
+            others = "".join(map(str, table))
+            if ";" in others or "\t" in others:
+                raise DataError(
+                    f"{path}: there is no column {column!r}; cells must be separated by commas, "
+                    f"and {others!r} looks as if they were not"
+                )
             raise DataError(
                 f"{path}: there is no column {column!r} among {', '.join(map(str, table))}."
                 f"{did_you_mean(column, map(str, table))} A long-form CSV starts "
@@ -84,7 +104,8 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     for sample_id, rows in table.groupby("id", sort=False):
         ids.append(sample_id)
         values.append(rows.sort_values("step")[features].to_numpy())
-    return as_sequences(values, name=str(path)), labels, ids
+    x = as_sequences(values, name=str(path))
+    return dataclasses.replace(x, names=tuple(map(str, features))), labels, ids
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -93,9 +114,16 @@ def _read_table(path: Path) -> pd.DataFrame:
             # Rows with more cells than the header has would lose the last ones.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Only an empty cell is empty: "NA" and "None" are good names for a class.
-            return pd.read_csv(
-                path, index_col=False, keep_default_na=False, na_values=[""], low_memory=False
-            )
+            options: Any = {"index_col": False, "keep_default_na": False, "na_values": [""]}
+            # pandas would give a second column of one name another name.
+            header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
+            if header.isna().any():
+                raise ValueError(f"column {int(header.isna().argmax()) + 1} has no name")
+            if header.duplicated().any():
+                raise ValueError(f"there are two columns {header[header.duplicated()].iloc[0]!r}")
+            texts = {"id": str, "label": str}
+            table: pd.DataFrame = pd.read_csv(path, dtype=texts, low_memory=False, **options)
+            return table
     except (OSError, ValueError, OverflowError, pd.errors.ParserWarning) as error:
         raise DataError(f"{path}: not a readable CSV: {error}") from error
 
@@ -115,7 +143,10 @@ def _labels(path: Path, table: pd.DataFrame) -> npt.NDArray[Any]:
     differs = table["label"] != first
     if differs.any():
         raise DataError(f"{_place(path, differs, 'label')}: the label changes within its id")
-    return table.groupby("id", sort=False)["label"].first().to_numpy()
+    labels = table.groupby("id", sort=False)["label"].first().tolist()
+    if all(_WHOLE_NUMBER.fullmatch(label) for label in labels):
+        return np.array(labels, dtype=np.int64)
+    return np.array(labels, dtype=str)
 
 
 def _place(path: Path, wrong: Any, column: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cellwright import cells
-from cellwright.data import Batch, Sequences, as_sequences, batches
-from cellwright.errors import DataError, SettingError, ShapeError
+from cellwright.data import Batch, Sequences, as_labels, as_sequences, batches
+from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError
 from cellwright.ir import to_json
 from cellwright.jobs import model_file
-from cellwright.jobs.engine import Examples, make_fabric, train
+from cellwright.jobs.engine import Examples, make_fabric, on_device, train
 from cellwright.jobs.options import ClassifierOptions, validated
 from cellwright.jobs.reporting import Reporter
 from cellwright.jobs.threads import cpu_threads
@@ -42,6 +42,7 @@ class _Facts(BaseModel):
 
     labels: model_file.Labels
     features: Annotated[int, Field(ge=1, le=2**24)]
+    feature_names: list[str] | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -58,6 +59,8 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         The labels, sorted.
     n_features_in_
         Features at each step.
+    feature_names_in_
+        Their names; only there if the data had names, as those of a CSV have.
     network_
         The trained `ClassifierNetwork`.
     history_
@@ -83,6 +86,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         checkpoint: Path | None = None,
         resume: bool = False,
         reporter: Reporter | None = None,
+        on_start: Callable[[], None] | None = None,
         on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> SequenceClassifier:
         """Learn from labelled sequences.
@@ -99,6 +103,8 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
             Go on from the checkpoint, if there is one.
         reporter
             Is told of progress.
+        on_start
+            Is called when data and options are checked, before the first step.
         on_epoch
             Is given the history after each epoch.
 
@@ -108,16 +114,20 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
             Data or options cannot be used; the message says which and why.
         """
         options = validated(self)
-        sequences, labels = as_sequences(X), _labels(y)
+        sequences, labels = as_sequences(X), as_labels(y)
         if len(labels) != len(sequences):
             raise ShapeError(f"X has {len(sequences)} samples but y has {len(labels)} labels")
         classes, targets = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise DataError(f"y has one class only ({classes[0]!r}); there is nothing to learn")
+            raise DataError(
+                f"y has one class only ({classes[0].item()!r}); there is nothing to learn"
+            )
         training, validation = _divide(sequences, torch.from_numpy(targets), options)
         self.classes_ = classes
         self.n_features_in_ = sequences.features
+        self._name_features(sequences.names)
         self.network_ = self._make_network(options, training.x)
+        _check_range(sequences, self.network_, options)
         self.history_ = train(
             self.network_,
             _CrossEntropy(options["label_smoothing"]),
@@ -128,6 +138,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
             resume=resume,
             identity=_identity(sequences, targets, options),
             reporter=reporter,
+            on_start=on_start,
             on_epoch=on_epoch,
         )
         return self
@@ -138,18 +149,23 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
-        """Probability of each class, (sample, class), classes in the order of `classes_`."""
+        """Probability of each class, (sample, class), classes in the order of `classes_`.
+
+        Features that have names are brought into the order of `feature_names_in_`.
+        """
         check_is_fitted(self, "network_")
+        if isinstance(X, Sequences) and hasattr(self, "feature_names_in_"):
+            X = X.in_order(self.feature_names_in_.tolist())  # noqa: N806
         sequences = as_sequences(X, features=self.n_features_in_)
         options = validated(self)
+        _check_range(sequences, self.network_, options)
         fabric = make_fabric(options)
-        network = fabric.setup_module(self.network_).eval()
-        threads = cpu_threads(self.network_, _PREDICTION_BATCH, options["threads"])
-        with torch.inference_mode(), threads:
-            scores = [
-                network(*fabric.to_device((batch.x, batch.lengths))).double().softmax(1).cpu()
-                for batch in batches(sequences, _PREDICTION_BATCH)
-            ]
+        fabric.setup_module(self.network_)  # moves it in place
+        network = self.network_.eval()
+        threads = cpu_threads(network, _PREDICTION_BATCH, options["threads"])
+        with torch.inference_mode(), threads, fabric.autocast():
+            moved = (on_device(fabric, batch) for batch in batches(sequences, _PREDICTION_BATCH))
+            scores = [network(batch.x, batch.lengths).double().softmax(1).cpu() for batch in moved]
         return np.asarray(torch.cat(scores).numpy())
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
@@ -166,23 +182,33 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
 
     def known_labels(self, y: Any) -> npt.NDArray[Any]:
         """The labels as an array, all of them among `classes_`, else a `DataError`."""
-        labels = _labels(y)
-        unknown = ~np.isin(labels, self.classes_)
+        labels, classes = as_labels(y), self.classes_
+        if "U" in (labels.dtype.kind, classes.dtype.kind):
+            # A CSV with the labels 1 and 2 holds numbers, one with 1, 2 and x holds texts.
+            labels, classes = labels.astype(str), classes.astype(str)
+        unknown = ~np.isin(labels, classes)
         if unknown.any():
             at = int(np.argmax(unknown))
             shown = ", ".join(map(str, self.classes_[:10]))
             raise DataError(
-                f"y[{at}] is {labels[at]!r}, a label never seen in training; known: {shown}"
+                f"y[{at}] is {labels[at].item()!r}, a label never seen in training; known: {shown}"
                 + (", …" if len(self.classes_) > 10 else "")
             )
-        return labels
+        if labels.dtype.kind == self.classes_.dtype.kind:
+            return labels
+        order = np.argsort(classes)
+        return np.asarray(self.classes_[order[np.searchsorted(classes, labels, sorter=order)]])
 
     def save(self, path: str | Path) -> None:
         """Write everything that prediction needs to one file; `cellwright.load` reads it."""
         check_is_fitted(self, "network_")
-        facts = _Facts(labels=model_file.Labels.of(self.classes_), features=self.n_features_in_)
-        options = validated(self)
-        model_file.write(Path(path), "classify", options, facts.model_dump(), self.network_)
+        names = getattr(self, "feature_names_in_", None)
+        facts = _Facts(
+            labels=model_file.Labels.of(self.classes_),
+            features=self.n_features_in_,
+            feature_names=None if names is None else names.tolist(),
+        ).model_dump(exclude_none=True)
+        model_file.write(Path(path), "classify", validated(self), facts, self.network_)
 
     @classmethod
     def restore(
@@ -196,23 +222,40 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         with torch.device("meta"):
             network = model.build_network(options, facts.features, len(facts.labels.values))
         network.to(torch.float64 if options["precision"] == "64-true" else torch.float32)
-        model_file.fill(network, tensors)
+        model_file.fill(network, _with_double_scaling(tensors))
         model.classes_ = facts.labels.array()
         model.n_features_in_ = facts.features
+        names = facts.feature_names
+        if names is not None and not len(names) == len(set(names)) == facts.features:
+            raise ModelFileError(f"{len(names)} names cannot be those of {facts.features} features")
+        model._name_features(names)
         model.network_ = network.eval()
         model.history_ = []
         return model
+
+    def _name_features(self, names: Sequence[str] | None) -> None:
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     def _make_network(self, options: Mapping[str, Any], training: Sequences) -> ClassifierNetwork:
         with torch.random.fork_rng():
             torch.manual_seed(options["random_state"])
             network = self.build_network(options, training.features, len(self.classes_))
         if options["scaling"] != "none":
-            mean, spread = training.moments(per_feature=options["scaling"] == "standard")
-            # A feature that never changes says nothing, and must not be blown up.
-            spread = np.where(spread > 1e-6 * max(1.0, float(spread.max())), spread, 1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean, spread = training.moments(per_feature=options["scaling"] == "standard")
+            if not np.isfinite(spread).all():
+                feature = int(np.argmin(np.isfinite(spread)))
+                raise DataError(
+                    f"X: the numbers of feature {feature} are too large to be scaled; give them "
+                    f"in a larger unit"
+                )
+            # A feature that never changes, or by rounding only, must not be blown up.
+            rounding = 10 * np.finfo(training.dtype).eps * np.abs(mean)
             network.shift.copy_(torch.from_numpy(mean))
-            network.spread.copy_(torch.from_numpy(spread.astype(np.float32)))
+            network.spread.copy_(torch.from_numpy(np.where(spread > rounding, spread, 1)))
         return network
 
     @staticmethod
@@ -239,19 +282,33 @@ class _CrossEntropy:
         return loss, {"loss": loss.detach() * len(batch.targets), "accuracy": right}
 
 
-def _labels(y: Any) -> npt.NDArray[Any]:
-    if hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
-    labels = np.asarray(y)
-    if labels.ndim != 1:
-        raise ShapeError(f"y: expected (sample,), got {labels.shape}")
-    if labels.dtype == object and all(isinstance(label, str) for label in labels):
-        labels = labels.astype(str)
-    if labels.dtype.kind not in "biufU":
-        raise DataError(f"y: expected whole numbers, texts or truths, got {labels.dtype}")
-    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
-        raise DataError("y: not labels: some are not whole numbers")
-    return labels
+def _check_range(
+    sequences: Sequences, network: ClassifierNetwork, options: Mapping[str, Any]
+) -> None:
+    """Complain about a number that the network's precision cannot hold once it is scaled."""
+    if sequences.dtype == np.float32 or options["precision"] == "64-true":
+        return
+    shift, spread = network.shift.numpy(), network.spread.numpy()
+    greatest = np.finfo(np.float32).max
+    for number, value in enumerate(sequences):
+        wrong = np.argwhere(np.abs(value / spread - shift / spread) > greatest)
+        if len(wrong):
+            step, feature = wrong[0]
+            raise DataError(
+                f"X[{number}] is {value[step, feature]:g} at step {step}, feature {feature}, "
+                f"which is beyond single precision; give it in a larger unit, or use "
+                f"scaling='standard' or precision='64-true'"
+            )
+
+
+def _with_double_scaling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file; the first ones had a scaling in single precision."""
+    return {
+        name: tensor.double()
+        if name in ("shift", "spread") and tensor.dtype == torch.float32
+        else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _divide(

@@ -28,7 +28,7 @@ from cellwright.jobs.reporting import Progress, Reporter
 from cellwright.jobs.tensor_file import read_tensors, write_tensors
 from cellwright.jobs.threads import cpu_threads
 
-__all__ = ["Examples", "Objective", "evaluate", "make_fabric", "train"]
+__all__ = ["Examples", "Objective", "evaluate", "make_fabric", "on_device", "train"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def train(
     resume: bool = False,
     identity: str = "",
     reporter: Reporter | None = None,
+    on_start: Callable[[], None] | None = None,
     on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train a network in place; return a row of measures for each epoch.
@@ -100,6 +101,8 @@ def train(
         Of data and network; a checkpoint of another identity is refused.
     reporter
         Is told of every step and epoch.
+    on_start
+        Is called when everything is made and checked, before the first step.
     on_epoch
         Is given the history after each epoch, also of those before a resume.
 
@@ -112,7 +115,7 @@ def train(
     """
     return _Training(
         network, objective, training, validation, options, identity, reporter or Reporter()
-    ).run(checkpoint, resume, on_epoch)
+    ).run(checkpoint, resume, on_start, on_epoch)
 
 
 @torch.no_grad()
@@ -123,7 +126,8 @@ def evaluate(
     network.eval()
     sums: dict[str, float] = {}
     for batch in batches(examples.x, batch_size, targets=examples.targets):
-        _, measured = objective(network, _on_device(fabric, batch))
+        with fabric.autocast():
+            _, measured = objective(network, on_device(fabric, batch))
         for name, value in measured.items():
             sums[name] = sums.get(name, 0.0) + float(value)
     return {name: value / len(examples.x) for name, value in sums.items()}
@@ -145,7 +149,9 @@ class _Training:
         self.plain = network
         self.fabric = make_fabric(options)
         optimizer = make_optimizer(network, options)
-        self.network, self.optimizer = self.fabric.setup(network, optimizer)
+        # The network is moved in place. What Fabric wraps it in is not called, because it would
+        # round the data before they are scaled.
+        self.wrapped, self.optimizer = self.fabric.setup(network, optimizer)
         self.best: dict[str, Tensor] = {}
         self.progress = _Progress()
         # With a limit on samples the last epoch may be a part of one.
@@ -156,10 +162,13 @@ class _Training:
         self,
         checkpoint: Path | None,
         resume: bool,
+        on_start: Callable[[], None] | None,
         on_epoch: Callable[[list[dict[str, Any]]], None] | None,
     ) -> list[dict[str, Any]]:
         if resume and checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
+        if on_start is not None:
+            on_start()
         threads = cpu_threads(self.plain, self.options["batch_size"], self.options["threads"])
         # The caller's random numbers are none of our business.
         with torch.random.fork_rng(), threads:
@@ -184,7 +193,7 @@ class _Training:
         shuffle, noise = seed.spawn(2)
         torch.manual_seed(int(noise.generate_state(1)[0]))
         order = np.random.default_rng(shuffle).permutation(samples)[: self.total - before]
-        self.network.train()
+        self.plain.train()
         sums: dict[str, Tensor] = {}
         seen, rate = 0, 0.0
         batch_size = self.options["batch_size"]
@@ -200,7 +209,7 @@ class _Training:
             _check_finite(f"greatest weight of {name}", weight.abs().max(), number, "its end")
         if self.validation is not None:
             measured = evaluate(
-                self.fabric, self.network, self.objective, self.validation, 4 * batch_size
+                self.fabric, self.plain, self.objective, self.validation, 4 * batch_size
             )
             row |= {f"validation_{name}": value for name, value in measured.items()}
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - start}
@@ -211,14 +220,15 @@ class _Training:
         rate = self.options["learning_rate"] * learning_rate_factor(self.options["schedule"], done)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss, measured = self.objective(self.network, _on_device(self.fabric, batch))
+        with self.fabric.autocast():
+            loss, measured = self.objective(self.plain, on_device(self.fabric, batch))
         where = f"samples {seen} to {seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}…)"
         _check_finite("loss", loss, number, where)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         if self.options["gradient_clip"] is not None:
             norm = self.fabric.clip_gradients(
-                self.network,
+                self.wrapped,
                 self.optimizer,
                 max_norm=self.options["gradient_clip"],
                 error_if_nonfinite=False,
@@ -289,6 +299,9 @@ def _check_finite(what: str, value: Tensor | None, epoch: int, where: str) -> No
         )
 
 
-def _on_device(fabric: Fabric, batch: Batch) -> Batch:
-    x, lengths, targets = fabric.to_device((batch.x, batch.lengths, batch.targets))
+def on_device(fabric: Fabric, batch: Batch) -> Batch:
+    """The batch where the network is."""
+    # A GPU of Apple has no double precision.
+    x = batch.x.float() if fabric.device.type == "mps" else batch.x
+    x, lengths, targets = fabric.to_device((x, batch.lengths, batch.targets))
     return Batch(x, lengths, batch.rows, targets)

@@ -114,7 +114,12 @@ def read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     ModelFileError
         The file is missing, truncated or foreign.
     """
-    path = path / MODEL_FILE if path.is_dir() else path
+    if (path / "config.yaml").is_file() and not (path / MODEL_FILE).exists():
+        raise ModelFileError(f"{path}: this run is not finished; go on with --resume")
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.exists():
+        raise ModelFileError(f"there is no run folder or model file {path}")
     tensors, document = read_tensors(path)
     try:
         return Description.model_validate(document), tensors

@@ -138,7 +138,12 @@ def validated(options: Any) -> dict[str, Any]:
         except ValidationError as error:
             # Where there are alternatives, the one that got furthest is the one that was meant.
             problem = max(error.errors(), key=lambda error: len(error["loc"]))
-            raise SettingError(f"{name}={value!r}: {problem['msg']}") from error
+            reason = problem["msg"]
+            if problem["type"] == "dict_type" and isinstance(value, str):
+                reason = (
+                    f"a size wants its number: write {value}=32, or in Python {{{value!r}: 32}}"
+                )
+            raise SettingError(f"{name}={value!r}: {reason}") from error
     if isinstance(checked.get("layers"), int):
         checked["layers"] = (checked["layers"],)
     return checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,7 +40,7 @@ class RunConfig(BaseModel):
     job: Literal["classify"] = "classify"
     data: str = "digits"
     data_dir: str | None = None
-    test_fraction: float = 0.2
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     options: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -75,6 +75,11 @@ def configure(
     if isinstance(checked["cell"], Cell):
         raise SettingError("a run folder names its cell; fit and save a cell of your own in Python")
     checked["layers"] = list(checked["layers"])
+    # A run can be used from any folder.
+    if data.endswith((".npz", ".csv")):
+        data = str(Path(data).absolute())
+    if data_dir is not None:
+        data_dir = str(Path(data_dir).absolute())
     try:
         return RunConfig(data=data, data_dir=data_dir, test_fraction=test_fraction, options=checked)
     except ValidationError as error:
@@ -91,7 +96,18 @@ def read_config(path: Path) -> RunConfig:
         It is missing or not one of ours.
     """
     try:
-        config = RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        return configure(**config.settings)
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise RunError(f"{path} is not the config.yaml of a run: it is no list of settings")
+        return configure(**RunConfig.model_validate(document).settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"{path} is not the config.yaml of a run: {place}: {first['msg']}"
+        ) from error
+    except RunError:
+        raise
     except (OSError, ValueError, RecursionError, yaml.YAMLError, CellwrightError) as error:
-        raise RunError(f"{path} is not the config.yaml of a run: {error}") from error
+        reason = " ".join(str(error).split())  # YAML explains itself on several lines
+        raise RunError(f"{path} is not the config.yaml of a run: {reason}") from error

@@ -45,6 +45,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made = False
 
     @property
     def config_file(self) -> Path:
@@ -71,25 +72,41 @@ class RunFolder:
         """Which label of the test was predicted as which."""
         return self.path / "confusion_matrix.png"
 
-    def create(self, *, overwrite: bool) -> None:
+    def check_free(self) -> None:
+        """Raise a `RunError` if the folder holds a run."""
+        found = self._found()
+        if found:
+            raise RunError(
+                f"{self.path} already holds a run ({found[-1]}); --resume goes on with it, "
+                f"--overwrite replaces it, --out names another folder"
+            )
+
+    def create(self) -> None:
         """Make the folder, empty of any run; files that are no run's stay.
 
         Raises
         ------
         RunError
-            It holds a run and `overwrite` is false, or it cannot be made.
+            It cannot be made.
         """
-        found = [name for name in _FILES if (self.path / name).exists()]
-        if found and not overwrite:
-            raise RunError(
-                f"{self.path} already holds a run ({found[-1]}); --resume goes on with it, "
-                f"--overwrite replaces it, --out names another folder"
-            )
+        self._made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path} cannot be made: {error}") from error
-        for name in found:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}") from error
+        self._remove_run()
+
+    def undo_create(self) -> None:
+        """Remove the run that `create` began, and the folder if it made it and it is empty."""
+        self._remove_run()
+        if self._made and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def _found(self) -> list[str]:
+        return [name for name in _FILES if (self.path / name).exists()]
+
+    def _remove_run(self) -> None:
+        for name in self._found():
             (self.path / name).unlink()
 
     def remove_leftovers(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.metrics import accuracy_score
 
 from cellwright.data import Dataset
-from cellwright.errors import DataError, RunError
+from cellwright.errors import CellwrightError, DataError, RunError
 from cellwright.jobs.classify import SequenceClassifier
 from cellwright.jobs.reporting import Reporter
 from cellwright.jobs.run_config import RunConfig, configure, read_config
@@ -32,7 +32,7 @@ def run(
     config
         What to do.
     folder
-        Where everything is written.
+        Where everything is written, once data and options are found to be usable.
     resume
         Go on with the run that is there, from its last finished epoch; start where there
         is none.
@@ -64,22 +64,43 @@ def run(
             reporter.finished(finished)
             return finished
         folder.remove_leftovers()
+    elif not overwrite:
+        folder.check_free()
+        if resume:
+            reporter.note(f"nothing to resume in {folder.path}; starting a new run")
     dataset = config.read_data()
     if dataset.train.y is None or dataset.test.y is None:
         raise DataError(f"{dataset.name}: there are no labels to learn")
-    if not going_on:
-        folder.create(overwrite=overwrite)
-        folder.write_config(config.model_dump())
-    reporter.started(_started(config, dataset, folder))
+    untested = set(dataset.train.y.tolist()) - set(dataset.test.y.tolist())
+    if untested:
+        names = ", ".join(sorted(map(str, untested)))
+        reporter.note(f"the test part has no sample of the class {names}; it says nothing of it")
+    created = False
+
+    def start() -> None:
+        nonlocal created
+        if not going_on:
+            folder.create()
+            created = True
+            folder.write_config(config.model_dump())
+        reporter.started(_started(config, dataset, folder))
+
     model = SequenceClassifier(**config.options)
-    model.fit(
-        dataset.train.x,
-        dataset.train.y,
-        checkpoint=folder.checkpoint,
-        resume=resume,
-        reporter=reporter,
-        on_epoch=folder.write_metrics,
-    )
+    try:
+        model.fit(
+            dataset.train.x,
+            dataset.train.y,
+            checkpoint=folder.checkpoint,
+            resume=going_on,
+            reporter=reporter,
+            on_start=start,
+            on_epoch=folder.write_metrics,
+        )
+    except CellwrightError:
+        # Without a finished epoch there is nothing to go on with.
+        if created and not folder.checkpoint.exists():
+            folder.undo_create()
+        raise
     result = _finish(config, model, dataset, folder)
     reporter.finished(result)
     return result
@@ -123,6 +144,7 @@ def _finish(
         "parameters": sum(weight.numel() for weight in model.network_.parameters()),
         "epochs": len(model.history_),
         "seconds": round(sum(row["seconds"] for row in model.history_), 3),
+        "data_fingerprint": dataset.fingerprint,
         "run": str(folder.path),
     }
     folder.write_result(result)

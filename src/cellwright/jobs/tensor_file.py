@@ -39,8 +39,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
             metadata = file.metadata() or {}
             # Cloned, because they are maps of the file, which may change under them.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # the reader and torch raise all sorts for a damaged file
-        raise ModelFileError(f"{path} cannot be read as a cellwright file: {error}") from error
+        raise ModelFileError(
+            f"{path} is not a cellwright model file or checkpoint, or a damaged one"
+        ) from error
     if _DOCUMENT not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not one of cellwright's")
     try:

@@ -33,7 +33,7 @@ def samples(run: Path, data: str | None, data_dir: Path | None) -> Labelled:
     RunError
         The run has no data of its own.
     DataError
-        The data are unknown or malformed.
+        The data are unknown or malformed, or the run's own have changed since.
     """
     if data is None:
         folder = RunFolder(run)
@@ -42,7 +42,14 @@ def samples(run: Path, data: str | None, data_dir: Path | None) -> Labelled:
         config = read_config(folder.config_file)
         if data_dir is not None:
             config = config.model_copy(update={"data_dir": str(data_dir)})
-        return config.read_data().test
+        dataset = config.read_data()
+        learned = (folder.read_result() or {}).get("data_fingerprint")
+        if learned not in (None, dataset.fingerprint):
+            raise DataError(
+                f"{config.data} has changed since {run} was trained on it; name the data that are "
+                f"meant with --data"
+            )
+        return dataset.test
     if data_dir is None and data.endswith((".npz", ".csv")):
         return read_samples(data)
     return read(data, data_dir).test

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from cellwright.errors import ArgumentError
 from cellwright.nn.stack import StackResult
 
 __all__ = ["LayerTape", "Tape", "record"]
@@ -71,6 +73,11 @@ def record(network: Recordable, x: Tensor, state: Any = None, **options: Any) ->
         ``tape[layer]["f"]`` is (batch, time, units), or (time, batch, units) where the
         network is not batch first; zero where a step does not exist.
 
+    Raises
+    ------
+    ArgumentError
+        The network is something else.
+
     Examples
     --------
     >>> import cellwright as cw, torch
@@ -81,6 +88,13 @@ def record(network: Recordable, x: Tensor, state: Any = None, **options: Any) ->
     >>> tape[0]["f"].shape
     torch.Size([2, 5, 4])
     """
+    if not hasattr(network, "run") or not hasattr(network, "batch_first"):
+        inner = next((p for p in ("network_.recurrent", "recurrent") if _has(network, p)), None)
+        hint = f"give its .{inner}" if inner else "give the one inside, if there is one"
+        raise ArgumentError(
+            f"record takes a Recurrent or a drop-in such as cellwright.LSTM, not a "
+            f"{type(network).__name__}; {hint}"
+        )
     module = network if isinstance(network, nn.Module) else None
     training = module is not None and module.training
     if module is not None:
@@ -91,6 +105,14 @@ def record(network: Recordable, x: Tensor, state: Any = None, **options: Any) ->
         if module is not None:
             module.train(training)
     return Tape(LayerTape(_joined(layer, network.batch_first)) for layer in result.signals)
+
+
+def _has(value: object, path: str) -> bool:
+    try:
+        attrgetter(path)(value)
+    except AttributeError:
+        return False
+    return True
 
 
 def _joined(directions: list[dict[str, Tensor]], batch_first: bool) -> dict[str, Tensor]:

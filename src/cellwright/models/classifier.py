@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -61,8 +61,8 @@ class ClassifierNetwork(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self.register_buffer("shift", torch.zeros(features))
-        self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
         self.projection = nn.Linear(features, projection) if projection else nn.Identity()
         self.recurrent = Recurrent(
             cell,
@@ -95,10 +95,28 @@ class ClassifierNetwork(nn.Module):
         Tensor
             (batch, classes).
         """
-        scaled = (x - self.shift) / self.spread
-        output, state = self.recurrent(self.projection(scaled), lengths=lengths)
+        output, state = self.recurrent(self.projection(self.scaled(x)), lengths=lengths)
         scores: Tensor = self.readout(self.dropout(self._pool(output, state, lengths)))
-        return scores
+        return scores.to(self.readout.weight.dtype)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """What the projection or the first layer sees, in the precision of the weights.
+
+        The mean is taken away in the precision of `x`, (batch, time, features): a small
+        change of a large number, such as a time in seconds since 1970, would be lost if it
+        were rounded first.
+        """
+        shift = self.shift.to(x.dtype).to(x.device)
+        spread = self.spread.to(x.dtype).to(x.device)
+        return ((x - shift) / spread).to(self.readout.weight.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClassifierNetwork:
+        # The scaling stays in double precision, on the CPU: a GPU of Apple has none.
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor if tensor is self.shift or tensor is self.spread else fn(tensor)
+
+        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _pool(
         self, output: Tensor, state: list[dict[str, Tensor]], lengths: Tensor | None
