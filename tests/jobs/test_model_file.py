@@ -86,14 +86,6 @@ def test_a_loaded_model_is_saved_and_trained_again(valid, tmp_path):
     assert loaded.predict(X).dtype.kind == "i"
 
 
-def test_a_scaling_in_single_precision_is_read_too(model, parts, tmp_path):
-    tensors, document = dict(parts[0]), parts[1]
-    tensors |= {name: tensors[name].float() for name in ("shift", "spread")}
-    save_file(tensors, tmp_path / "m.cw", {"cellwright": json.dumps(document)})
-    chances = cw.load(tmp_path / "m.cw").predict_proba(X)
-    np.testing.assert_allclose(chances, model.predict_proba(X), rtol=1e-5)
-
-
 def test_names_of_features_survive(parts, tmp_path):
     named = Sequences(X, ("a", "b", "c"))
     model = cw.SequenceClassifier(layers=[2], epochs=1).fit(named, [0, 1] * 6)

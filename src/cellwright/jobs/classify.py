@@ -222,7 +222,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         with torch.device("meta"):
             network = model.build_network(options, facts.features, len(facts.labels.values))
         network.to(torch.float64 if options["precision"] == "64-true" else torch.float32)
-        model_file.fill(network, _with_double_scaling(tensors))
+        model_file.fill(network, tensors)
         model.classes_ = facts.labels.array()
         model.n_features_in_ = facts.features
         names = facts.feature_names
@@ -299,16 +299,6 @@ def _check_range(
                 f"which is beyond single precision; give it in a larger unit, or use "
                 f"scaling='standard' or precision='64-true'"
             )
-
-
-def _with_double_scaling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file; the first ones had a scaling in single precision."""
-    return {
-        name: tensor.double()
-        if name in ("shift", "spread") and tensor.dtype == torch.float32
-        else tensor
-        for name, tensor in tensors.items()
-    }
 
 
 def _divide(
