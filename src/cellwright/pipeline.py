@@ -10,18 +10,18 @@ import torch
 
 from cellwright.backends import BACKENDS, Backend, Kernel
 from cellwright.errors import BackendError, GraphError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, Node, simplify, to_text, verify
+from cellwright.ir import HIDDEN, INPUT, Graph, Node, simplify, to_text, verify_cell
 from cellwright.settings import settings
 
 __all__ = ["STAGES", "check_backend", "check_sizes", "choose", "compile", "lower"]
 
-STAGES: tuple[Callable[[Graph], Graph], ...] = (verify, simplify)
+STAGES: tuple[Callable[[Graph], Graph], ...] = (verify_cell, simplify)
 
 
 def lower(graph: Graph) -> Graph:
     """Run all stages on a graph, verifying after each."""
     for stage in STAGES:
-        graph = verify(stage(graph))
+        graph = verify_cell(stage(graph))
         if settings().debug >= 2:
             print(f"# {graph.name} after {stage.__name__}\n{to_text(graph)}", file=sys.stderr)
     return graph

@@ -42,6 +42,7 @@ NUMPY = {
     "equal": np.equal,
     "where": np.where,
     "matmul": lambda weight, value: value @ weight.T,
+    "matmul_transposed": lambda weight, value: value @ weight,
     "sum": lambda a: a.sum(-1, keepdims=True),
     "max": lambda a: a.max(-1, keepdims=True),
 }
@@ -68,7 +69,7 @@ def test_every_op_that_computes_has_a_meaning_here():
     assert set(MEANING) == computes == set(NUMPY)
 
 
-@pytest.mark.parametrize("op", sorted(set(NUMPY) - {"matmul", "where"}))
+@pytest.mark.parametrize("op", sorted(set(NUMPY) - {"matmul", "matmul_transposed", "where"}))
 def test_every_op_agrees_with_numpy(op):
     x = np.random.default_rng(0).standard_normal((6, 4)) * 3
     x[0] = [0.0, -0.0, 1.0, 2.0]
@@ -93,14 +94,18 @@ def test_where():
     np.testing.assert_array_equal(one_step(value, x), [[-1.0, 2.0, math.nan, 3.0]])
 
 
-def test_matmul():
+@pytest.mark.parametrize(
+    ("op", "rows", "columns"),
+    [("matmul", "hidden", "input"), ("matmul_transposed", "input", "hidden")],
+)
+def test_matrix_products(op, rows, columns):
     x = np.array([[1.0, -2.0, 0.0, 3.0]])
     weight = np.arange(16.0).reshape(4, 4)
-    matrix = node("matrix", name="W", size="hidden", columns="input", mask=None)
-    product = node("matmul", matrix, X)
+    matrix = node("matrix", name="W", size=rows, columns=columns, mask=None)
+    product = node(op, matrix, X)
     graph = verify(Graph("test", (X,), (H,), (product,)))
     found = run(graph, torch.as_tensor(x)[None], weights={"W": torch.as_tensor(weight)}).output
-    np.testing.assert_array_equal(found[0].numpy(), NUMPY["matmul"](weight, x))
+    np.testing.assert_array_equal(found[0].numpy(), NUMPY[op](weight, x))
 
 
 @pytest.mark.parametrize(

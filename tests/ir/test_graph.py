@@ -16,12 +16,14 @@ from cellwright.ir import (
     Graph,
     from_json,
     node,
+    simpler,
     simplify,
     to_dot,
     to_json,
     to_latex,
     to_text,
     verify,
+    verify_cell,
 )
 
 X = node("input", name="x", size="input")
@@ -43,9 +45,14 @@ def vector(**changes):
     return node("vector", **{"name": "v", "size": "hidden", "role": "bias", "init": 0.0} | changes)
 
 
+def gradient(name="h", size="hidden", origin="later"):
+    return node("gradient", name=name, size=size, origin=origin)
+
+
 def test_a_sound_graph_is_returned():
     graph = one_state(node("tanh", H))
     assert verify(graph) is graph
+    assert verify_cell(graph) is graph
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,44 @@ def test_a_sound_graph_is_returned():
 )
 def test_every_rule_is_kept(graph, words):
     with pytest.raises(GraphError, match=words):
+        verify_cell(graph)
+
+
+def test_a_step_backward_is_a_step_but_no_cell():
+    later, outside = gradient(), gradient(origin="outside")
+    below = node("below", name="h", size="hidden")
+    total = node("add", node("add", later, outside), node("mul", H, below))
+    graph = Graph("test", (X, H, below, outside), (later,), (total,))
+    assert verify(graph) is graph
+    for other, words in (
+        (graph, "no input stands among"),
+        (replace(graph, inputs=(X,)), "no state stands among"),
+        (replace(graph, inputs=(X,), states=(H,)), "gradient of 'h' stands in its equations"),
+    ):
+        with pytest.raises(GraphError, match=words):
+            verify_cell(other)
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (Graph("test", (), (gradient(),), (H,)), "state 'h' is used but not declared"),
+        (Graph("test", (), (H,), (gradient(),)), "gradient 'h' is used but not declared"),
+        (Graph("test", (constant(1.0),), (H,), (H,)), "no input stands among"),
+        (Graph("test", (), (X,), (X,)), "no state stands among"),
+        (
+            Graph("test", (gradient(), gradient(size="proj")), (H,), (H,)),
+            "two inputs have the same name",
+        ),
+        (
+            Graph("test", (gradient(size=1),), (gradient(),), (gradient(),)),
+            "two different leafs are named 'h'",
+        ),
+        (Graph("test", (), (gradient(),), ()), "1 states, 0 outputs"),
+    ],
+)
+def test_every_rule_of_any_step_is_kept(graph, words):
+    with pytest.raises(GraphError, match=words):
         verify(graph)
 
 
@@ -96,7 +141,7 @@ def test_a_learned_vector_is_a_value():
 
 
 def test_a_state_and_that_state_of_the_layer_below_may_share_a_name():
-    verify(one_state(node("add", H, node("below", name="h", size="hidden"))))
+    verify_cell(one_state(node("add", H, node("below", name="h", size="hidden"))))
 
 
 @pytest.mark.parametrize(
@@ -107,12 +152,20 @@ def test_a_state_and_that_state_of_the_layer_below_may_share_a_name():
         (node("div", H, constant(1.0)), H),
         (node("sub", H, constant(0.0)), H),
         (node("neg", node("neg", H)), H),
+        (node("add", H, constant(-0.0)), H),
+        (node("add", constant(-0.0), H), H),
+        (node("add", H, node("neg", C)), node("sub", H, C)),
+        (node("add", node("neg", H), C), node("sub", C, H)),
+        (node("sub", H, node("neg", C)), node("add", H, C)),
+        (node("mul", node("neg", H), node("neg", C)), node("mul", H, C)),
+        (node("div", node("neg", H), node("neg", C)), node("div", H, C)),
         (node("mul", H, node("sub", constant(3.0), constant(2.0))), H),
         (node("add", constant(2.0), constant(0.5)), constant(2.5)),
     ],
 )
 def test_what_can_be_simpler_becomes_so(before, after):
     assert simplify(one_state(before)).outputs == (after,)
+    assert simpler(node("neg", node("neg", H))) is H
 
 
 @pytest.mark.parametrize(
@@ -121,6 +174,10 @@ def test_what_can_be_simpler_becomes_so(before, after):
         node("mul", H, constant(0.0)),  # NaN and infinity must come through
         node("add", H, constant(0.0)),  # -0.0 + 0.0 is 0.0
         node("sub", H, constant(-0.0)),
+        node("add", constant(0.0), H),
+        node("sub", node("neg", H), C),  # −H − C as it stands is as short as −(H + C)
+        node("neg", node("sub", H, C)),  # C − H is 0.0 where this is -0.0
+        node("mul", node("neg", H), C),
         node("mul", H, constant(-1.0)),
         node("maximum", constant(1.0), constant(float("nan"))),
         node("add", constant(1e308), node("mul", constant(1e308), constant(10.0))),
@@ -218,6 +275,8 @@ def test_equations_read_as_they_were_written():
         (node("div", H, node("mul", H, constant(2.0))), "hₜ₋₁ / (hₜ₋₁ ⊙ 2)"),
         (node("neg", node("add", H, constant(1.0))), "−(hₜ₋₁ + 1)"),
         (node("matmul", MATRIX, node("mul", H, H)), "W_W (hₜ₋₁ ⊙ hₜ₋₁)"),
+        (node("matmul_transposed", MATRIX, node("mul", H, H)), "W_Wᵀ (hₜ₋₁ ⊙ hₜ₋₁)"),
+        (node("add", gradient(), gradient(origin="outside")), "δhₜ← + δhₜ"),
         (node("mul", node("matmul", MATRIX, H), H), "W_W hₜ₋₁ ⊙ hₜ₋₁"),
         (
             node("where", node("less_equal", node("step"), constant(3.0)), H, constant(0.0)),
@@ -264,6 +323,14 @@ def test_latex_is_balanced_and_named():
         assert latex.count("{") == latex.count("}")
         assert latex.count(r"\left") == latex.count(r"\right")
     assert r"c_{t} &= f_{t} \odot c_{t-1} + i_{t} \odot g_{t}" in to_latex(cells.lstm.graph)
+
+
+def test_gradients_are_written_in_latex_too():
+    total = node("add", gradient(), gradient(origin="outside"))
+    back = node("matmul_transposed", MATRIX, total)
+    assert to_latex(one_state(back)) == (
+        r"h_{t} &= W_{W}^{\top}\,\left(\delta h_{t}^{\leftarrow} + \delta h_{t}\right)"
+    )
 
 
 def test_dot_names_signals_and_states():

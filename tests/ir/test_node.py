@@ -94,6 +94,8 @@ def test_threads_get_the_same_node():
         (lambda: node("where", state(), state(), state()), "comparison stands only first"),
         (lambda: node("neg", node("less", state(), number(0))), "comparison stands only first"),
         (lambda: node("matmul", state(), state()), "matrix stands only before"),
+        (lambda: node("matmul_transposed", state(), state()), "matrix stands only before"),
+        (lambda: node("gradient", name="h", size="hidden", origin="here"), "one of later"),
     ],
 )
 def test_what_is_not_well_formed_is_refused(make, words):
@@ -106,6 +108,9 @@ def test_a_matrix_fits_its_value():
     assert node("matmul", matrix, state()).size == "proj"
     with pytest.raises(GraphError, match="takes hidden units, got input"):
         node("matmul", matrix, node("input", name="x", size="input"))
+    assert node("matmul_transposed", matrix, state(size="proj")).size == "hidden"
+    with pytest.raises(GraphError, match="'W', transposed, takes proj units, got hidden"):
+        node("matmul_transposed", matrix, state())
 
 
 @pytest.mark.parametrize(

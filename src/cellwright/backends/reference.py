@@ -44,6 +44,7 @@ MEANING: dict[str, Callable[..., Tensor]] = {
     "less_equal": torch.le,
     "equal": torch.eq,
     "matmul": lambda matrix, value: value @ matrix.mT,
+    "matmul_transposed": lambda matrix, value: value @ matrix,
     "sum": lambda value: value.sum(-1, keepdim=True),
     "max": lambda value: value.amax(-1, keepdim=True),
 }

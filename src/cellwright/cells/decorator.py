@@ -11,7 +11,7 @@ from cellwright.cells.language import WORDS
 from cellwright.cells.tracing import Tracing
 from cellwright.cells.value import Value, lift
 from cellwright.errors import CellError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, Node, Size, node, verify
+from cellwright.ir import HIDDEN, INPUT, Graph, Node, Size, node, verify_cell
 from cellwright.ir.sizes import UNKNOWN
 
 __all__ = ["cell"]
@@ -136,7 +136,7 @@ def _trace(
         }
         if found == sizes:
             if UNKNOWN not in found.values():
-                return verify(graph)
+                return verify_cell(graph)
             # Nothing says more: what is still open is as wide as the layer.
             found = {name: HIDDEN if size == UNKNOWN else size for name, size in found.items()}
         sizes = found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cellwright.errors import CellError
-from cellwright.ir import Graph, Node, node, verify
+from cellwright.ir import Graph, Node, node, verify_cell
 
 __all__ = ["recurrent_dropout", "without_bias", "zoneout"]
 
@@ -49,7 +49,7 @@ def zoneout(graph: Graph, rate: float | Mapping[str, float]) -> Graph:
         return node("add", old, node("mul", node("sub", one, draw), value))
 
     outputs = map(kept, graph.states, graph.outputs)
-    return verify(replace(graph, outputs=tuple(outputs)))
+    return verify_cell(replace(graph, outputs=tuple(outputs)))
 
 
 # Through these a state reaches a matrix as itself, scaled or beside others; not through a gate
@@ -96,7 +96,7 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
         matrix, source = value.inputs
         return node("matmul", matrix, dropped(source))
 
-    result = verify(graph.rewrite(rule))
+    result = verify_cell(graph.rewrite(rule))
     if not result.leaves("bernoulli"):
         raise CellError(
             f"recurrent dropout: no state of cell {graph.name!r} enters a matrix, so there is "
@@ -113,4 +113,4 @@ def without_bias(graph: Graph) -> Graph:
             return value.inputs[0]
         return value
 
-    return verify(graph.rewrite(bare))
+    return verify_cell(graph.rewrite(bare))

@@ -4,10 +4,10 @@ from cellwright.ir.graph import Graph
 from cellwright.ir.node import Node, node, topological
 from cellwright.ir.ops import OPS
 from cellwright.ir.serial import from_json, to_json
-from cellwright.ir.simplify import simplify
+from cellwright.ir.simplify import simpler, simplify
 from cellwright.ir.sizes import HIDDEN, INPUT, SCALAR, Size, block_of_units
 from cellwright.ir.text import to_dot, to_latex, to_text
-from cellwright.ir.verify import verify
+from cellwright.ir.verify import verify, verify_cell
 
 __all__ = [
     "HIDDEN",
@@ -20,6 +20,7 @@ __all__ = [
     "block_of_units",
     "from_json",
     "node",
+    "simpler",
     "simplify",
     "to_dot",
     "to_json",
@@ -27,4 +28,5 @@ __all__ = [
     "to_text",
     "topological",
     "verify",
+    "verify_cell",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeAlias
 from weakref import WeakValueDictionary
@@ -109,10 +109,11 @@ def node(op: str, *inputs: Node, **attributes: Attribute) -> Node:
     return found
 
 
-def topological(roots: Iterable[Node]) -> Iterator[Node]:
+def topological(roots: Iterable[Node], known: Container[Node] = ()) -> Iterator[Node]:
     """Every node that `roots` need, each once, inputs before users.
 
-    Without recursion, so that the depth of a (possibly hostile) graph does not matter.
+    Of what is `known`, nothing is needed: its inputs are left out. Without recursion, so that
+    the depth of a (possibly hostile) graph does not matter.
     """
     seen: set[Node] = set()
     for root in roots:
@@ -124,15 +125,16 @@ def topological(roots: Iterable[Node]) -> Iterator[Node]:
             elif current not in seen:
                 seen.add(current)
                 stack.append((current, True))
-                stack.extend((value, False) for value in reversed(current.inputs))
+                if current not in known:
+                    stack.extend((value, False) for value in reversed(current.inputs))
 
 
 def _size(op: str, inputs: tuple[Node, ...], attributes: dict[str, Any]) -> Size:
     kind = OPS[op].kind
     for position, value in enumerate(inputs):
-        wants_matrix = op == "matmul" and position == 0
+        wants_matrix = kind == "product" and position == 0
         if (value.op == "matrix") != wants_matrix:
-            raise GraphError(f"{op}: a matrix stands only before a value, in matmul")
+            raise GraphError(f"{op}: a matrix stands only before a value, in a product")
         wants_truth = op == "where" and position == 0
         if (value.kind == "truth") != wants_truth:
             raise GraphError(f"{op}: a comparison stands only first, in where")
@@ -142,17 +144,20 @@ def _size(op: str, inputs: tuple[Node, ...], attributes: dict[str, Any]) -> Size
     if kind == "reduction":
         return SCALAR
     if kind == "product":
-        matrix, value = inputs
-        if value.size not in (matrix.attributes["columns"], UNKNOWN):
-            raise GraphError(
-                f"matrix {matrix.name!r} takes {matrix.attributes['columns']} units, "
-                f"got {value.size}"
-            )
-        return matrix.size
+        return _product_size(op, *inputs)
     size = SCALAR
     for value in inputs:
         size = join(size, value.size)
     return size
+
+
+def _product_size(op: str, matrix: Node, value: Node) -> Size:
+    rows, columns = matrix.size, check_size(matrix.attributes["columns"])
+    taken, given = (rows, columns) if op == "matmul_transposed" else (columns, rows)
+    if value.size not in (taken, UNKNOWN):
+        turned = ", transposed," if op == "matmul_transposed" else ""
+        raise GraphError(f"matrix {matrix.name!r}{turned} takes {taken} units, got {value.size}")
+    return given
 
 
 def _identifier(value: object) -> str:
@@ -213,6 +218,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "values": _numbers,
     "probability": _probability,
     "per": _choice("step", "sequence"),
+    "origin": _choice("later", "outside"),
     "role": _choice("bias", "scale"),
     "init": _number,
     "mask": _mask,

@@ -10,7 +10,7 @@ from typing import Any
 from cellwright.errors import GraphError
 from cellwright.ir.graph import Graph
 from cellwright.ir.node import Node, node
-from cellwright.ir.verify import verify
+from cellwright.ir.verify import verify_cell
 
 __all__ = ["from_json", "to_json"]
 
@@ -68,7 +68,7 @@ def _read(data: Mapping[str, Any]) -> Graph:
         attributes = {key: value for key, value in entry.items() if key not in ("op", "inputs")}
         inputs = [at(position) for position in entry["inputs"]]
         nodes.append(node(str(entry["op"]), *inputs, **attributes))
-    return verify(
+    return verify_cell(
         Graph(
             name=_text(data["name"]),
             summary=_text(data["summary"]),

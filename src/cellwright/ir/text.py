@@ -28,6 +28,8 @@ class _Alphabet:
     now: str
     before: str
     below: str
+    later: str
+    outside: str
     group: str
     matrix: str
     bias: str
@@ -53,6 +55,7 @@ _UNICODE = _Alphabet(
         "mul": ("{0} ⊙ {1}", _PRODUCT),
         "div": ("{0} / {1}", _PRODUCT),
         "matmul": ("{0} {1}", _PRODUCT),
+        "matmul_transposed": ("{0}ᵀ {1}", _PRODUCT),
         "less_equal": ("{0} ≤ {1}", _TRUTH),
         "abs": ("|{0}|", _ATOM),
         "floor": ("⌊{0}⌋", _ATOM),
@@ -69,6 +72,8 @@ _UNICODE = _Alphabet(
     now="{0}ₜ",
     before="{0}ₜ₋₁",
     below="{0}ₜ↓",
+    later="δ{0}ₜ←",
+    outside="δ{0}ₜ",
     group="({0})",
     matrix="W_{0}",
     bias="b_{0}",
@@ -89,6 +94,7 @@ _LATEX = _Alphabet(
         "mul": (r"{0} \odot {1}", _PRODUCT),
         "div": (r"\frac{{{0}}}{{{1}}}", _ATOM),
         "matmul": (r"{0}\,{1}", _PRODUCT),
+        "matmul_transposed": (r"{0}^{{\top}}\,{1}", _PRODUCT),
         "less_equal": (r"{0} \le {1}", _TRUTH),
         "abs": (r"\left|{0}\right|", _ATOM),
         "floor": (r"\left\lfloor {0} \right\rfloor", _ATOM),
@@ -111,6 +117,8 @@ _LATEX = _Alphabet(
     now="{0}_{{t}}",
     before="{0}_{{t-1}}",
     below=r"{0}_{{t}}^{{\downarrow}}",
+    later=r"\delta {0}_{{t}}^{{\leftarrow}}",
+    outside=r"\delta {0}_{{t}}",
     group=r"\left({0}\right)",
     matrix="W_{{{0}}}",
     bias="b_{{{0}}}",
@@ -125,7 +133,8 @@ def to_text(graph: Graph) -> str:
     """Return the equations in Unicode, a line a signal, in the author's order.
 
     ``hₜ₋₁`` is a state before the step, ``W_ix`` the matrix of ``affine("i", x)``, ``b_i``
-    its bias, ``⊙`` multiplies unit by unit.
+    its bias, ``⊙`` multiplies unit by unit. ``δhₜ`` is a gradient that the caller gives and
+    ``δhₜ←`` one that comes back from the steps after this one.
     """
     return _equations(graph, _UNICODE)
 
@@ -215,7 +224,7 @@ class _Writer:
         for position, source in enumerate(value.inputs):
             text, inner = self.written[source]
             # The right side of a difference, a quotient or a matrix binds one step tighter.
-            strict = position == 1 and value.op in ("sub", "div", "matmul")
+            strict = position == 1 and (value.op in ("sub", "div") or value.kind == "product")
             bracketed = binding != _ATOM and (inner < binding or (strict and inner == binding))
             parts.append(self.alphabet.group.format(text) if bracketed else text)
         return template.format(*parts), binding
@@ -241,7 +250,8 @@ class _Writer:
             if value.attributes["role"] == "bias":
                 return a.bias.format(self._subscript(value.name.removesuffix("_bias"))), _ATOM
             return a.scale.format(self._subscript(value.name)), _ATOM
-        form = {"state": a.before, "below": a.below}.get(value.op, a.now)
+        forms = {"state": a.before, "below": a.below, "later": a.later, "outside": a.outside}
+        form = forms.get(str(value.attributes.get("origin", value.op)), a.now)
         return form.format(a.symbol(value.name)), _ATOM
 
     def _subscript(self, *names: str) -> str:

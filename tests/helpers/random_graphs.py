@@ -1,0 +1,99 @@
+"""Random cells from the whole op set, and numbers to run a cell on."""
+
+import torch
+from hypothesis import strategies as st
+
+from cellwright.backends import Call
+from cellwright.ir import OPS, Graph, node, verify_cell
+
+SIZES = {"input": 3, "hidden": 4}
+X = node("input", name="x", size="input")
+STATES = tuple(node("state", name=name, size="hidden") for name in ("h", "c"))
+POINTWISE = sorted(op.name for op in OPS.values() if op.kind == "pointwise" and op.name != "where")
+TRUTH = sorted(op.name for op in OPS.values() if op.kind == "truth")
+NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e30])
+MASKS = st.sampled_from([None, ("block_diagonal", 2), ("block_lower", 3), ("block_upper", 4)])
+
+
+@st.composite
+def graphs(draw):
+    """A graph of two states; each new value is built from those before it."""
+    values = [
+        *STATES,
+        node("below", name="c", size="hidden"),
+        node("step"),
+        node("constant", value=draw(NUMBERS)),
+        node("per_unit", values=(1.0, 2.0), size="hidden"),
+        node("count", of="input"),
+        node("bernoulli", name="d", probability=0.5, per="step", size="hidden"),
+        node("vector", name="v", size="hidden", role="scale", init=1.0),
+        node("vector", name="w", size=1, role="bias", init=0.0),
+        product("Wx", X, None),
+    ]
+    for number in range(draw(st.integers(4, 14))):
+        values.append(draw(values_from(values, number)))
+    picked = [draw(st.sampled_from(values)) for _ in STATES]
+    # A bare vector or a number is no state; adding it to one is.
+    outputs = [
+        node("add", node("tanh", value), state) for value, state in zip(picked, STATES, strict=True)
+    ]
+    if draw(st.booleans()):
+        outputs[1] = node("sum", outputs[1])  # a state that becomes one number for all units
+    signals = tuple((f"s{n}", value) for n, value in enumerate(values))
+    return verify_cell(Graph("random", (X,), STATES, tuple(outputs), signals))
+
+
+def product(name, value, mask):
+    matrix = node("matrix", name=name, size="hidden", columns=value.size, mask=mask)
+    return node("matmul", matrix, value)
+
+
+def values_from(values, number):
+    one = st.sampled_from(values)
+    wide = st.sampled_from([value for value in values if value.size == "hidden"])
+    pointwise = st.sampled_from(POINTWISE).flatmap(
+        lambda op: st.tuples(*[one] * OPS[op].arity).map(lambda inputs: node(op, *inputs))
+    )
+    truth = st.tuples(st.sampled_from(TRUTH), one, one).map(lambda t: node(t[0], t[1], t[2]))
+    chosen = st.tuples(truth, one, one).map(lambda inputs: node("where", *inputs))
+    reduced = st.tuples(st.sampled_from(["sum", "max"]), wide).map(lambda t: node(*t))
+    # Simplifying looks for certain operations on certain numbers and signs: they must be met often.
+    special = st.tuples(
+        st.sampled_from(["add", "sub", "mul", "div"]), wide, st.sampled_from([0.0, -0.0, 1.0])
+    ).map(lambda t: node(t[0], t[1], node("constant", value=t[2])))
+    signed = st.tuples(st.sampled_from(["add", "sub", "mul", "div"]), one, one).flatmap(
+        lambda t: st.sampled_from(
+            [
+                node(t[0], node("neg", t[1]), t[2]),
+                node(t[0], t[1], node("neg", t[2])),
+                node(t[0], node("neg", t[1]), node("neg", t[2])),
+            ]
+        )
+    )
+    multiplied = st.tuples(wide, MASKS).map(lambda t: product(f"W{number}", *t))
+    return st.one_of(special, signed, pointwise, chosen, reduced, multiplied)
+
+
+def draw_call(graph, sizes, *, steps=3, batch=2, dtype=torch.float64, **more):
+    """The same numbers every time, whatever the dtype, for all that a cell reads."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        units = [sizes.get(size, size) for size in shape]
+        return torch.randn(units, generator=generator, dtype=torch.float64).to(dtype)
+
+    weights = {
+        name: normal(*[weight.attributes[a] for a in ("size", "columns") if a in weight.attributes])
+        for name, weight in sorted(graph.weights.items())
+    }
+    draws = {
+        d.name: (normal(steps, batch, d.size) > 0).to(dtype) for d in graph.leaves("bernoulli")
+    }
+    return Call(
+        inputs={leaf.name: normal(steps, batch, leaf.size) for leaf in graph.inputs},
+        states={name: normal(batch, size) for name, size in graph.state_sizes.items()},
+        below={leaf.name: normal(steps, batch, leaf.size) for leaf in graph.leaves("below")},
+        weights=weights,
+        draws=draws,
+        **more,
+    )
