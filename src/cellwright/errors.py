@@ -1,7 +1,7 @@
 """Every error that cellwright raises on purpose.
 
 All derive from `CellwrightError`, and from the built-in type that a caller of
-torch or scikit-learn already catches for the same mistake.
+torch or scikit-learn already catches for the same mistake. The one warning stands here too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = [
     "BackendError",
     "CellError",
     "CellwrightError",
+    "CellwrightWarning",
     "DataError",
     "GraphError",
     "MissingExtraError",
@@ -22,6 +23,7 @@ __all__ = [
     "RunError",
     "SettingError",
     "ShapeError",
+    "ToolchainError",
     "TrainingError",
     "did_you_mean",
     "require_extra",
@@ -30,6 +32,10 @@ __all__ = [
 
 class CellwrightError(Exception):
     """Base of every error that cellwright raises on purpose."""
+
+
+class CellwrightWarning(UserWarning):
+    """Something works, but not as it was asked for; the message says what happens instead."""
 
 
 class ArgumentError(CellwrightError, TypeError):
@@ -61,6 +67,10 @@ class SettingError(CellwrightError, ValueError):
 
 class BackendError(CellwrightError, RuntimeError):
     """A backend was asked for by name and cannot run the cell; the message says why."""
+
+
+class ToolchainError(CellwrightError, RuntimeError):
+    """There is no working C++ compiler, or it failed; the message shows what it said."""
 
 
 class ModelFileError(CellwrightError, ValueError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cache
 from pathlib import Path
 
 from platformdirs import user_cache_path
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cellwright.errors import SettingError
@@ -20,13 +21,29 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CELLWRIGHT_", extra="ignore", frozen=True)
 
     debug: int = Field(
-        default=0, ge=0, le=4, description="1 tells which backend runs a cell, 2 its equations too"
+        default=0,
+        ge=0,
+        le=4,
+        description="1 tells which backend runs a cell, 2 its equations too, 3 how it is compiled",
     )
     backend: str = Field(default="auto", description="what backend='auto' means")
     data_dir: Path = Field(
         default_factory=lambda: user_cache_path("cellwright") / "data",
         description="where downloaded data sets are kept",
     )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("cellwright") / "kernels",
+        description="where compiled kernels are kept",
+    )
+    cxxflags: str = Field(
+        default="", description="further flags for the C++ compiler, as in a shell's command"
+    )
+
+    @field_validator("cxxflags")
+    @classmethod
+    def _splits_into_words(cls, text: str) -> str:
+        shlex.split(text)
+        return text
 
 
 @cache

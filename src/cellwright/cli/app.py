@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 import cellwright as cw
+from cellwright.cli.doctor import doctor
 from cellwright.cli.fit import fit_app
 from cellwright.cli.use import predict, score
 from cellwright.errors import CellwrightError
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(fit_app, name="fit")
 app.command()(predict)
 app.command()(score)
+app.command()(doctor)
 
 
 def run() -> None:

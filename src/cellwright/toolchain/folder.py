@@ -1,0 +1,126 @@
+"""The folder that compiled code is kept in, shared by all processes of a user."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Unlike atexit, it also runs at the end of multiprocessing's children, and only in the
+# process that asked for it.
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock
+
+from cellwright.errors import CellwrightWarning, ToolchainError
+from cellwright.settings import settings
+
+__all__ = ["cache_folder", "in_a_folder", "locked", "reason", "remove", "work_folder"]
+
+# Longer than any compilation takes, zig's very first included, which builds its own
+# standard library.
+_LOCK_SECONDS = 600.0
+_POLL_SECONDS = 0.02
+
+_Made = TypeVar("_Made")
+_announced: set[str] = set()
+_private: list[Path] = []
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept, as an absolute path."""
+    return settings().cache_dir.expanduser().absolute()
+
+
+def in_a_folder(action: Callable[[Path], _Made]) -> _Made:
+    """Do something that writes: in the cache folder, or in a private one if that fails.
+
+    Raises
+    ------
+    ToolchainError
+        Neither folder can be written to.
+    """
+    folder = cache_folder()
+    try:
+        return action(folder)
+    except OSError as error:
+        why = reason(error)
+    _warn_once(
+        f"compiled code cannot be kept in {folder} ({why}), and will be compiled again by every "
+        f"process; set CELLWRIGHT_CACHE_DIR to a folder that can be written to"
+    )
+    try:
+        return action(_private_folder())
+    except OSError as error:
+        raise ToolchainError(
+            f"there is nowhere to put compiled code. {folder}: {why}. A temporary folder: "
+            f"{reason(error)}. Set CELLWRIGHT_CACHE_DIR to a folder that can be written to"
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path, stem: str, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock of one entry, which all processes and threads heed.
+
+    The system releases it when its holder dies. The lock's file stays, because a waiter may
+    have it open: if it went, two processes could each hold a lock of that name.
+    """
+    locks = folder / "locks"
+    # Nobody else should be able to put code there that this user then runs.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / f"{stem}.lock")
+    lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def work_folder(folder: Path, stem: str) -> Iterator[Path]:
+    """A folder for unfinished files, on the file system of the finished ones.
+
+    The caller holds the lock of `stem`; so what is already there was left by a process that
+    was killed.
+    """
+    for left in folder.glob(f".{stem}[-.]*"):
+        remove(left)
+    work = Path(tempfile.mkdtemp(prefix=f".{stem}-", dir=folder))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, unless it is gone already."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def reason(error: OSError) -> str:
+    """What the system says, with the path if it names one."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
+def _private_folder() -> Path:
+    """A folder of this process, removed when it ends; a forked child uses its parent's."""
+    if not _private or not _private[-1].is_dir():
+        folder = Path(tempfile.mkdtemp(prefix="cellwright-"))
+        Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=0)
+        _private.append(folder)
+    return _private[-1]
+
+
+def _warn_once(message: str) -> None:
+    if message not in _announced:
+        _announced.add(message)
+        warnings.warn(message, CellwrightWarning, stacklevel=2)

@@ -1,0 +1,155 @@
+"""From a source to a library that is loaded, compiled only if nobody has done it before."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shlex
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from cellwright.errors import ToolchainError
+from cellwright.settings import settings
+from cellwright.storage import replace_file
+from cellwright.toolchain.folder import cache_folder, in_a_folder, locked, work_folder
+from cellwright.toolchain.probe import Compiler
+from cellwright.toolchain.program import first_lines, out_of_space, run
+from cellwright.toolchain.search import compiler
+
+__all__ = ["compile_library", "load", "open_library"]
+
+_LINES = 30  # of what a compiler says
+_NAME_LENGTH = 60
+
+
+def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Compile a C++ source, unless that has been done before, and load the library.
+
+    Parameters
+    ----------
+    source
+        All of it: it includes nothing but the standard library.
+    name
+        What the files in the cache folder begin with.
+    flags
+        Further flags for the compiler.
+
+    Raises
+    ------
+    ToolchainError
+        There is no compiler, it failed, or the library cannot be loaded.
+    """
+    path = compile_library(source, name=name, flags=flags)
+    try:
+        return open_library(path)
+    except ToolchainError:
+        # It is deleted by now; a new one may be sound, and if not its error is the one to see.
+        return open_library(compile_library(source, name=name, flags=flags))
+
+
+def compile_library(source: str, *, name: str, flags: tuple[str, ...] = ()) -> Path:
+    """Compile a C++ source, unless that has been done before; returns the library's path.
+
+    Any number of processes and threads may ask for the same library at once: one compiles.
+    The source is kept beside it.
+
+    Parameters
+    ----------
+    source, name, flags
+        See `load`.
+
+    Raises
+    ------
+    ToolchainError
+        There is no compiler, or it failed.
+    """
+    found = compiler()
+    command = found.line(flags)
+    readable = re.sub(r"[^\w-]", "_", name)[:_NAME_LENGTH]
+    stem = f"{readable}-{_key(source, command, found)}"
+    kept = _library(cache_folder(), stem)
+    if _is_whole(kept):
+        return kept
+    return in_a_folder(lambda folder: _compile(folder, stem, source, command))
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """Load a library; one that cannot be loaded is deleted, to be compiled again.
+
+    Raises
+    ------
+    ToolchainError
+        It cannot be loaded.
+    """
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        for file in (path, _checksum(path)):
+            with suppress(OSError):
+                file.unlink()
+        raise ToolchainError(
+            f"a compiled library cannot be loaded: {error}. If its folder forbids that (mounted "
+            f"noexec), set CELLWRIGHT_CACHE_DIR to another"
+        ) from error
+
+
+def _key(source: str, command: tuple[str, ...], found: Compiler) -> str:
+    """A digest of all that decides what the compiler makes."""
+    text = repr((source, command, found.version, found.target))
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24]
+
+
+def _library(folder: Path, stem: str) -> Path:
+    return folder / f"{stem}.so"
+
+
+def _checksum(library: Path) -> Path:
+    return library.with_name(f"{library.name}.sha256")
+
+
+def _is_whole(library: Path) -> bool:
+    """Whether a library is what the compiler wrote; loading half of one can end the process."""
+    try:
+        wanted = _checksum(library).read_bytes()
+        return hashlib.sha256(library.read_bytes()).hexdigest().encode() == wanted
+    except OSError:
+        return False
+
+
+def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> Path:
+    path, written = _library(folder, stem), folder / f"{stem}.cpp"
+    with locked(folder, stem):
+        if _is_whole(path):  # another process had the lock
+            return path
+        replace_file(written, source)
+        with work_folder(folder, stem) as work:
+            made, start = work / path.name, time.perf_counter()
+            whole_command = (*command, str(written), "-o", str(made))
+            code, _, errors = run(whole_command, work)
+            if code:
+                raise out_of_space(errors) or _failure(whole_command, errors, written)
+            if settings().debug >= 3:
+                seconds = time.perf_counter() - start
+                print(f"# {shlex.join(whole_command)}\n# took {seconds:.2f} s", file=sys.stderr)
+            _move(made, path)
+    return path
+
+
+def _move(made: Path, path: Path) -> None:
+    """Put a finished library where it belongs, its checksum first: alone it stands for nothing."""
+    with made.open("rb+") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+        os.fsync(file.fileno())
+    replace_file(_checksum(path), digest)
+    made.replace(path)
+
+
+def _failure(command: tuple[str, ...], errors: str, source: Path) -> ToolchainError:
+    return ToolchainError(
+        f"the C++ compiler failed.\n$ {shlex.join(command)}\n{first_lines(errors, _LINES)}\n"
+        f"The source is kept in {source}"
+    )

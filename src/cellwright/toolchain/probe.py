@@ -1,0 +1,154 @@
+"""Trying a compiler: whether its libraries can be loaded here, and for which CPU they are."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cellwright.settings import settings
+from cellwright.toolchain.features import features_of
+from cellwright.toolchain.program import first_lines, out_of_space, run
+
+__all__ = ["BASE_FLAGS", "Compiler", "probe"]
+
+# Numbers keep their meaning: of what -ffast-math stands for, only what changes no result
+# (errno, floating-point traps) and the fusing of products and sums.
+BASE_FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-shared",
+    "-fPIC",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fvisibility=hidden",
+    "-pthread",
+)
+# zig links its own standard library into each library, with 2 MB of symbols for debuggers.
+_ZIG_FLAGS = ("-s",)
+# zig's first compilation ever builds that library, which takes a minute.
+_PROBE_SECONDS = 300.0
+_SOURCE = """\
+#include <cmath>
+#include <cstdint>
+#include <thread>
+extern "C" __attribute__((visibility("default"))) double cellwright_probe(double x) {
+    return std::exp(x);
+}
+"""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C++ compiler that works, and what it compiles for.
+
+    Attributes
+    ----------
+    command
+        The program, with the arguments that belong to it.
+    kind
+        Whose compiler it is.
+    version
+        The first line of what it says about itself.
+    features
+        CPU features that compiled code will use, such as ``avx512f``, ``fma``, ``neon``.
+    native
+        The flags that ask for this machine's CPU.
+    target
+        A digest of everything that it predefines under its flags.
+    """
+
+    command: tuple[str, ...]
+    kind: Literal["gcc", "clang", "zig"]
+    version: str
+    features: tuple[str, ...]
+    native: tuple[str, ...]
+    target: str
+
+    def line(self, flags: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The command line without its files; the user's flags come last and win."""
+        extra = _ZIG_FLAGS if self.kind == "zig" else ()
+        user = tuple(shlex.split(settings().cxxflags))
+        return (*self.command, *BASE_FLAGS, *extra, *self.native, *flags, *user)
+
+
+def probe(command: tuple[str, ...], work: Path) -> Compiler | str:
+    """Try a compiler; if it does not work, the answer is the reason.
+
+    Raises
+    ------
+    OSError
+        There is no room for its files.
+    """
+    source, empty, library = (work / name for name in ("probe.cpp", "empty.cpp", "probe.so"))
+    source.write_text(_SOURCE)
+    empty.write_text("")
+    kind: Literal["gcc", "clang", "zig"] = "zig" if _is_zig(command) else "gcc"
+    why = ""
+    for native in _native_flags():
+        tried = Compiler(command, kind, "", (), native, "")
+        code, _, errors = run(
+            (*tried.line(), str(source), "-o", str(library)), work, _PROBE_SECONDS
+        )
+        if full := out_of_space(errors) if code else None:
+            raise full
+        why = first_lines(errors, 3) or f"it ended with code {code}"
+        if code == 0:
+            break
+    else:
+        return why
+    if not library.is_file():
+        return "it writes no file"
+    if not _is_for_this_machine(library):
+        return "it compiles for another machine"
+    code, macros, errors = run((*tried.line(), "-dM", "-E", str(empty)), work)
+    if code:
+        return f"it does not list its macros: {first_lines(errors, 3)}"
+    if kind == "gcc" and "__clang__" in macros:
+        kind = "clang"
+    digest = hashlib.sha256("\n".join(sorted(macros.splitlines())).encode()).hexdigest()
+    return Compiler(command, kind, _version(command, work), features_of(macros), native, digest)
+
+
+def _native_flags() -> tuple[tuple[str, ...], ...]:
+    """Ways to ask for the CPU of this machine, the right spelling first."""
+    if platform.machine().lower() in ("x86_64", "amd64", "i686", "i386"):
+        return (("-march=native",), ())
+    return (("-mcpu=native",), ("-march=native",), ())
+
+
+def _is_zig(command: tuple[str, ...]) -> bool:
+    return any(Path(word).stem in ("zig", "ziglang") for word in command)
+
+
+def _version(command: tuple[str, ...], work: Path) -> str:
+    """The first line of what it says; zig's own version, not that of the clang inside."""
+    if _is_zig(command):
+        program = command[: command.index("c++")] if "c++" in command else command
+        return f"zig {run((*program, 'version'), work)[1].strip()}"
+    return first_lines(run((*command, "--version"), work)[1], 1).partition("\n")[0]
+
+
+def _is_for_this_machine(library: Path) -> bool:
+    """Compare the words of two ELF headers that say for which machine they are.
+
+    Loading it instead could end this process: a library with a sanitizer does.
+    """
+    ours, theirs = _header(Path("/proc/self/exe")), _header(library)
+    if not ours.startswith(b"\x7fELF"):
+        return True  # another system
+    return (theirs[:6], theirs[18:20]) == (ours[:6], ours[18:20])
+
+
+def _header(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(20)
+    except OSError:
+        return b""
