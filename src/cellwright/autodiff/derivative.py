@@ -60,6 +60,13 @@ class Derivative:
     matrices: Mapping[str, tuple[tuple[Node, Node], ...]]
     vectors: Mapping[str, Node]
 
+    @property
+    def results(self) -> tuple[Node, ...]:
+        """Everything that is computed, whatever it is the gradient of."""
+        pairs = (part for pairs in self.matrices.values() for pair in pairs for part in pair)
+        found = (*self.states.values(), *self.inputs.values(), *self.vectors.values(), *pairs)
+        return tuple(found)
+
 
 def differentiate(graph: Graph, record: Sequence[str] = ()) -> Derivative:
     """Return the gradient of a step by everything that it reads.

@@ -1,8 +1,11 @@
 """The backends, best first. Capability is data: each answers yes, or no and why."""
 
-from cellwright.backends.contract import Answer, Backend, Call, Kernel, Result
+from cellwright.backends.contract import Answer, Backend, Call, Kernel, Result, Weights
+from cellwright.backends.cpu import CpuBackend
 from cellwright.backends.reference import ReferenceBackend
 
-__all__ = ["BACKENDS", "Answer", "Backend", "Call", "Kernel", "Result"]
+__all__ = ["BACKENDS", "Answer", "Backend", "Call", "Kernel", "Result", "Weights"]
 
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (ReferenceBackend(),)}
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend for backend in (CpuBackend(), ReferenceBackend())
+}

@@ -5,7 +5,7 @@ Shapes: T time, B batch, I input; n stands for the size of the value in question
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,43 @@ from torch import Tensor
 
 from cellwright.ir import Graph
 
-__all__ = ["Answer", "Backend", "Call", "Kernel", "Result"]
+__all__ = ["Answer", "Backend", "Call", "Kernel", "Result", "Weights"]
+
+
+class Weights(Mapping[str, Tensor]):
+    """The weights of a cell by name, given in blocks of one or several, one below the other.
+
+    torch.nn keeps the matrices of all gates in one tensor; a backend that can work on the
+    whole tensor need not cut it up.
+
+    Parameters
+    ----------
+    blocks
+        Names -> tensor: the weights of these names, equally many rows each.
+    """
+
+    def __init__(self, blocks: Mapping[tuple[str, ...], Tensor]) -> None:
+        self.layout = tuple(blocks)
+        self.blocks = tuple(blocks.values())
+
+    @staticmethod
+    def of(weights: Mapping[str, Tensor]) -> Weights:
+        """Weights that lie in a tensor each."""
+        if isinstance(weights, Weights):
+            return weights
+        return Weights({(name,): tensor for name, tensor in weights.items()})
+
+    def __getitem__(self, name: str) -> Tensor:
+        for names, block in zip(self.layout, self.blocks, strict=True):
+            if name in names:
+                return block.chunk(len(names))[names.index(name)] if len(names) > 1 else block
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for names in self.layout for name in names)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.layout))
 
 
 @dataclass(frozen=True)
@@ -36,7 +72,7 @@ class Call:
     states
         Name -> state before the first step, (B, n).
     weights
-        Name -> (rows, columns) for a matrix, (n,) for a vector.
+        Name -> (rows, columns) for a matrix, (n,) for a vector; `Weights`, if in blocks.
     active
         Which steps exist, (T, B); None if all do. Where a step does not exist the states
         stay what they are, and outputs and signals are zero.

@@ -6,7 +6,6 @@ one seed gives the same weights); only what computes the sequence is cellwright'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from cellwright import cells
+from cellwright.backends import Weights
 from cellwright.cells import transform
 from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT, Graph
@@ -28,7 +28,7 @@ class _DropIn(nn.RNNBase):
     """What the three drop-ins share: torch's calling convention around a cellwright stack."""
 
     # For each block of torch's packed weights, the names of the affine maps of the input and
-    # of the state. Where they are the same, torch's two biases are one.
+    # of the state. Where they are the same, torch's two biases are one; those gates come first.
     gates: ClassVar[tuple[tuple[str, str], ...]]
     backend = "auto"
 
@@ -154,26 +154,30 @@ class _DropIn(nn.RNNBase):
             )
         return layers
 
-    def _weights(self, suffix: str) -> Mapping[str, Tensor]:
-        """The packed weights of one layer and direction, cut into the cell's own."""
-        count = len(self.gates)
-        input = getattr(self, f"weight_ih_{suffix}").chunk(count)
-        state = getattr(self, f"weight_hh_{suffix}").chunk(count)
-        weights: dict[str, Tensor] = {}
-        for (of_input, of_state), w_input, w_state in zip(self.gates, input, state, strict=True):
-            weights[f"{of_input}_x"] = w_input
-            weights[f"{of_state}_h"] = w_state
+    def _weights(self, suffix: str) -> Weights:
+        """The packed weights of one layer and direction, under the cell's own names."""
+        of_input, of_state = zip(*self.gates, strict=True)
+        blocks: dict[tuple[str, ...], Tensor] = {
+            tuple(f"{gate}_x" for gate in of_input): getattr(self, f"weight_ih_{suffix}"),
+            tuple(f"{gate}_h" for gate in of_state): getattr(self, f"weight_hh_{suffix}"),
+        }
         if self.proj_size:
-            weights["r_m"] = getattr(self, f"weight_hr_{suffix}")
+            blocks["r_m",] = getattr(self, f"weight_hr_{suffix}")
         if self.bias:
-            b_input = getattr(self, f"bias_ih_{suffix}").chunk(count)
-            b_state = getattr(self, f"bias_hh_{suffix}").chunk(count)
-            for (of_input, of_state), b_i, b_s in zip(self.gates, b_input, b_state, strict=True):
-                if of_input == of_state:
-                    weights[f"{of_input}_bias"] = b_i + b_s
-                else:
-                    weights[f"{of_input}_bias"], weights[f"{of_state}_bias"] = b_i, b_s
-        return weights
+            blocks |= self._biases(
+                getattr(self, f"bias_ih_{suffix}"), getattr(self, f"bias_hh_{suffix}")
+            )
+        return Weights(blocks)
+
+    def _biases(self, of_input: Tensor, of_state: Tensor) -> dict[tuple[str, ...], Tensor]:
+        one = [input for input, state in self.gates if input == state]
+        end = len(one) * self.hidden_size
+        blocks = {tuple(f"{gate}_bias" for gate in one): of_input[:end] + of_state[:end]}
+        for number, (input, state) in enumerate(self.gates[len(one) :]):
+            rows = slice(end + number * self.hidden_size, end + (number + 1) * self.hidden_size)
+            blocks[f"{input}_bias",] = of_input[rows]
+            blocks[f"{state}_bias",] = of_state[rows]
+        return blocks
 
 
 def _first_row(state: Tensor) -> Tensor:

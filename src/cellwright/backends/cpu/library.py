@@ -1,0 +1,114 @@
+"""A plan, compiled: its functions, and how their arguments are laid out."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cellwright.backends.cpu.render import gradients_of, matrices_of, render, sizes_of
+from cellwright.backends.cpu.threads import openmp
+from cellwright.errors import BackendError
+from cellwright.ir import Size
+from cellwright.plan import Program
+from cellwright.toolchain import load
+
+__all__ = ["REAL", "Batch", "Function", "Schedule", "functions"]
+
+REAL = {torch.float32: "float", torch.float64: "double"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a call is spread over threads and steps.
+
+    Attributes
+    ----------
+    threads
+        How many work on it.
+    hoist
+        Whether products of the input are done for many steps at once, before the loop.
+    share_units
+        Whether threads share the units, and meet at every step; else they share the rows.
+    chunk
+        Steps between two sums of gradients; 0 lets the kernel choose.
+    """
+
+    threads: int = 1
+    hoist: bool = False
+    share_units: bool = False
+    chunk: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch of sequences looks like; lengths sorted, longest first, or None."""
+
+    steps: int
+    rows: int
+    reverse: bool = False
+    lengths: Tensor | None = None
+    start: Tensor | None = None
+
+
+class Function:
+    """One program, compiled."""
+
+    def __init__(self, program: Program, call: Callable[..., int]) -> None:
+        self.program = program
+        self.call = call
+        self.sizes = sizes_of(program)
+        self.matrices = [matrix.name for matrix in matrices_of(program)]
+        self.gradients = [matrix.name for matrix in gradients_of(program)]
+        self.sums = [vector.name for vector in program.sums]
+
+    def __call__(
+        self,
+        batch: Batch,
+        schedule: Schedule,
+        sizes: Mapping[Size, int],
+        arrays: Mapping[str, int],
+        matrices: Mapping[str, tuple[int, int]],
+        gradients: Mapping[str, tuple[int, int]],
+        sums: Mapping[str, int],
+        after: Mapping[str, int],
+    ) -> None:
+        """Run it; everything is given by address, matrices with their row stride."""
+        arguments = [
+            *openmp(),
+            schedule.threads,
+            batch.steps,
+            batch.rows,
+            int(batch.reverse),
+            int(schedule.hoist),
+            int(schedule.share_units),
+            schedule.chunk,
+            _address(batch.lengths),
+            _address(batch.start),
+            *(size if isinstance(size, int) else sizes[size] for size in self.sizes),
+            *(arrays.get(array.name, 0) for array in self.program.arrays),
+        ]
+        for name in self.matrices:
+            arguments += matrices[name]
+        for name in self.gradients:
+            arguments += gradients.get(name, (0, 0))
+        arguments += [sums.get(name, 0) for name in self.sums]
+        arguments += [after.get(name, 0) for name in self.program.states]
+        if self.call((ctypes.c_int64 * len(arguments))(*arguments)):
+            raise BackendError(f"{self.program.name}: not enough memory")
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def functions(programs: Sequence[Program], name: str, dtype: torch.dtype) -> list[Function]:
+    """Compile programs into one library, or find it in the cache."""
+    library = load(render(programs, REAL[dtype]), name=name)
+    return [
+        Function(program, getattr(library, f"run_program{number}"))
+        for number, program in enumerate(programs)
+    ]

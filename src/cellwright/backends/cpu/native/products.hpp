@@ -1,0 +1,175 @@
+// Matrix products. Weights are packed into panels of PANEL columns, depth by depth, so that a
+// product reads them as one stream; the sums of a tile of rows stay in registers.
+
+struct Segment {       // a stretch of a product's depth: rows times a panel
+  const Real* rows;    // first row of the tile
+  Int stride;          // from row to row
+  const Real* panel;   // (depth, PANEL)
+  Int depth;
+};
+
+// sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products. Turned, the rows
+// of the segments lie across: entry (r, k) at rows[k stride + r] instead of rows[r stride + k].
+template <int R, bool TURNED>
+static void multiply(const Segment* segments, Int count, const Real* addend, Int addend_stride,
+                     Real* sums, Int sums_stride) {
+  // Few rows have too few sums to hide the latency of an addition: take several depths at once.
+  constexpr int APART = R == 1 ? 4 : R <= 3 ? 2 : 1;
+  Vector low[APART][R] = {}, high[APART][R] = {};
+  if (addend)
+    for (int r = 0; r < R; r++) {
+      low[0][r] = *(const Anywhere*)(addend + r * addend_stride);
+      high[0][r] = *(const Anywhere*)(addend + r * addend_stride + LANES);
+    }
+  for (Int s = 0; s < count; s++) {
+    const Real* __restrict__ rows = segments[s].rows;
+    const Real* __restrict__ panel = segments[s].panel;
+    const Int stride = segments[s].stride, depth = segments[s].depth;
+    Int k = 0;
+    for (; k + APART <= depth; k += APART)
+#pragma GCC unroll 4
+      for (int apart = 0; apart < APART; apart++) {
+        Vector first = *(const Anywhere*)(panel + (k + apart) * PANEL);
+        Vector second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+          Real factor = TURNED ? rows[(k + apart) * stride + r] : rows[r * stride + k + apart];
+          low[apart][r] += factor * first;
+          high[apart][r] += factor * second;
+        }
+      }
+    for (; k < depth; k++) {
+      Vector first = *(const Anywhere*)(panel + k * PANEL);
+      Vector second = *(const Anywhere*)(panel + k * PANEL + LANES);
+      for (int r = 0; r < R; r++) {
+        Real factor = TURNED ? rows[k * stride + r] : rows[r * stride + k];
+        low[0][r] += factor * first;
+        high[0][r] += factor * second;
+      }
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    for (int apart = 1; apart < APART; apart++) {
+      low[0][r] += low[apart][r];
+      high[0][r] += high[apart][r];
+    }
+    *(Anywhere*)(sums + r * sums_stride) = low[0][r];
+    *(Anywhere*)(sums + r * sums_stride + LANES) = high[0][r];
+  }
+}
+
+typedef void (*Multiply)(const Segment*, Int, const Real*, Int, Real*, Int);
+
+template <bool TURNED, int... R>
+constexpr Multiply multiply_by_rows[] = {multiply<R + 1, TURNED>...};
+
+template <bool TURNED, int N, int... R>
+struct Count : Count<TURNED, N - 1, N - 1, R...> {};
+template <bool TURNED, int... R>
+struct Count<TURNED, 0, R...> {
+  static constexpr const Multiply* table = multiply_by_rows<TURNED, R...>;
+};
+
+template <bool TURNED>
+INLINE void multiply_rows(Int rows, const Segment* segments, Int count, const Real* addend,
+                          Int addend_stride, Real* sums, Int sums_stride) {
+  Count<TURNED, TILE_ROWS>::table[rows - 1](segments, count, addend, addend_stride, sums,
+                                            sums_stride);
+}
+
+INLINE Int panels_of(Int columns) { return (columns + PANEL - 1) / PANEL; }
+INLINE Int least(Int a, Int b) { return a < b ? a : b; }
+
+// Cuts rows into tiles as equal as can be: 16 rows are 8 and 8, not 14 and 2.
+template <class Body>
+INLINE void each_tile(Int first, Int end, Body body) {
+  Int rows = end - first, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+  for (Int tile = 0; tile < tiles; tile++) {
+    Int from = first + tile * rows / tiles, to = first + (tile + 1) * rows / tiles;
+    body(from, to - from);
+  }
+}
+
+// A weight matrix (rows, columns) in panels over its rows: panel[p][k][j] = W[p PANEL + j][k];
+// transposed, over its columns: panel[p][k][j] = W[k][p PANEL + j]. Panels are filled up with zeros.
+struct Weight {
+  const Real* values;
+  Int rows, columns, stride;
+  Int mask, blocks;  // 0 none, 1 block diagonal, 2 block lower, 3 block upper
+};
+
+INLINE bool is_kept(const Weight& w, Int row, Int column) {
+  Int difference = row * w.blocks / w.rows - column * w.blocks / w.columns;
+  return w.mask == 1 ? difference == 0 : w.mask == 2 ? difference >= 0 : difference <= 0;
+}
+
+static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to) {
+  Int wide = transposed ? w.columns : w.rows, depth = transposed ? w.rows : w.columns;
+  Int from = panel * PANEL, count = least(PANEL, wide - from);
+  if (w.mask) {
+    for (Int k = 0; k < depth; k++)
+      for (Int j = 0; j < PANEL; j++) {
+        Int row = transposed ? k : from + j, column = transposed ? from + j : k;
+        bool kept = j < count && is_kept(w, row, column);
+        to[k * PANEL + j] = kept ? w.values[row * w.stride + column] : 0;
+      }
+  } else if (transposed) {
+    for (Int k = 0; k < depth; k++) {
+      const Real* row = w.values + k * w.stride + from;
+      if (count == PANEL)
+        for (Int j = 0; j < PANEL; j++) to[k * PANEL + j] = row[j];
+      else
+        for (Int j = 0; j < PANEL; j++) to[k * PANEL + j] = j < count ? row[j] : 0;
+    }
+  } else {
+    // In squares of lanes, so that both sides are touched a line at a time.
+    for (Int k0 = 0; k0 < depth; k0 += LANES) {
+      Int k1 = least(k0 + LANES, depth);
+      for (Int j = 0; j < PANEL; j++) {
+        if (j < count) {
+          const Real* row = w.values + (from + j) * w.stride;
+          for (Int k = k0; k < k1; k++) to[k * PANEL + j] = row[k];
+        } else {
+          for (Int k = k0; k < k1; k++) to[k * PANEL + j] = 0;
+        }
+      }
+    }
+  }
+}
+
+static constexpr Int OUTER_DEPTH = 1024;      // rows that are added up in registers at most
+static constexpr Int OUTER_NUMBERS = 1 << 17; // packed numbers, which stay in the second cache
+
+// Rows of the right side of a weight's gradient, packed into panels over its units.
+static void pack_right(const Real* const* rows, Int depth, Int from, Int count, Real* to) {
+  for (Int p = 0; p < panels_of(count); p++)
+    for (Int k = 0; k < depth; k++) {
+      const Real* row = rows[k] + from + p * PANEL;
+      Real* line = to + (p * depth + k) * PANEL;
+      Int left = count - p * PANEL;
+      if (left >= PANEL) {
+        *(Vector*)line = *(const Anywhere*)row;
+        *(Vector*)(line + LANES) = *(const Anywhere*)(row + LANES);
+      } else {
+        for (Int j = 0; j < PANEL; j++) line[j] = j < left ? row[j] : 0;
+      }
+    }
+}
+
+// gradient (rows, units) += left^T right, or = where it is fresh; left (depth, rows), right packed by `pack_right`.
+static void outer_tile(const Real* left, Int left_stride, Int depth, Int rows, const Real* right,
+                       Int units, Real* gradient, Int stride, bool fresh) {
+  for (Int p = 0; p < panels_of(units); p++) {
+    Real* to = gradient + p * PANEL;
+    Segment segment = {left, left_stride, right + p * depth * PANEL, depth};
+    Int wide = least(PANEL, units - p * PANEL);
+    if (wide == PANEL) {
+      multiply_rows<true>(rows, &segment, 1, fresh ? nullptr : to, stride, to, stride);
+    } else {
+      Real sums[TILE_ROWS * PANEL];
+      multiply_rows<true>(rows, &segment, 1, nullptr, 0, sums, PANEL);
+      for (Int r = 0; r < rows; r++)
+        for (Int j = 0; j < wide; j++) to[r * stride + j] = (fresh ? 0 : to[r * stride + j]) + sums[r * PANEL + j];
+    }
+  }
+}

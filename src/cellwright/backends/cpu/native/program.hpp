@@ -1,0 +1,108 @@
+// What a compiled cell is, as data: arrays, products and sweeps, in tables that the renderer
+// fills in. `run.hpp` walks over them; only the pointwise equations are code of their own.
+
+enum Place {
+  STEP,      // a row for each step of each sequence, given from outside
+  PREVIOUS,  // the same, one step earlier; before the first step, rows given from outside
+  CHUNK,     // a row for each step of each sequence of the chunk of steps at hand
+  CARRIED,   // a row for each sequence, as the step before left it
+  NEXT,      // what this step leaves of it
+  ROW,       // a row for each sequence, given from outside
+  VECTOR,    // the same for all rows, given from outside
+  COUNT,     // the index of the step, which is no array
+  SCRATCH,   // a row for each sequence, within a step
+  REDUCED,   // SCRATCH of one number, the reduction of a value over its units
+};
+
+struct Array {
+  Place place;
+  Int size;   // which size
+  Int other;  // PREVIOUS: the array of this step; NEXT: the CARRIED array it belongs to
+};
+
+struct Part {  // one matrix times one array
+  Int source, weight;
+  bool hoistable;  // the source is known before the loop
+};
+
+struct Group {  // products that are added up together
+  Int first_part, parts;
+  Int hoisted;  // the CHUNK array that holds what was multiplied before the loop, or -1
+};
+
+struct Frame {  // where everything is at one step, for one thread
+  Real* at[MOST_ARRAYS];
+  const Int* stride;
+  Real* const* sums;
+  const Int* start;
+  const Int* sizes;
+  Int step;
+};
+
+INLINE Vector count_of(const Frame& f, Int row) {
+  return fill((Real)(f.step + (f.start ? f.start[row] : 0)));
+}
+
+// Pointwise equations of a sweep for some rows and one panel of units; `products` is
+// (groups, TILE_ROWS, PANEL).
+typedef void (*Pointwise)(const Frame&, Int row, Int rows, Int unit, Int left,
+                          const Real* products);
+
+struct Reduction {
+  bool greatest;  // else the sum
+  Int lanes;      // SCRATCH array with LANES partial results a row
+  Int result;     // REDUCED array
+};
+
+struct Sweep {  // one pass over the units of one size
+  Int size;
+  Int first_group, groups;
+  Int first_reduction, reductions;
+  Pointwise pointwise;
+};
+
+struct Matrix {
+  Int rows, columns;  // which sizes
+  bool transposed;
+  Int mask, blocks;
+  Int values;  // which of the matrices that are given from outside
+};
+
+struct Sunk {  // products that nothing in the loop waits for
+  Int target;
+  Int first_part, parts;
+  bool adds;  // the loop has left something in the target already
+};
+
+struct Outer {  // gradient of a matrix: sum over rows of left (outer) right
+  Int left, right;
+  Int gradient;
+  Int mask, blocks;
+};
+
+struct State {
+  Int before, after;
+};
+
+struct Program {
+  const Array* arrays;
+  Int array_count;
+  const Part* parts;
+  const Group* groups;
+  Int group_count;
+  const Reduction* reductions;
+  const Sweep* sweeps;
+  Int sweep_count;
+  const Matrix* matrices;
+  Int matrix_count;
+  const Sunk* sunk;
+  Int sunk_count;
+  const Outer* outers;
+  Int outer_count;
+  const Int* sums;  // sizes of the sums over rows: gradients of vectors
+  Int sum_count;
+  const State* states;
+  Int state_count;
+  Int size_count;
+  bool backward;  // runs from the last step to the first
+};

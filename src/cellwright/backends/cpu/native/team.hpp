@@ -1,0 +1,132 @@
+// Threads that work on one call together. They are torch's own OpenMP threads where Python has
+// found their entry point: a second pool would fight for the cores with them, because OpenMP's
+// threads go on spinning for milliseconds after their work. Where there is none, threads of ours.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <sched.h>
+#include <unistd.h>
+
+INLINE void breathe() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Waits until `done()`: at first attentively, for the other side is usually close; then giving
+// the core away, because on a busy machine the other side may need it to get there.
+template <class Done>
+INLINE void wait_until(Done done) {
+  for (int spin = 0; spin < 256; spin++) {
+    if (done()) return;
+    breathe();
+  }
+  while (!done()) sched_yield();
+}
+
+struct Team {
+  Int threads = 1;
+  std::atomic<Int> joined{0}, waiting{0}, turn{0};
+
+  // All threads reach this point before any goes on.
+  void meet() {
+    if (threads == 1) return;
+    Int now = turn.load(std::memory_order_relaxed);
+    if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+      waiting.store(0, std::memory_order_relaxed);
+      turn.store(now + 1, std::memory_order_release);
+    } else {
+      wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
+    }
+  }
+};
+
+typedef void (*Work)(void*);
+
+// What Python has found in torch's own OpenMP, or nothing.
+struct OpenMP {
+  void (*parallel)(Work, void*, unsigned, unsigned);  // GOMP_parallel
+  int (*threads)();                                   // omp_get_num_threads
+};
+
+// Threads of ours, for machines whose torch has no OpenMP that we can call, and for a process
+// that was forked: OpenMP's threads do not survive a fork.
+struct Pool {
+  std::mutex mutex;
+  std::condition_variable wake;
+  Work work = nullptr;
+  void* data = nullptr;
+  std::atomic<Int> pending{0};
+  Int generation = 0, wanted = 0, alive = 0;
+  std::atomic<bool> taken{false};
+  pid_t owner = 0;
+
+  void serve(Int number, Int seen) {
+    for (;;) {
+      std::unique_lock<std::mutex> lock(mutex);
+      wake.wait(lock, [&] { return generation != seen; });
+      seen = generation;
+      Work mine = number <= wanted ? work : nullptr;
+      void* given = data;
+      lock.unlock();
+      if (mine) {
+        mine(given);
+        pending.fetch_sub(1, std::memory_order_acq_rel);
+      }
+    }
+  }
+
+  void run(Work task, void* given, Int threads) {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      while (alive < threads - 1) {
+        alive++;
+        std::thread(&Pool::serve, this, alive, generation).detach();
+      }
+      work = task;
+      data = given;
+      wanted = threads - 1;
+      pending.store(wanted, std::memory_order_release);
+      generation++;
+    }
+    wake.notify_all();
+    task(given);
+    wait_until([&] { return pending.load(std::memory_order_acquire) == 0; });
+  }
+};
+
+// One caller at a time has the pool; others that come meanwhile work alone. Never destroyed:
+// its threads sleep until the process ends. After a fork a new one takes its place.
+static Pool* pool_of_this_process() {
+  static std::atomic<Pool*> pool{nullptr};
+  Pool* found = pool.load();
+  while (!found || found->owner != getpid()) {
+    Pool* fresh = new Pool;
+    fresh->owner = getpid();
+    if (pool.compare_exchange_strong(found, fresh)) return fresh;
+    delete fresh;
+  }
+  return found;
+}
+
+// Runs `work(data)` in several threads, which read in `team.threads` how many they are.
+static void run_together(const OpenMP& openmp, Team& team, Work work, void* data, Int threads) {
+  team.threads = threads;
+  if (threads > 1 && openmp.parallel) {
+    openmp.parallel(work, data, (unsigned)threads, 0);
+    return;
+  }
+  Pool* pool = threads > 1 ? pool_of_this_process() : nullptr;
+  if (pool && !pool->taken.exchange(true)) {
+    pool->run(work, data, threads);
+    pool->taken.store(false);
+  } else {
+    team.threads = 1;
+    work(data);
+  }
+}

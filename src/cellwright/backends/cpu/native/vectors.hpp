@@ -1,0 +1,190 @@
+// Vectors of the machine's width through the compiler's vector extensions: one source for
+// AVX-512, AVX2, SSE and NEON. `Real` is float or double; the renderer defines REAL_IS_DOUBLE.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <cmath>
+
+#if REAL_IS_DOUBLE
+typedef double Real;
+typedef int64_t Bits;
+#else
+typedef float Real;
+typedef int32_t Bits;
+#endif
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define TILE_ROWS 14  // 28 sums, two columns of weights and a broadcast: 31 of 32 registers
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define TILE_ROWS 6   // 12 sums, two columns of weights and a broadcast: 15 of 16 registers
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define TILE_ROWS 12
+#else
+#define VECTOR_BYTES 16
+#define TILE_ROWS 6
+#endif
+
+typedef Real Vector __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef Real Anywhere __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(Real))));
+typedef Bits Mask __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+typedef int64_t Int;
+static constexpr Int LANES = VECTOR_BYTES / sizeof(Real);
+static constexpr Int PANEL = 2 * LANES;  // columns of weights that are multiplied together
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE Vector fill(Real number) { return number - Vector{}; }
+
+INLINE Vector pick(Mask mask, Vector yes, Vector no) { return mask ? yes : no; }
+
+// Whole vectors, or only their first `left` lanes; the others are zero.
+template <bool WHOLE>
+INLINE Vector load(const Real* from, Int left) {
+  if (WHOLE) return *(const Anywhere*)from;
+  Vector value = {};
+  for (Int lane = 0; lane < LANES; lane++)
+    if (lane < left) value[lane] = from[lane];
+  return value;
+}
+
+template <bool WHOLE>
+INLINE void store(Real* to, Vector value, Int left) {
+  if (WHOLE) {
+    *(Anywhere*)to = value;
+    return;
+  }
+  for (Int lane = 0; lane < LANES; lane++)
+    if (lane < left) to[lane] = value[lane];
+}
+
+// The first `left` lanes of a value, `neutral` in the others, for reductions.
+template <bool WHOLE>
+INLINE Vector only(Vector value, Int left, Real neutral) {
+  if (WHOLE) return value;
+  for (Int lane = 0; lane < LANES; lane++)
+    if (lane >= left) value[lane] = neutral;
+  return value;
+}
+
+INLINE Real sum_of_lanes(Vector value) {
+  Real total = 0;
+  for (Int lane = 0; lane < LANES; lane++) total += value[lane];
+  return total;
+}
+
+// Functions lane by lane. Their meaning, NaN included, is the reference's.
+
+#define LANE_BY_LANE(name, expression)                                   \
+  INLINE Vector name(Vector value) {                                     \
+    Vector result;                                                       \
+    for (Int lane = 0; lane < LANES; lane++) {                           \
+      Real a = value[lane];                                              \
+      result[lane] = expression;                                         \
+    }                                                                    \
+    return result;                                                       \
+  }
+
+LANE_BY_LANE(floor_of, std::floor(a))
+LANE_BY_LANE(square_root, std::sqrt(a))
+LANE_BY_LANE(logarithm, std::log(a))
+LANE_BY_LANE(logarithm_of_one_plus, std::log1p(a))
+LANE_BY_LANE(sine, std::sin(a))
+LANE_BY_LANE(cosine, std::cos(a))
+
+INLINE Vector absolute(Vector a) {
+  constexpr Bits most = REAL_IS_DOUBLE ? (Bits)INT64_MAX : (Bits)INT32_MAX;
+  return (Vector)((Mask)a & most);
+}
+
+INLINE Vector sign_of(Vector a) { return pick(a > 0, fill(1), pick(a < 0, fill(-1), fill(0))); }
+
+INLINE Vector rectified(Vector a) { return pick(a <= 0, fill(0), a); }
+
+INLINE Vector greater_of(Vector a, Vector b) { return pick(a != a, a, pick(a > b, a, b)); }
+
+INLINE Vector smaller_of(Vector a, Vector b) { return pick(a != a, a, pick(a < b, a, b)); }
+
+// e^a = 2^n (1 + r + r^2 q(r)) with a = n ln 2 + r, |r| <= ln 2 / 2. The polynomial q
+// interpolates at the Chebyshev nodes of that interval; e^r is off by at most 1e-8 relative
+// in float and 2e-17 in double, before rounding.
+#if REAL_IS_DOUBLE
+static constexpr Real SHIFTER = 6755399441055744.0;  // 1.5 * 2^52: its low bits hold n
+static constexpr Real LN2_HIGH = 0.693147180369123816490, LN2_LOW = 1.90821492927058770002e-10;
+static constexpr int EXPONENT_AT = 52;
+static constexpr Bits EXPONENT_ZERO = 1023;
+static constexpr Real LARGEST = 709.7827128933841, SMALLEST = -745.2;
+INLINE Vector quadratic_rest(Vector r) {
+  Vector q = fill(2.5100375832561233664e-8);
+  q = q * r + (Real)2.7620075879983366586e-7;
+  q = q * r + (Real)2.7557268480310025526e-6;
+  q = q * r + (Real)2.4801521322368693266e-5;
+  q = q * r + (Real)1.9841269863040545271e-4;
+  q = q * r + (Real)1.3888888917196719077e-3;
+  q = q * r + (Real)8.3333333333300644495e-3;
+  q = q * r + (Real)4.1666666666624161903e-2;
+  q = q * r + (Real)1.6666666666666667452e-1;
+  return q * r + (Real)5.0000000000000010211e-1;
+}
+#else
+static constexpr Real SHIFTER = 12582912.0f;  // 1.5 * 2^23
+static constexpr Real LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;
+static constexpr int EXPONENT_AT = 23;
+static constexpr Bits EXPONENT_ZERO = 127;
+static constexpr Real LARGEST = 88.7228390f, SMALLEST = -104.0f;
+INLINE Vector quadratic_rest(Vector r) {
+  Vector q = fill(1.3926176119635578884e-3f);
+  q = q * r + (Real)8.3631730745137109028e-3f;
+  q = q * r + (Real)4.1666554662050533982e-2f;
+  q = q * r + (Real)1.6666577025597988190e-1f;
+  return q * r + (Real)0.5f;
+}
+#endif
+
+struct Split {  // e^a = 2^n (1 + rest)
+  Mask n;
+  Vector rest;
+};
+
+INLINE Split split_exponential(Vector a) {
+  Vector shifted = a * (Real)1.44269504088896340736 + SHIFTER;
+  Vector n = shifted - SHIFTER;
+  Vector r = (a - n * LN2_HIGH) - n * LN2_LOW;
+  return {(Mask)shifted - (Mask)fill(SHIFTER), r + r * r * quadratic_rest(r)};
+}
+
+INLINE Vector power_of_two(Mask n) { return (Vector)((n + EXPONENT_ZERO) << EXPONENT_AT); }
+
+INLINE Vector exponential(Vector a) {
+  Vector inside = pick(a > LARGEST, fill(LARGEST), pick(a < SMALLEST, fill(SMALLEST), a));
+  Split parts = split_exponential(inside);
+  // In two factors, because 2^n alone may lie outside of what a number can hold.
+  Mask half = parts.n >> 1;
+  Vector result = (1 + parts.rest) * power_of_two(half) * power_of_two(parts.n - half);
+  return pick(a > LARGEST, fill(INFINITY), result);
+}
+
+INLINE Vector logistic(Vector a) {
+  // Beyond this e^-a would overflow; the result is less than the smallest normal number there.
+  constexpr Real most = REAL_IS_DOUBLE ? 708 : 87;
+  Vector inside = pick(a < -most, fill(-most), pick(a > most, fill(most), a));
+  Split parts = split_exponential(-inside);
+  return 1 / (1 + (1 + parts.rest) * power_of_two(parts.n));
+}
+
+INLINE Vector hyperbolic_tangent(Vector a) {
+  // tanh |a| = -m / (2 + m) with m = e^(-2|a|) - 1, which loses no digit near zero.
+  constexpr Real most = REAL_IS_DOUBLE ? 22 : 10;
+  Vector size = absolute(a);
+  Vector inside = pick(size > most, fill(most), size);
+  Split parts = split_exponential(-2 * inside);
+  Vector scale = power_of_two(parts.n);
+  Vector m = scale * parts.rest + (scale - 1);
+  Vector result = m / (2 + m);
+  constexpr Bits top = REAL_IS_DOUBLE ? (Bits)INT64_MIN : (Bits)INT32_MIN;
+  return (Vector)((((Mask)result) ^ top) | ((Mask)a & top));
+}

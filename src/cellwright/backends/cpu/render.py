@@ -1,0 +1,350 @@
+"""From a plan to C++: tables for what is the same in every cell, code for its equations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+from cellwright.backends.cpu.spelling import SPELLING
+from cellwright.ir import SCALAR, Node, Size
+from cellwright.plan import Array, Part, Program, Sweep
+
+__all__ = ["gradients_of", "matrices_of", "render", "sizes_of"]
+
+# Arrays that the kernel itself lays out, each row filled up to whole panels.
+_FILLED_UP = frozenset({"chunk", "carried", "next", "scratch"})
+_MASKS = {"block_diagonal": 1, "block_lower": 2, "block_upper": 3}
+
+
+def render(programs: Sequence[Program], real: str) -> str:
+    """Return the C++ source of some programs, complete in itself.
+
+    Parameters
+    ----------
+    programs
+        What to compute; each becomes a function of its name.
+    real
+        ``"float"`` or ``"double"``.
+    """
+    tables = [_Tables(program, f"program{n}") for n, program in enumerate(programs)]
+    return "\n".join(
+        [
+            f"#define REAL_IS_DOUBLE {int(real == 'double')}",
+            f"#define MOST_ARRAYS {max(len(t.program.arrays) for t in tables)}",
+            f"#define MOST_MATRICES {_most(len(t.matrices) for t in tables)}",
+            f"#define MOST_SUMS {_most(len(t.program.sums) for t in tables)}",
+            f"#define MOST_GROUPS {_most(len(s.groups) for t in tables for s in t.program.sweeps)}",
+            f"#define MOST_PARTS {_most(t.most_parts for t in tables)}",
+            *(_native(name) for name in ("vectors", "products", "team", "program")),
+            *(t.text() for t in tables),
+            _native("run"),
+            *(_entry(f"program{n}") for n in range(len(programs))),
+        ]
+    )
+
+
+def sizes_of(program: Program) -> tuple[Size, ...]:
+    """The sizes that a program is told, in this order."""
+    found: dict[Size, None] = {SCALAR: None}
+    for array in program.arrays:
+        found[array.size] = None
+    for part in _parts(program):
+        found[part.matrix.size] = None
+        found[_columns(part.matrix)] = None
+    for value in _values(program):
+        if value.op == "count":
+            found[value.attributes["of"]] = None  # type: ignore[index]
+    return tuple(found)
+
+
+def matrices_of(program: Program) -> tuple[Node, ...]:
+    """The matrices that a program is told, in this order."""
+    return tuple(dict.fromkeys(part.matrix for part in _parts(program)))
+
+
+def gradients_of(program: Program) -> tuple[Node, ...]:
+    """The matrices whose gradients a program computes, in this order."""
+    return tuple(dict.fromkeys(outer.matrix for outer in program.outers))
+
+
+def _values(program: Program) -> Iterable[Node]:
+    """Every value that a program's equations speak of."""
+    stack = [v for s in program.sweeps for v in s.nodes]
+    stack += [v for s in program.sweeps for v, _ in s.stores]
+    stack += [v for s in program.sweeps for _, v in s.sums]
+    stack += [r.source for s in program.sweeps for r in s.reductions]
+    seen: set[Node] = set()
+    while stack:
+        value = stack.pop()
+        if value not in seen:
+            seen.add(value)
+            yield value
+            stack.extend(value.inputs)
+
+
+def _parts(program: Program) -> Iterable[Part]:
+    for sweep in program.sweeps:
+        for group in sweep.groups:
+            yield from group.parts
+    for sunk in program.sunk:
+        yield from sunk.parts
+
+
+def _columns(matrix: Node) -> Size:
+    columns = matrix.attributes["columns"]
+    assert isinstance(columns, (str, int))
+    return columns
+
+
+def _most(counts: Iterable[int]) -> int:
+    return max([1, *counts])
+
+
+def _native(name: str) -> str:
+    folder = files("cellwright.backends.cpu") / "native"
+    return (folder / f"{name}.hpp").read_text("utf-8")
+
+
+def _entry(name: str) -> str:
+    return f"""
+extern "C" __attribute__((visibility("default"))) int run_{name}(const Int* arguments) {{
+  Call call({name}, arguments);
+  return Run({name}, call).go();
+}}
+"""
+
+
+class _Tables:
+    """The tables of one program."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self.program = program
+        self.name = name
+        self.index = {array: n for n, array in enumerate(program.arrays)}
+        self.size = {size: n for n, size in enumerate(sizes_of(program))}
+        self.matrices: dict[tuple[Node, bool], int] = {}
+        for part in _parts(program):
+            self.matrices.setdefault((part.matrix, part.transposed), len(self.matrices))
+        self.given = {matrix: n for n, matrix in enumerate(matrices_of(program))}
+        self.wanted = {matrix: n for n, matrix in enumerate(gradients_of(program))}
+        groups = [g.parts for s in program.sweeps for g in s.groups]
+        self.most_parts = _most(len(parts) for parts in (*groups, *(s.parts for s in program.sunk)))
+
+    def text(self) -> str:
+        """All tables and equations."""
+        program, name = self.program, self.name
+        sweeps = [
+            _Equations(self, s, f"{name}_sweep{n}").text() for n, s in enumerate(program.sweeps)
+        ]
+        return "\n".join([f"// {program.name}", *sweeps, *self._tables()])
+
+    def _tables(self) -> Iterable[str]:
+        program = self.program
+        index, size = self.index, self.size
+        yield self._table(
+            "Array",
+            "arrays",
+            (
+                f"{a.place.upper()}, {size[a.size]}, {index[a.other] if a.other else -1}"
+                for a in program.arrays
+            ),
+        )
+        parts: list[str] = []
+        groups: list[str] = []
+        sweeps: list[str] = []
+        reductions: list[str] = []
+        for number, sweep in enumerate(program.sweeps):
+            sweeps.append(
+                f"{size[sweep.size]}, {len(groups)}, {len(sweep.groups)}, {len(reductions)}, "
+                f"{len(sweep.reductions)}, {self.name}_sweep{number}"
+            )
+            for group in sweep.groups:
+                hoisted = index[group.hoisted] if group.hoisted else -1
+                groups.append(f"{len(parts)}, {len(group.parts)}, {hoisted}")
+                parts.extend(map(self._part, group.parts))
+            reductions.extend(
+                f"{int(r.value.op == 'max')}, {index[r.lanes]}, {index[r.result]}"
+                for r in sweep.reductions
+            )
+        sunk = []
+        for behind in program.sunk:
+            target = index[behind.target]
+            sunk.append(f"{target}, {len(parts)}, {len(behind.parts)}, {int(behind.adds)}")
+            parts.extend(map(self._part, behind.parts))
+        yield self._table("Part", "parts", parts)
+        yield self._table("Group", "groups", groups)
+        yield self._table("Reduction", "reductions", reductions)
+        yield self._table("Sweep", "sweeps", sweeps)
+        yield self._table("Sunk", "sunk", sunk)
+        yield self._table(
+            "Matrix",
+            "matrices",
+            (
+                f"{size[m.size]}, {size[_columns(m)]}, {int(t)}, {_mask(m)}, {self.given[m]}"
+                for m, t in self.matrices
+            ),
+        )
+        yield self._table(
+            "Outer",
+            "outers",
+            (
+                f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}"
+                for o in program.outers
+            ),
+        )
+        yield self._table("Int", "sums", (str(size[vector.size]) for vector in program.sums))
+        states = [f"{index[b]}, {index[a]}" for b, a in program.states.values()]
+        yield self._table("State", "states", states)
+        yield self._program(len(groups), len(sunk))
+
+    def _program(self, groups: int, sunk: int) -> str:
+        p, n = self.program, self.name
+        fields = [
+            f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, {n}_reductions",
+            f"{n}_sweeps, {len(p.sweeps)}, {n}_matrices, {len(self.matrices)}",
+            f"{n}_sunk, {sunk}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
+            f"{n}_states, {len(p.states)}, {len(self.size)}, {int(p.backward)}",
+        ]
+        return f"static constexpr Program {n} = {{{', '.join(fields)}}};"
+
+    def _table(self, kind: str, name: str, rows: Iterable[str]) -> str:
+        lines = [f"    {{{row}}}," for row in rows] or ["    {},"]
+        return "\n".join([f"static constexpr {kind} {self.name}_{name}[] = {{", *lines, "};"])
+
+    def _part(self, part: Part) -> str:
+        matrix = self.matrices[part.matrix, part.transposed]
+        return f"{self.index[part.source]}, {matrix}, {int(part.hoistable)}"
+
+
+def _mask(matrix: Node) -> str:
+    mask = matrix.attributes["mask"]
+    return f"{_MASKS[mask[0]]}, {mask[1]}" if isinstance(mask, tuple) else "0, 1"
+
+
+class _Equations:
+    """The pointwise equations of one sweep."""
+
+    def __init__(self, tables: _Tables, sweep: Sweep, name: str) -> None:
+        self.tables, self.sweep, self.name = tables, sweep, name
+        self.here = set(sweep.nodes)
+        self.group = {group.value: n for n, group in enumerate(sweep.groups)}
+        self.names: dict[Node, str] = {}
+        self.before: list[str] = []
+        self.inside: list[str] = []
+        self.arrays: dict[Array, str] = {}
+
+    def text(self) -> str:
+        """A function for whole vectors and for the last few units."""
+        for value in self.sweep.nodes:
+            self._value(value)
+        for value, array in self.sweep.stores:
+            self._store(value, array)
+        for reduction in self.sweep.reductions:
+            self._reduce(reduction.source, reduction.lanes, reduction.value.op)
+        sums = [(number, self._value(value)) for number, value in self.sweep.sums]
+        adds = [f"sum{number} += {value};" for number, value in sums]
+        return "\n".join(
+            [
+                "template <bool WHOLE>",
+                f"INLINE void {self.name}_rows(const Frame& f, Int row, Int rows, Int unit,",
+                "    Int left, const Real* products) {",
+                *(f"  {line}" for line in self.before),
+                *(f"  Vector sum{number} = {{}};" for number, _ in sums),
+                "  for (Int r = 0; r < rows; r++) {",
+                *(f"    {line}" for line in (*self.inside, *adds)),
+                "  }",
+                *(f"  *(Anywhere*)(f.sums[{number}] + unit) += sum{number};" for number, _ in sums),
+                "}",
+                f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
+                "    const Real* products) {",
+                "  for (Int v = 0; v < PANEL && v < left; v += LANES) {",
+                "    if (left - v >= LANES)",
+                f"      {self.name}_rows<true>(f, row, rows, unit + v, left - v, products + v);",
+                "    else",
+                f"      {self.name}_rows<false>(f, row, rows, unit + v, left - v, products + v);",
+                "  }",
+                "}",
+            ]
+        )
+
+    def _value(self, value: Node) -> str:
+        """The name of a value, which is computed at its first use."""
+        if value in self.names:
+            return self.names[value]
+        loads = self.tables.program.loads
+        lines = self.inside
+        if value in self.group:
+            text = f"*(const Vector*)(products + ({self.group[value]} * TILE_ROWS + r) * PANEL)"
+            for other in self.sweep.groups[self.group[value]].others:
+                text += f" + {self._value(other)}"
+        elif value in loads and value not in self.here:
+            text = self._load(loads[value])
+            lines = self.before if loads[value].place == "vector" else lines
+        elif value.op == "constant":
+            text, lines = f"fill((Real){_number(value.attributes['value'])})", self.before
+        elif value.op == "count":
+            size = self.tables.size[value.attributes["of"]]  # type: ignore[index]
+            text, lines = f"fill((Real)f.sizes[{size}])", self.before
+        else:
+            text = SPELLING[value.op].format(*(self._value(source) for source in value.inputs))
+        name = self.names[value] = f"v{len(self.names)}"
+        kind = "Mask" if value.kind == "truth" else "Vector"
+        lines.append(f"const {kind} {name} = {text};")
+        return name
+
+    def _pointer(self, array: Array) -> str:
+        """The place of an array in the first row."""
+        if array not in self.arrays:
+            number = self.tables.index[array]
+            name = self.arrays[array] = f"a{number}"
+            across = "" if array.size == SCALAR else " + unit"
+            self.before.append(f"const Int {name}s = f.stride[{number}];")
+            place = f"f.at[{number}] + row * {name}s{across}"
+            if array.optional:
+                place = f"f.at[{number}] ? {place} : nullptr"
+            self.before.append(f"Real* const {name} = {place};")
+        name = self.arrays[array]
+        return f"{name} + r * {name}s"
+
+    def _load(self, array: Array) -> str:
+        if array.place == "count":
+            return "count_of(f, row + r)"
+        if array.place == "vector":
+            number = self.tables.index[array]
+            if array.size == SCALAR:
+                return f"fill(f.at[{number}][0])"
+            return f"load<WHOLE>(f.at[{number}] + unit, left)"
+        place = self._pointer(array)
+        if array.size == SCALAR:
+            text = f"fill(*({place}))"
+        else:
+            text = f"load<{self._whole(array)}>({place}, left)"
+        return f"{self.arrays[array]} ? {text} : Vector{{}}" if array.optional else text
+
+    def _store(self, value: Node, array: Array) -> None:
+        text = self._value(value)
+        place = self._pointer(array)
+        line = f"store<{self._whole(array)}>({place}, {text}, left);"
+        self.inside.append(f"if ({self.arrays[array]}) {line}" if array.optional else line)
+
+    def _whole(self, array: Array) -> str:
+        return "true" if array.place in _FILLED_UP else "WHOLE"
+
+    def _reduce(self, value: Node, lanes: Array, op: str) -> None:
+        text = self._value(value)
+        place = f"*(Anywhere*)({self._pointer(lanes)})"
+        if op == "sum":
+            self.inside.append(f"{place} += only<WHOLE>({text}, left, 0);")
+        else:
+            only = f"only<WHOLE>({text}, left, -INFINITY)"
+            self.inside.append(f"{place} = greater_of({place}, {only});")
+
+
+def _number(number: object) -> str:
+    assert isinstance(number, float)
+    if math.isnan(number):
+        return "NAN"
+    if math.isinf(number):
+        return "INFINITY" if number > 0 else "-INFINITY"
+    return f"({number!r})"

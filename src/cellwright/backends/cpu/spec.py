@@ -1,0 +1,78 @@
+"""What identifies a compiled cell, as text: it travels through exported programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from cellwright.ir import Graph, from_json, to_json
+
+__all__ = ["Spec"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A cell with everything that its kernel depends on, but for the numbers.
+
+    Attributes
+    ----------
+    graph
+        The cell's equations, lowered; without random draws where none are given.
+    sizes
+        Symbols and their numbers of units.
+    blocks
+        Names of the weights that each given tensor holds, one below the other.
+    record
+        Names of the signals that are handed out at every step.
+    """
+
+    graph: Graph
+    sizes: tuple[tuple[str, int], ...]
+    blocks: tuple[tuple[str, ...], ...]
+    record: tuple[str, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The specification as JSON."""
+        return json.dumps(
+            {
+                "graph": to_json(self.graph),
+                "sizes": dict(self.sizes),
+                "blocks": self.blocks,
+                "record": self.record,
+            }
+        )
+
+    @staticmethod
+    def read(text: str) -> Spec:
+        """The specification that was written as text."""
+        return _read(text)
+
+    def units(self, size: object) -> int:
+        """The number of units of a size."""
+        return size if isinstance(size, int) else self.bound[str(size)]
+
+    @cached_property
+    def bound(self) -> Mapping[str, int]:
+        """Symbol -> number of units."""
+        return dict(self.sizes)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.graph, self.sizes, self.blocks, self.record))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> Spec:
+    data = json.loads(text)
+    return Spec(
+        graph=from_json(data["graph"]),
+        sizes=tuple(sorted((str(name), int(units)) for name, units in data["sizes"].items())),
+        blocks=tuple(tuple(map(str, names)) for names in data["blocks"]),
+        record=tuple(map(str, data["record"])),
+    )

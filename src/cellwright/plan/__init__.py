@@ -1,0 +1,28 @@
+"""From equations to a plan: what is done for many steps at once, and what in the loop."""
+
+from cellwright.plan.cell_plan import Plan, plan
+from cellwright.plan.program import (
+    Array,
+    Group,
+    Outer,
+    Part,
+    Place,
+    Program,
+    Reduction,
+    Sunk,
+    Sweep,
+)
+
+__all__ = [
+    "Array",
+    "Group",
+    "Outer",
+    "Part",
+    "Place",
+    "Plan",
+    "Program",
+    "Reduction",
+    "Sunk",
+    "Sweep",
+    "plan",
+]

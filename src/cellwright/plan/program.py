@@ -1,0 +1,177 @@
+"""What a plan is: arrays, and sweeps over their units, in the order in which they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cellwright.ir import Node, Size
+
+__all__ = [
+    "Array",
+    "Group",
+    "Outer",
+    "Part",
+    "Place",
+    "Program",
+    "Reduction",
+    "Sunk",
+    "Sweep",
+]
+
+Place: TypeAlias = Literal[
+    "step", "previous", "chunk", "carried", "next", "row", "vector", "scratch", "reduced", "count"
+]
+
+
+@dataclass(frozen=True)
+class Array:
+    """Where a value lies, and how long it is kept.
+
+    Attributes
+    ----------
+    name
+        Its name within a program.
+    place
+        ``step`` (a row for each step of each sequence, given by the caller), ``previous``
+        (the same array one step earlier; before the first step, rows given by the caller),
+        ``chunk`` (for each step of the chunk of steps at hand), ``carried`` (a row for each
+        sequence, as the step before left it), ``next`` (what this step leaves of it), ``row``
+        (a row for each sequence, given), ``vector`` (the same for all, given), ``scratch``
+        (within a step), ``reduced`` (a number for each sequence, within a step) or ``count``
+        (the index of the step).
+    size
+        How many units it has.
+    other
+        For ``previous`` the array of this step, for ``next`` what it replaces.
+    optional
+        Whether a caller may leave it out: not wanted, or zero.
+    """
+
+    name: str
+    place: Place
+    size: Size
+    other: Array | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One matrix times one array; `hoistable` if it can be done for many steps at once."""
+
+    matrix: Node
+    transposed: bool
+    source: Array
+    hoistable: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A sum whose products are added up in registers; `others` are added to them."""
+
+    value: Node
+    parts: tuple[Part, ...]
+    others: tuple[Node, ...] = ()
+    hoisted: Array | None = None
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A value reduced over the units of a sweep into one number a row."""
+
+    value: Node
+    source: Node
+    lanes: Array
+    result: Array
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One pass over the units of one size: products first, then everything pointwise.
+
+    Attributes
+    ----------
+    size
+        Units that are passed over.
+    groups
+        Sums of products.
+    nodes
+        Pointwise operations, inputs before users.
+    stores
+        What is written where.
+    sums
+        Number of a sum over all rows and steps, and what is added to it.
+    reductions
+        Values that are reduced over the units.
+    """
+
+    size: Size
+    groups: tuple[Group, ...]
+    nodes: tuple[Node, ...]
+    stores: tuple[tuple[Node, Array], ...]
+    sums: tuple[tuple[int, Node], ...]
+    reductions: tuple[Reduction, ...]
+
+
+@dataclass(frozen=True)
+class Sunk:
+    """Products that nothing in the loop waits for: done for many steps at once, behind it."""
+
+    target: Array
+    parts: tuple[Part, ...]
+    adds: bool
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Gradient of a matrix: the sum over all rows and steps of left (outer) right."""
+
+    matrix: Node
+    left: Array
+    right: Array
+
+
+@dataclass(frozen=True)
+class Program:
+    """A step, planned: what is done for many steps at once, and what in the loop.
+
+    Attributes
+    ----------
+    name
+        What is computed, for readers.
+    arrays
+        All arrays; what the caller gives stands first.
+    loads
+        Where values lie that are not computed in the loop.
+    sweeps
+        Passes over the units, in order, at every step.
+    sunk, outers
+        What is done behind the loop for a chunk of steps.
+    sums
+        Vectors whose gradients are summed over rows and steps.
+    states
+        Name -> the array before and the array after a step.
+    backward
+        Whether it runs from the last step to the first.
+    """
+
+    name: str
+    arrays: tuple[Array, ...]
+    loads: Mapping[Node, Array]
+    sweeps: tuple[Sweep, ...]
+    sunk: tuple[Sunk, ...]
+    outers: tuple[Outer, ...]
+    sums: tuple[Node, ...]
+    states: Mapping[str, tuple[Array, Array]]
+    backward: bool
+
+    @property
+    def has_reductions(self) -> bool:
+        """Whether a value of a row needs all units of that row."""
+        return any(sweep.reductions for sweep in self.sweeps)
+
+    def given(self) -> tuple[Array, ...]:
+        """The arrays that a caller gives."""
+        theirs = ("step", "previous", "row", "vector")
+        return tuple(a for a in self.arrays if a.place in theirs)

@@ -1,0 +1,346 @@
+"""From the equations of a step to sweeps: matrix products, and the pointwise work behind them.
+
+Everything that needs no other unit than its own is done in one pass over the units, right
+behind the products that feed it, while their sums are still in the nearest cache. A product of
+a value that the step itself computes needs all units of that value, and so does a reduction:
+there a pass ends and the next one begins. The number of passes that a node has to wait for is
+its *level*.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+from cellwright.ir import SCALAR, Node, Size, node, topological
+from cellwright.plan.program import (
+    Array,
+    Group,
+    Outer,
+    Part,
+    Place,
+    Program,
+    Reduction,
+    Sunk,
+    Sweep,
+)
+
+__all__ = ["Step", "plan_step"]
+
+# Arrays that can be read again within the step that wrote them.
+_READABLE = frozenset({"step", "chunk", "next", "scratch"})
+# Values that are no rows in memory; a product needs them written out.
+_NO_ROWS = frozenset({"vector", "count"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step reads and what it has to leave behind.
+
+    Attributes
+    ----------
+    name
+        What is computed, for readers.
+    leaves
+        Where the values lie that come from outside.
+    stores
+        What is to be written at every step, and where.
+    sunk
+        The same, for what nothing in the loop waits for.
+    outers
+        Matrix, gradient of its product, source of its product.
+    sums
+        Vectors and what is to be summed over rows and steps for each.
+    states
+        Name -> the array before and the array after a step.
+    """
+
+    name: str
+    leaves: Mapping[Node, Array]
+    stores: Sequence[tuple[Node, Array]]
+    states: Mapping[str, tuple[Array, Array]]
+    sunk: Sequence[tuple[Node, Array]] = ()
+    outers: Sequence[tuple[Node, Node, Node]] = ()
+    sums: Sequence[tuple[Node, Node]] = ()
+    backward: bool = False
+
+
+def plan_step(step: Step) -> Program:
+    """Plan a step; see `Program`."""
+    return _Planner(step).program()
+
+
+@dataclass
+class _Sweep:
+    """A sweep while it is being filled."""
+
+    groups: list[Group] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    stores: list[tuple[Node, Array]] = field(default_factory=list)
+    sums: list[tuple[int, Node]] = field(default_factory=list)
+    reductions: list[Reduction] = field(default_factory=list)
+
+
+class _Planner:
+    """Collects what is wanted, gives every node a level, and fills the sweeps."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.loads: dict[Node, Array] = dict(step.leaves)
+        self.stores = list(step.stores)
+        self.sunk: list[Sunk] = []
+        self.outers: list[Outer] = []
+        self.made: list[Array] = []
+        self._behind_the_loop()
+        roots = [value for value, _ in self.stores] + [value for _, value in step.sums]
+        self.order = [v for v in topological(roots, self.loads) if v.op != "matrix"]
+        users: Counter[Node] = Counter(roots)
+        for value in self.order:
+            if value not in self.loads:
+                users.update(value.inputs)
+        self.single = {value for value, count in users.items() if count == 1} - set(roots)
+        self.groups: dict[Node, tuple[list[Node], list[Node]]] = {}
+        self._find_groups()
+        self.level: dict[Node, int] = {}
+        self._find_levels()
+
+    # -- behind the loop --
+
+    def _behind_the_loop(self) -> None:
+        for matrix, gradient, source in self.step.outers:
+            left, right = self._kept(gradient, matrix.size), self._kept(source, source.size)
+            self.outers.append(Outer(matrix, left, right))
+        for value, target in self.step.sunk:
+            terms = list(_terms(value, lambda v: v.op == "add", set()))
+            products = [t for t in terms if t.kind == "product"]
+            rest = [t for t in terms if t.kind != "product"]
+            if rest:
+                self.stores.append((_total(rest), target))
+            if products:
+                parts = tuple(
+                    self._part(p, self._kept(p.inputs[1], p.inputs[1].size)) for p in products
+                )
+                self.sunk.append(Sunk(target, parts, adds=bool(rest)))
+
+    def _kept(self, value: Node, size: Size) -> Array:
+        """An array that holds a value for all steps of a chunk."""
+        if value in self.loads and self.loads[value].place in ("step", "previous", "chunk"):
+            return self.loads[value]
+        for known, array in self.stores:
+            if known is value and array.place == "chunk":
+                return array
+        array = self._make("chunk", size)
+        self.stores.append((value, array))
+        return array
+
+    def _make(self, place: Place, size: Size) -> Array:
+        array = Array(f"{place} {len(self.made)}", place, size)
+        self.made.append(array)
+        return array
+
+    def _part(self, product: Node, source: Array) -> Part:
+        known = source.place == "step" and source.name.startswith("input ")
+        return Part(product.inputs[0], product.op == "matmul_transposed", source, known)
+
+    # -- groups and levels --
+
+    def _find_groups(self) -> None:
+        inner: set[Node] = set()
+        for value in reversed(self.order):
+            if value in inner or value in self.loads:
+                continue
+            sums = {value}
+            terms = list(_terms(value, self._opens(value), sums))
+            products = [
+                t for t in terms if t.kind == "product" and (t is value or t in self.single)
+            ]
+            if products:
+                self.groups[value] = (products, [t for t in terms if t not in products])
+                inner |= (sums | set(products)) - {value}
+        self.order = [v for v in self.order if v not in inner]
+
+    def _opens(self, top: Node) -> Callable[[Node], bool]:
+        return lambda v: v.op == "add" and (v is top or v in self.single) and v not in self.loads
+
+    def _find_levels(self) -> None:
+        for value in self.order:
+            if value in self.loads or value.kind == "weight":
+                self.level[value] = 0
+                continue
+            found = 0
+            if value in self.groups:
+                products, others = self.groups[value]
+                found = max([self._source_level(p.inputs[1]) for p in products], default=0)
+                inputs: Iterable[Node] = others
+            elif value.kind == "reduction":
+                found = self._source_level(value.inputs[0], own_sweep=True)
+                inputs = ()
+            else:
+                inputs = value.inputs
+            for source in inputs:
+                found = max(found, self._level_for(source))
+            self.level[value] = found
+
+    def _source_level(self, source: Node, own_sweep: bool = False) -> int:
+        """The first level at which all units of a value are there."""
+        if not own_sweep and source in self.loads and self.loads[source].place not in _NO_ROWS:
+            return 0
+        return self.level[source] + 1
+
+    def _level_for(self, source: Node) -> int:
+        # A number for each row that is itself a product lies in a sweep of its own.
+        alone = source in self.groups and source.size == SCALAR
+        return self.level[source] + int(alone)
+
+    # -- sweeps --
+
+    def program(self) -> Program:
+        """Fill the sweeps."""
+        self.sweeps: dict[tuple[int, Size], _Sweep] = {}
+        self.home: dict[Node, tuple[int, Size]] = {}
+        for value in self.order:
+            self._settle(value)
+        for value, array in self.stores:
+            self._at(value, array.size).stores.append((value, array))
+        for number, (vector, value) in enumerate(self.step.sums):
+            self._at(value, vector.size).sums.append((number, value))
+        self._hand_over()
+        ordered = sorted(self.sweeps.items(), key=lambda item: item[0][0])
+        sweeps = tuple(
+            Sweep(
+                size,
+                tuple(s.groups),
+                tuple(s.nodes),
+                tuple(s.stores),
+                tuple(s.sums),
+                tuple(s.reductions),
+            )
+            for (_, size), s in ordered
+        )
+        return Program(
+            name=self.step.name,
+            arrays=self._arrays(sweeps),
+            loads=self.loads,
+            sweeps=sweeps,
+            sunk=tuple(self.sunk),
+            outers=tuple(sorted(self.outers, key=lambda o: o.right.name)),
+            sums=tuple(vector for vector, _ in self.step.sums),
+            states=self.step.states,
+            backward=self.step.backward,
+        )
+
+    def _is_inline(self, value: Node) -> bool:
+        """Numbers for each row are computed again wherever they are needed."""
+        return value.size == SCALAR and value not in self.groups
+
+    def _settle(self, value: Node) -> None:
+        """Give a node its sweep."""
+        if value in self.loads or value.kind in ("weight", "leaf"):
+            return
+        if value.kind == "reduction":
+            self._settle_reduction(value)
+            return
+        if self._is_inline(value):
+            return
+        key = (self.level[value], value.size)
+        self.home[value] = key
+        sweep = self.sweeps.setdefault(key, _Sweep())
+        sweep.nodes.append(value)
+        if value in self.groups:
+            products, others = self.groups[value]
+            parts = tuple(self._part(p, self._whole(p.inputs[1])) for p in products)
+            hoisted = self._make("chunk", value.size) if any(p.hoistable for p in parts) else None
+            sweep.groups.append(Group(value, parts, tuple(others), hoisted))
+
+    def _settle_reduction(self, value: Node) -> None:
+        source = value.inputs[0]
+        sweep = self._at(source, source.size)
+        result = self._make("reduced", SCALAR)
+        sweep.reductions.append(Reduction(value, source, self._make("scratch", SCALAR), result))
+        self.loads[value] = result
+
+    def _at(self, value: Node, size: Size) -> _Sweep:
+        """The sweep in which a value is known for each unit of a size."""
+        level = self._level_for(value) if value.size == SCALAR != size else self.level[value]
+        return self.sweeps.setdefault((level, size), _Sweep())
+
+    def _whole(self, source: Node) -> Array:
+        """An array that holds all units of a value, for a later product."""
+        if source in self.loads and self.loads[source].place not in _NO_ROWS:
+            return self.loads[source]
+        for value, array in self.stores:
+            fits = array.place in _READABLE and array.size == source.size
+            if value is source and fits and not array.optional:
+                return array
+        array = self._make("scratch", source.size)
+        self.stores.append((source, array))
+        return array
+
+    def _hand_over(self) -> None:
+        """Values that a later sweep needs are written down."""
+        for key, sweep in list(self.sweeps.items()):
+            wanted = [*sweep.nodes, *(v for v, _ in sweep.stores), *(v for _, v in sweep.sums)]
+            wanted += [r.source for r in sweep.reductions]
+            for value in self._needed(wanted, key):
+                if value not in self.loads:
+                    array = self._whole(value)
+                    self.loads[value] = array
+                    home = self.sweeps[self.home[value]]
+                    if (value, array) not in home.stores:
+                        home.stores.append((value, array))
+
+    def _needed(self, wanted: Iterable[Node], key: tuple[int, Size]) -> list[Node]:
+        """What a sweep reads that another one computes."""
+        found: dict[Node, None] = {}
+        seen: set[Node] = set()
+        stack = list(wanted)
+        while stack:
+            value = stack.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            home = self.home.get(value)
+            if home is not None and home != key:
+                found[value] = None
+            elif value in self.groups:
+                stack.extend(self.groups[value][1])
+            elif value not in self.loads and value.kind != "reduction":
+                stack.extend(value.inputs)
+        return list(found)
+
+    def _arrays(self, sweeps: Sequence[Sweep]) -> tuple[Array, ...]:
+        found: dict[Array, None] = {}
+
+        def add(array: Array | None) -> None:
+            if array is not None and array not in found:
+                add(array.other)
+                found[array] = None
+
+        for pair in self.step.states.values():
+            for array in pair:
+                add(array)
+        for array in self.step.leaves.values():
+            add(array)
+        for _, array in (*self.step.stores, *self.step.sunk):
+            add(array)
+        for array in self.made:
+            add(array)
+        return tuple(found)
+
+
+def _terms(value: Node, opens: Callable[[Node], bool], opened: set[Node]) -> Iterable[Node]:
+    """The terms of a sum, in the order in which they are written."""
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if opens(current):
+            opened.add(current)
+            stack.extend(reversed(current.inputs))
+        else:
+            yield current
+
+
+def _total(terms: Sequence[Node]) -> Node:
+    return reduce(lambda total, term: node("add", total, term), terms)
