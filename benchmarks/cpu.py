@@ -1,0 +1,105 @@
+"""cellwright on the CPU, beside its peers: one command, one table, one JSON.
+
+    python benchmarks/cpu.py [--quick] [--only SECTION …] [--case TEXT] [--out FILE]
+
+Ours and the peers are timed in turns in one run; ratios are the peer's median time over ours.
+Before that their outputs and gradients are compared, and whatever disagrees is an error. The
+weights count as changed before every training step, as they are in training. `--quick` takes
+three minutes. Peers are optional: `pip install 'cellwright[benchmarks]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from peers.claims import Section
+from peers.fma_peak import fma_peak
+from peers.machine import BUSY, describe, others_now
+from peers.report import asked, summary, table, write
+from peers.sections import SECTIONS
+from peers.setting import Setting
+from peers.timing import DisagreementError
+
+from cellwright import cells, pipeline
+
+
+def main() -> None:
+    """Run, print and write."""
+    arguments = parse()
+    others = others_now()
+    if not others <= BUSY and not arguments.busy_anyway:
+        sys.exit(f"other processes use {others} cores; wait, or give --busy-anyway")
+    setting = Setting(arguments.quick, arguments.case, arguments.max_steps)
+    about = {
+        "machine": describe(),
+        "peak": fma_peak(torch.get_num_threads()),
+        "backend": backend(),
+        "options": {name: value for name, value in vars(arguments).items() if name != "out"},
+        "cores_used_by_others_at_start": others,
+    }
+    print(heading(about), flush=True)
+    sections: list[Section] = []
+    for name in arguments.only or SECTIONS:
+        start = time.perf_counter()
+        try:
+            sections.append(SECTIONS[name](setting))
+        except DisagreementError as error:
+            sys.exit(f"{name}: {error}")
+        print(table(sections[-1], about["peak"]["gflops"]), flush=True)
+        print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    print(f"\n## What was asked\n\n{summary(sections)}", flush=True)
+    about["seconds"] = round(time.perf_counter() - setting.started, 1)
+    save(arguments, about, sections)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, three minutes")
+    sections: dict[str, Any] = {"choices": SECTIONS, "help": ", ".join(SECTIONS)}
+    parser.add_argument("--only", nargs="+", metavar="SECTION", **sections)
+    parser.add_argument("--case", default="", help="only shapes and cells that contain this")
+    parser.add_argument("--max-steps", type=int, help="shorten sequences, to try the benchmark")
+    parser.add_argument("--busy-anyway", action="store_true", help="run on a busy machine")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/cpu.json, for a whole run")
+    return parser.parse_args()
+
+
+def backend() -> str:
+    """What runs an LSTM here."""
+    graph = pipeline.lower(cells.get("lstm").graph)
+    return pipeline.choose(graph, "auto", torch.device("cpu"), torch.float32).name
+
+
+def heading(about: dict[str, Any]) -> str:
+    machine, peak = about["machine"], about["peak"]
+    installed = {name: version or "not installed" for name, version in machine["versions"].items()}
+    return "\n".join(
+        [
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['torch_threads']} threads",
+            ", ".join(f"{name} {version}" for name, version in installed.items()),
+            f"cellwright's backend: {about['backend']}",
+            f"peak: {peak['gflops']:.0f} GFLOP/s ({peak['how']})",
+            f"other processes used {about['cores_used_by_others_at_start']} cores at the start",
+        ]
+    )
+
+
+def save(arguments: argparse.Namespace, about: dict[str, Any], sections: list[Section]) -> None:
+    partial = arguments.only or arguments.case or arguments.max_steps
+    out = arguments.out or (None if partial else Path(__file__).with_suffix(".json"))
+    if out is None:
+        print("a part of the benchmark: give --out to keep the numbers", file=sys.stderr)
+    else:
+        details = [section.as_json() for section in sections]
+        write(out, {**about, "summary": asked(sections), "sections": details})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What every section needs to know about the run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+__all__ = ["SHAPES", "Setting", "Shape"]
+
+# Batch, time, input, hidden.
+Shape = tuple[int, int, int, int]
+SHAPES: tuple[Shape, ...] = (
+    (32, 28, 28, 128),
+    (128, 28, 28, 128),
+    (32, 100, 128, 256),
+    (64, 100, 512, 512),
+    (64, 35, 650, 650),
+    (128, 784, 1, 128),
+    (1, 100, 64, 128),
+    (32, 200, 1024, 1024),
+)
+# What --quick may take altogether.
+QUICK_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The options of a run.
+
+    Attributes
+    ----------
+    quick
+        Whether it should end within three minutes.
+    case
+        Only shapes and cells whose name contains this.
+    max_steps
+        Sequences are no longer than this, to try the benchmark itself.
+    """
+
+    quick: bool = False
+    case: str = ""
+    max_steps: int | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """For the rounds of one row, if the fewest rounds do not take longer."""
+        return 0.4 if self.quick else 6.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Until a quick run should end."""
+        return QUICK_SECONDS - (time.perf_counter() - self.started) if self.quick else float("inf")
+
+    def shapes(self, *shapes: Shape) -> list[Shape]:
+        """Those to run, shortened if asked."""
+        return [self.short(shape) for shape in shapes if self.wants(str(shape))]
+
+    def short(self, shape: Shape) -> Shape:
+        """A shape, its steps limited if asked."""
+        batch, steps, input, hidden = shape
+        return batch, min(steps, self.max_steps or steps), input, hidden
+
+    def wants(self, case: str) -> bool:
+        """Whether a case is to be run."""
+        return self.case.replace(" ", "") in case.replace(" ", "")
+
+    @staticmethod
+    def random(*shape: int) -> torch.Tensor:
+        """The same numbers in each run."""
+        return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
