@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellwright.backends.cpu.library import Batch, Function, functions
+from cellwright.backends.cpu.library import Batch, Function, StreamFunctions, compiled
+from cellwright.backends.cpu.memory import empty
 from cellwright.backends.cpu.packing import Packing
 from cellwright.backends.cpu.schedule import schedule
 from cellwright.backends.cpu.spec import Spec
 from cellwright.ir import Graph, Node, block_of_units
 from cellwright.plan import Plan, plan
 
-__all__ = ["Engine", "Run", "engine"]
+__all__ = ["Engine", "Run", "array_name", "engine"]
 
 
 @lru_cache(maxsize=256)
@@ -36,6 +37,7 @@ class _Compiled:
     use: Function
     forward: Function
     backward: Function
+    stream: StreamFunctions
 
 
 @lru_cache(maxsize=256)
@@ -43,7 +45,8 @@ def _compiled(graph: Graph, record: tuple[str, ...], dtype: torch.dtype) -> _Com
     inference, training = (plan(graph, record, training=t) for t in (False, True))
     assert training.backward is not None
     programs = (inference.forward, training.forward, training.backward)
-    return _Compiled(inference, training, *functions(programs, graph.name, dtype))
+    (use, forward, backward), stream = compiled(programs, graph.name, dtype)
+    return _Compiled(inference, training, use, forward, backward, stream)
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,15 @@ class Engine:
         blocks = block_of_units(self.spec.units(value.size), len(numbers))
         return torch.tensor([numbers[block] for block in blocks], dtype=self.dtype)
 
+    def run(
+        self, tensors: Sequence[Tensor], active: Tensor | None, start: Tensor | None, reverse: bool
+    ) -> Run:
+        """A run on inputs, states and weights, one after the other."""
+        first, second = len(self.inputs), len(self.inputs) + len(self.states)
+        packing = None if active is None else Packing.of(active, reverse)
+        inputs, states = tensors[:first], tensors[first:second]
+        return Run(inputs, states, tensors[second:], start, reverse, packing)
+
     def units_of_seen(self) -> list[int]:
         """Units of everything that is handed out at every step."""
         graph = self.spec.graph
@@ -153,7 +165,7 @@ class Engine:
         new = run.inputs[0].new_empty
         seen = [new(steps, rows, units) for units in self.units_of_seen()]
         after = [new(rows, units) for units in self.units_of_states()]
-        saved = [new(steps * rows, n) for n in self.units_of_saved()] if training else []
+        saved = [empty(steps * rows, n, self.dtype) for n in self.units_of_saved() if training]
         given = self._given(run) | _named("seen {}", self.seen, seen)
         given |= {a.name: s for a, s in zip(self.code.training.saved, saved, strict=False)}
         function = self.code.forward if training else self.code.use
@@ -189,7 +201,7 @@ class Engine:
         tensors = [*run.inputs, *run.states, *run.weights]
         found = [torch.empty_like(t) if w else None for t, w in zip(tensors, wanted, strict=True)]
         of_inputs, of_start, of_weights = _cut(found, len(run.inputs), len(run.states))
-        targets = _named("gradient of {}", map(_array_name, self.inputs), of_inputs)
+        targets = _named("gradient of {}", map(array_name, self.inputs), of_inputs)
         for target in targets.keys() - {array.name for array in self.code.backward.program.arrays}:
             targets.pop(target).zero_()
         self._call(
@@ -205,7 +217,7 @@ class Engine:
     def _given(self, run: Run) -> dict[str, Tensor]:
         """What both directions read alike."""
         inputs = (run.rows(v) if v.dim() == 2 else run.steps(v) for v in run.inputs)
-        given = _named("{}", map(_array_name, self.inputs), inputs)
+        given = _named("{}", map(array_name, self.inputs), inputs)
         return given | _named("before {}", self.states, map(run.rows, run.states)) | self.tables
 
     def _call(
@@ -216,10 +228,10 @@ class Engine:
         gradients: Sequence[Tensor | None] = (),
         after: Mapping[str, Tensor] | None = None,
     ) -> None:
-        weights = self._places(run.weights)
+        weights = self.places(run.weights)
         arrays = {name: tensor.data_ptr() for name, tensor in given.items()}
         arrays |= {f"vector {name}": address for name, (address, _) in weights.items()}
-        targets = self._places(gradients) if gradients else {}
+        targets = self.places(gradients) if gradients else {}
         reached = {*function.gradients, *function.sums}
         for names, gradient in zip(self.spec.blocks, gradients, strict=False):
             if gradient is not None and not reached.issuperset(names):
@@ -236,7 +248,7 @@ class Engine:
             {name: tensor.data_ptr() for name, tensor in (after or {}).items()},
         )
 
-    def _places(self, blocks: Sequence[Tensor | None]) -> dict[str, tuple[int, int]]:
+    def places(self, blocks: Sequence[Tensor | None]) -> dict[str, tuple[int, int]]:
         """Name -> address and row stride of each weight within its block."""
         found = {}
         for names, block in zip(self.spec.blocks, blocks, strict=True):
@@ -251,7 +263,7 @@ class Engine:
         return found
 
 
-def _array_name(leaf: Node) -> str:
+def array_name(leaf: Node) -> str:
     """The name under which plans know an input."""
     if leaf.op == "bernoulli":
         return f"draw {leaf.name}"

@@ -12,11 +12,10 @@ from torch import Tensor
 from cellwright.backends.cpu.render import gradients_of, matrices_of, render, sizes_of
 from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
-from cellwright.ir import Size
 from cellwright.plan import Program
 from cellwright.toolchain import load
 
-__all__ = ["REAL", "Batch", "Function", "Schedule", "functions"]
+__all__ = ["REAL", "Batch", "Function", "Schedule", "StreamFunctions", "compiled"]
 
 REAL = {torch.float32: "float", torch.float64: "double"}
 
@@ -69,7 +68,7 @@ class Function:
         self,
         batch: Batch,
         schedule: Schedule,
-        sizes: Mapping[Size, int],
+        sizes: Mapping[str, int],
         arrays: Mapping[str, int],
         matrices: Mapping[str, tuple[int, int]],
         gradients: Mapping[str, tuple[int, int]],
@@ -77,7 +76,24 @@ class Function:
         after: Mapping[str, int],
     ) -> None:
         """Run it; everything is given by address, matrices with their row stride."""
-        arguments = [
+        arguments = self.arguments(batch, schedule, sizes, arrays, matrices)
+        for name in self.gradients:
+            arguments += gradients.get(name, (0, 0))
+        arguments += [sums.get(name, 0) for name in self.sums]
+        arguments += [after.get(name, 0) for name in self.program.states]
+        if self.call((ctypes.c_int64 * len(arguments))(*arguments)):
+            raise BackendError(f"{self.program.name}: not enough memory")
+
+    def arguments(
+        self,
+        batch: Batch,
+        schedule: Schedule,
+        sizes: Mapping[str, int],
+        arrays: Mapping[str, int],
+        matrices: Mapping[str, tuple[int, int]],
+    ) -> list[int]:
+        """What the kernel reads first; `Call` in run.hpp takes it apart again."""
+        found = [
             *openmp(),
             schedule.threads,
             batch.steps,
@@ -92,23 +108,38 @@ class Function:
             *(arrays.get(array.name, 0) for array in self.program.arrays),
         ]
         for name in self.matrices:
-            arguments += matrices[name]
-        for name in self.gradients:
-            arguments += gradients.get(name, (0, 0))
-        arguments += [sums.get(name, 0) for name in self.sums]
-        arguments += [after.get(name, 0) for name in self.program.states]
-        if self.call((ctypes.c_int64 * len(arguments))(*arguments)):
-            raise BackendError(f"{self.program.name}: not enough memory")
+            found += matrices[name]
+        return found
 
 
 def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def functions(programs: Sequence[Program], name: str, dtype: torch.dtype) -> list[Function]:
+def compiled(
+    programs: Sequence[Program], name: str, dtype: torch.dtype
+) -> tuple[list[Function], StreamFunctions]:
     """Compile programs into one library, or find it in the cache."""
     library = load(render(programs, REAL[dtype]), name=name)
-    return [
+    functions = [
         Function(program, getattr(library, f"run_program{number}"))
         for number, program in enumerate(programs)
     ]
+    return functions, StreamFunctions(library)
+
+
+class StreamFunctions:
+    """How a compiled cell is run one step at a time; see stream.hpp."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.open = library.open_stream
+        self.open.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+        self.open.restype = ctypes.c_void_p
+        self.close = library.close_stream
+        self.close.argtypes = (ctypes.c_void_p,)
+        self.close.restype = None
+        self.step = ctypes.cast(library.step_stream, ctypes.c_void_p).value
+        self.chain = library.step_chain
+        self.chain.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+        self.chain.restype = None
+        self.panel = int(library.panel_width())

@@ -39,7 +39,9 @@ def render(programs: Sequence[Program], real: str) -> str:
             *(_native(name) for name in ("vectors", "products", "team", "program")),
             *(t.text() for t in tables),
             _native("run"),
+            _native("stream"),
             *(_entry(f"program{n}") for n in range(len(programs))),
+            _STREAM_ENTRIES,
         ]
     )
 
@@ -106,12 +108,30 @@ def _native(name: str) -> str:
     return (folder / f"{name}.hpp").read_text("utf-8")
 
 
+_PUBLIC = 'extern "C" __attribute__((visibility("default")))'
+
+
 def _entry(name: str) -> str:
     return f"""
-extern "C" __attribute__((visibility("default"))) int run_{name}(const Int* arguments) {{
+{_PUBLIC} int run_{name}(const Int* arguments) {{
   Call call({name}, arguments);
   return Run({name}, call).go();
 }}
+"""
+
+
+# Streams use the first program, which computes a cell without a thought of gradients.
+_STREAM_ENTRIES = f"""
+{_PUBLIC} void* open_stream(const Int* arguments, Int count, const Int* odd) {{
+  Stream* stream = new (std::nothrow) Stream(program0, arguments, count, odd);
+  if (stream && stream->good) return stream;
+  delete stream;
+  return nullptr;
+}}
+{_PUBLIC} void close_stream(void* stream) {{ delete (Stream*)stream; }}
+{_PUBLIC} void step_stream(void* stream, Int number) {{ ((Stream*)stream)->step(number); }}
+{_PUBLIC} Int panel_width() {{ return PANEL; }}
+{_PUBLIC} void step_chain(void* chain, Int steps) {{ run_chain((Chain*)chain, steps); }}
 """
 
 

@@ -77,7 +77,8 @@ struct Run {
   Team team;
   Real* base[MOST_ARRAYS];
   Int stride[MOST_ARRAYS];
-  Real* panels[MOST_MATRICES];
+  Real* panels[MOST_MATRICES];       // first panel of each matrix
+  Int panel_stride[MOST_MATRICES];   // from one of its panels to the next
   Real* sums;         // (threads, all sums)
   Int sums_wide = 0;
   Real* packed;       // (threads, pack_size), for gradients of matrices
@@ -125,6 +126,7 @@ struct Run {
     most_rows = chunk * call.batch;
   }
 
+  // Lays out everything that is not given.
   bool prepare(Arena& arena) {
     for (Int a = 0; a < program.array_count; a++) {
       const Array& array = program.arrays[a];
@@ -155,11 +157,11 @@ struct Run {
           place(base[a], rows_of(program.arrays[a]) * stride[a]);
         else
           base[a] = call.base[a];
-      for (Int m = 0; m < program.matrix_count; m++) {
-        const Matrix& x = program.matrices[m];
-        place(panels[m], wide(x.transposed ? x.columns : x.rows) *
-                             units(x.transposed ? x.rows : x.columns));
-      }
+      place_panels([&](Int numbers) {
+        Real* where = nullptr;
+        place(where, numbers);
+        return where;
+      });
       sums_wide = 0;
       for (Int s = 0; s < program.sum_count; s++) sums_wide += wide(program.sums[s]);
       place(sums, sums_wide * call.threads);
@@ -169,16 +171,53 @@ struct Run {
     return true;
   }
 
+  Int depth(Int m) const {
+    const Matrix& x = program.matrices[m];
+    return units(x.transposed ? x.rows : x.columns);
+  }
+
+  // Everything that a sweep multiplies with for one panel of units lies together, in the order
+  // in which it is read: a step reads its weights as one stream.
+  template <class Take>
+  void place_panels(Take take) {
+    bool placed[MOST_MATRICES] = {};
+    for (Int s = 0; s < program.sweep_count; s++) {
+      const Sweep& w = program.sweeps[s];
+      Int members[MOST_MATRICES], count = 0, numbers = 0;
+      for (Int g = w.first_group; g < w.first_group + w.groups; g++)
+        for (Int k = 0; k < program.groups[g].parts; k++) {
+          Int m = program.parts[program.groups[g].first_part + k].weight;
+          if (placed[m]) continue;
+          placed[m] = true;
+          members[count++] = m;
+          numbers += depth(m) * PANEL;
+        }
+      if (!count) continue;
+      Real* where = take(numbers * panels_of(units(w.size)));
+      for (Int n = 0; n < count; n++) {
+        Int m = members[n];
+        panels[m] = where;
+        panel_stride[m] = numbers;
+        if (where) where += depth(m) * PANEL;
+      }
+    }
+    for (Int m = 0; m < program.matrix_count; m++) {
+      const Matrix& x = program.matrices[m];
+      if (placed[m]) continue;
+      panel_stride[m] = depth(m) * PANEL;
+      panels[m] = take(panel_stride[m] * panels_of(units(x.transposed ? x.columns : x.rows)));
+    }
+  }
+
   void pack(Int id) {
     Int number = 0;
     for (Int m = 0; m < program.matrix_count; m++) {
       const Matrix& x = program.matrices[m];
       Weight w = {(const Real*)call.values[2 * x.values], units(x.rows), units(x.columns),
                   call.values[2 * x.values + 1], x.mask, x.blocks};
-      Int depth = x.transposed ? w.rows : w.columns;
       for (Int p = 0; p < panels_of(x.transposed ? w.columns : w.rows); p++)
         if (number++ % team.threads == id)
-          pack_panel(w, x.transposed, p, panels[m] + p * depth * PANEL);
+          pack_panel(w, x.transposed, p, panels[m] + p * panel_stride[m]);
     }
   }
 
@@ -246,7 +285,9 @@ struct Run {
       for (Int i = first * stride[x.lanes]; i < end * stride[x.lanes]; i++)
         f.at[x.lanes][i] = x.greatest ? -INFINITY : 0;
     }
-    for (Int p = first_panel; p < end_panel; p++)
+    for (Int n_panel = first_panel; n_panel < end_panel; n_panel++) {
+      // To and fro: what the last step read at its end is in the nearest cache still.
+      Int p = f.step & 1 ? end_panel - 1 - (n_panel - first_panel) : n_panel;
       each_tile(first, end, [&](Int row, Int rows) {
         for (Int g = 0; g < w.groups; g++) {
           const Group& group = program.groups[w.first_group + g];
@@ -267,6 +308,7 @@ struct Run {
         }
         w.pointwise(f, row, rows, p * PANEL, n - p * PANEL, products);
       });
+    }
     for (Int r = 0; r < w.reductions; r++) {
       const Reduction& x = program.reductions[w.first_reduction + r];
       for (Int row = first; row < end; row++) {
@@ -281,9 +323,8 @@ struct Run {
   }
 
   Segment segment(const Part& part, const Real* rows, Int panel) const {
-    const Matrix& m = program.matrices[part.weight];
-    Int depth = units(m.transposed ? m.rows : m.columns);
-    return {rows, stride[part.source], panels[part.weight] + panel * depth * PANEL, depth};
+    Int m = part.weight;
+    return {rows, stride[part.source], panels[m] + panel * panel_stride[m], depth(m)};
   }
 
   // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.
@@ -411,8 +452,13 @@ struct Run {
         const Sweep& w = program.sweeps[s];
         Int panels = panels_of(units(w.size)), sharing = call.share_units ? team.threads : 1;
         Int which = call.share_units ? id : 0;
-        if (first < last)
+        if (w.reductions) {  // whoever reduces a row needs all its units: rows are shared
+          Int from = first + (last - first) * which / sharing;
+          Int to = first + (last - first) * (which + 1) / sharing;
+          if (from < to) sweep(w, f, from, to, 0, panels);
+        } else if (first < last) {
           sweep(w, f, first, last, panels * which / sharing, panels * (which + 1) / sharing);
+        }
         if (call.share_units) team.meet();
       }
     }

@@ -1,0 +1,91 @@
+"""Memory for what a forward pass saves: used again, in large pages where the system has them.
+
+A fresh block of memory costs a page fault for every page that is touched first, which for a
+long batch took longer than computing it. Blocks that a backward pass has done with are
+therefore kept for the next forward pass, up to a limit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["empty"]
+
+_SMALLEST = 1 << 18  # what is less comes out of the ordinary heap without a page fault
+_ROUND = 1 << 21  # a large page
+_KEPT = 1 << 30  # bytes that wait for their next use at most
+
+_free: deque[mmap.mmap] = deque()
+_lock = threading.RLock()  # a block may come back in the middle of taking another
+
+
+def empty(rows: int, units: int, dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor, (rows, units)."""
+    numbers = rows * units
+    size = numbers * dtype.itemsize
+    if size < _SMALLEST:
+        return torch.empty(rows, units, dtype=dtype)
+    pages = _take((size + _ROUND - 1) // _ROUND * _ROUND)
+    # The tensor keeps the block alive, and its end gives the pages back.
+    block = _block_type(len(pages)).from_buffer(pages)
+    block.pages = pages
+    return torch.frombuffer(block, dtype=dtype, count=numbers).view(rows, units)
+
+
+def _take(size: int) -> mmap.mmap:
+    with _lock:
+        for pages in _free:
+            # Not one that is much too large: it would be missing elsewhere.
+            if size <= len(pages) <= size + size // 4:
+                _free.remove(pages)
+                return pages
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
+
+
+def _give_back(pages: mmap.mmap) -> None:
+    with _lock:
+        _free.append(pages)
+        while sum(map(len, _free)) > _KEPT:
+            _free.popleft()
+
+
+class _Returned:
+    """What makes a ctypes array give its pages back at its end."""
+
+    pages: mmap.mmap
+
+    def __del__(self) -> None:
+        _give_back(self.pages)
+
+
+_types: dict[int, Any] = {}
+
+
+def _block_type(size: int) -> Any:
+    if size not in _types:
+        _types[size] = type("Block", (_Returned, ctypes.c_char * size), {})
+    return _types[size]
+
+
+def _forget() -> None:
+    # A child process must not hand out pages that it shares with nobody but itself twice, nor
+    # wait for a lock that a thread of its parent held.
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    _free.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
