@@ -85,7 +85,7 @@ struct Run {
   Int pack_size = 0;
   Int* offset;        // first row of each step, where lengths differ
   Int chunk;
-  bool alone = false; // nothing to wait for between chunks
+  bool apart = false; // nothing to wait for between chunks
 
   Run(const Program& p, const Call& c) : program(p), call(c) {}
 
@@ -122,7 +122,7 @@ struct Run {
       wanted = rows / (call.batch ? call.batch : 1);
     }
     chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
-    alone = !between && !offset;
+    apart = !between && !offset;
     most_rows = chunk * call.batch;
   }
 
@@ -209,14 +209,14 @@ struct Run {
     }
   }
 
-  void pack(Int id) {
+  void pack(Int id, Int sharing) {
     Int number = 0;
     for (Int m = 0; m < program.matrix_count; m++) {
       const Matrix& x = program.matrices[m];
       Weight w = {(const Real*)call.values[2 * x.values], units(x.rows), units(x.columns),
                   call.values[2 * x.values + 1], x.mask, x.blocks};
       for (Int p = 0; p < panels_of(x.transposed ? w.columns : w.rows); p++)
-        if (number++ % team.threads == id)
+        if (number++ % sharing == id)
           pack_panel(w, x.transposed, p, panels[m] + p * panel_stride[m]);
     }
   }
@@ -373,13 +373,13 @@ struct Run {
   }
 
   // Gradients of matrices from the rows of one chunk; this thread's share of their rows.
-  void add_outers(Int id, Int first_step, Int end_step, Int chunk_row, Int rows, bool fresh,
-                  const Real** right_rows) {
+  void add_outers(Int id, Int piece, Int pieces, Int first_step, Int end_step, Int chunk_row,
+                  Int rows, bool fresh, const Real** right_rows) {
     for (Int o = 0; o < program.outer_count;) {
       Int run = o, total = 0;
       for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++)
         total += gradient(run) ? units(program.arrays[program.outers[run].left].size) : 0;
-      Int mine = total * id / team.threads, mine_end = total * (id + 1) / team.threads;
+      Int mine = total * piece / pieces, mine_end = total * (piece + 1) / pieces;
       if (mine < mine_end) {
         for (Int step = first_step; step < end_step; step++)
           for (Int row = 0; row < rows_at(step); row++)
@@ -428,47 +428,90 @@ struct Run {
     return true;
   }
 
-  // Rows of a chunk of steps for this thread, so that each has as many steps to do.
-  Int cut(Int id, Int first_step, Int end_step) const {
-    if (!offset) return call.batch * id / team.threads;
+  // Where a piece of the rows begins, so that each has as many steps of a chunk to do.
+  Int cut(Int piece, Int pieces, Int first_step, Int end_step) const {
+    if (!offset) return call.batch * piece / pieces;
+    if (piece == pieces) return call.batch;
     Int total = at(end_step) - at(first_step), low = 0, high = rows_at(first_step);
     while (low < high) {
       Int middle = (low + high) / 2, sum = 0;
       for (Int step = first_step; step < end_step; step++) sum += least(rows_at(step), middle);
-      if (sum * team.threads < total * id) low = middle + 1; else high = middle;
+      if (sum * pieces < total * piece) low = middle + 1; else high = middle;
     }
     return low;
   }
 
-  void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
-    bool all = call.share_units || team.threads == 1;
-    Int first = all ? 0 : cut(id, first_step, end_step);
-    Int end = all ? call.batch : id + 1 == team.threads ? call.batch : cut(id + 1, first_step, end_step);
+  // The steps of a chunk for some rows; `id` and the other threads each do a part of the units,
+  // or, where `sharing` is 1, this thread does them all.
+  void run_steps(Int id, Int sharing, Frame& f, Int first_step, Int end_step, Int chunk_row,
+                 Int first, Int end) {
     for (Int n = 0; n < end_step - first_step; n++) {
       Int step = program.backward ? end_step - 1 - n : first_step + n;
       Int last = least(end, rows_at(step));
       look_at(f, step, chunk_row);
       for (Int s = 0; s < program.sweep_count; s++) {
         const Sweep& w = program.sweeps[s];
-        Int panels = panels_of(units(w.size)), sharing = call.share_units ? team.threads : 1;
-        Int which = call.share_units ? id : 0;
-        if (w.reductions) {  // whoever reduces a row needs all its units: rows are shared
-          Int from = first + (last - first) * which / sharing;
-          Int to = first + (last - first) * (which + 1) / sharing;
-          if (from < to) sweep(w, f, from, to, 0, panels);
-        } else if (first < last) {
-          sweep(w, f, first, last, panels * which / sharing, panels * (which + 1) / sharing);
-        }
-        if (call.share_units) team.meet();
+        Int panels = panels_of(units(w.size));
+        if (first < last)
+          sweep(w, f, first, last, panels * id / sharing, panels * (id + 1) / sharing);
+        if (sharing == 1) continue;
+        team.meet();
+        if (team.alone && id) return;
+        if (team.alone) id = 0, sharing = 1;
       }
     }
+  }
+
+  void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
+    if (call.share_units) {
+      bool alone = team.alone || team.threads == 1;
+      if (!alone || id == 0)
+        run_steps(id, alone ? 1 : (Int)team.threads, f, first_step, end_step, chunk_row, 0,
+                  call.batch);
+    } else {
+      team.share(id, [&](Int piece, Int pieces) {
+        run_steps(0, 1, f, first_step, end_step, chunk_row,
+                  cut(piece, pieces, first_step, end_step),
+                  cut(piece + 1, pieces, first_step, end_step));
+      });
+    }
+  }
+
+  // What can be done for all steps of a chunk at once, before the loop and behind it.
+  void hoist_chunk(Int id, Int chunk_row, Int rows) {
+    team.share(id, [&](Int piece, Int pieces) {
+      Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
+      for (Int g = 0; g < program.group_count; g++) {
+        const Group& group = program.groups[g];
+        if (group.hoisted < 0) continue;
+        multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size,
+                       first, end, chunk_row, base[group.hoisted], stride[group.hoisted], false);
+      }
+    });
+  }
+
+  void sink_chunk(Int id, Int first_step, Int end_step, Int chunk_row, Int rows, bool fresh,
+                  const Real** right_rows) {
+    team.share(id, [&](Int piece, Int pieces) {
+      Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
+      for (Int s = 0; s < program.sunk_count; s++) {
+        const Sunk& x = program.sunk[s];
+        if (!base[x.target]) continue;
+        multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
+                       chunk_row, base[x.target] + chunk_row * stride[x.target],
+                       stride[x.target], x.adds);
+      }
+      add_outers(id, piece, pieces, first_step, end_step, chunk_row, rows, fresh, right_rows);
+    });
   }
 
   void work() {
     Int id = team.joined.fetch_add(1);
     if (call.openmp.threads && team.threads > 1) team.threads = call.openmp.threads();
-    pack(id);
-    begin(call.batch * id / team.threads, call.batch * (id + 1) / team.threads);
+    team.share(id, [&](Int piece, Int pieces) {
+      pack(piece, pieces);
+      begin(call.batch * piece / pieces, call.batch * (piece + 1) / pieces);
+    });
     Real* my_sums = sums + id * sums_wide;
     memset(my_sums, 0, sums_wide * sizeof(Real));
     Real* sum_of[MOST_SUMS];
@@ -488,34 +531,19 @@ struct Run {
       Int rows = 0;
       for (Int step = first_step; step < end_step; step++) rows += rows_at(step);
       if (!rows) continue;
-      Int mine = rows * id / team.threads, mine_end = rows * (id + 1) / team.threads;
-      if (call.hoist) {
-        for (Int g = 0; g < program.group_count; g++) {
-          const Group& group = program.groups[g];
-          if (group.hoisted < 0) continue;
-          multiply_chunk(group.first_part, group.parts, true,
-                         program.arrays[group.hoisted].size, mine, mine_end, chunk_row,
-                         base[group.hoisted], stride[group.hoisted], false);
-        }
-      }
-      if (!alone) team.meet();
+      if (call.hoist) hoist_chunk(id, chunk_row, rows);
+      if (!apart) team.meet();
       run_chunk(id, f, first_step, end_step, chunk_row);
-      if (!alone) team.meet();
-      for (Int s = 0; s < program.sunk_count; s++) {
-        const Sunk& x = program.sunk[s];
-        if (!base[x.target]) continue;
-        Int size = program.arrays[x.target].size;
-        multiply_chunk(x.first_part, x.parts, false, size, mine, mine_end, chunk_row,
-                       base[x.target] + chunk_row * stride[x.target], stride[x.target], x.adds);
-      }
-      if (program.outer_count)
-        add_outers(id, first_step, end_step, chunk_row, rows, fresh, right_rows);
+      if (!apart) team.meet();
+      if (program.sunk_count || program.outer_count)
+        sink_chunk(id, first_step, end_step, chunk_row, rows, fresh, right_rows);
       if (program.sunk_count || program.outer_count) team.meet();
       fresh = false;
     }
     team.meet();
     free(right_rows);
-    finish(call.batch * id / team.threads, call.batch * (id + 1) / team.threads);
+    Int members = team.threads;
+    finish(call.batch * id / members, call.batch * (id + 1) / members);
     if (id == 0) end_of_gradients(fresh);
     team.meet();
   }
@@ -549,7 +577,8 @@ struct Run {
       free(offset);
       return 1;
     }
-    run_together(call.openmp, team, enter, this, call.threads);
+    // Threads that would meet at every step are of no use where they do not run side by side.
+    run_together(call.openmp, team, enter, this, team.crowded && call.share_units ? 1 : call.threads);
     free(offset);
     return 0;
   }

@@ -17,7 +17,7 @@ struct Stream {
       : program(p), arguments(copied(given, count)), call(p, arguments), run(p, call) {
     good = arguments && run.prepare(arena);
     if (!good) return;
-    run.pack(0);
+    run.pack(0, 1);
     for (Int turn = 0; turn < 2; turn++) {
       Frame& f = frames[turn];
       for (Int a = 0; a < p.array_count; a++) {

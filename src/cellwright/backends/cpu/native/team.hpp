@@ -18,31 +18,63 @@ INLINE void breathe() {
 #endif
 }
 
-// Waits until `done()`: at first attentively, for the other side is usually close; then giving
-// the core away, because on a busy machine the other side may need it to get there.
-template <class Done>
-INLINE void wait_until(Done done) {
-  for (int spin = 0; spin < 256; spin++) {
-    if (done()) return;
-    breathe();
-  }
-  while (!done()) sched_yield();
+INLINE Int microseconds() {
+  using namespace std::chrono;
+  return duration_cast<std::chrono::microseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
-struct Team {
-  Int threads = 1;
-  std::atomic<Int> joined{0}, waiting{0}, turn{0};
+// Waits until `done()`: at first attentively, for the other side is usually close; then giving
+// the core away, because on a busy machine the other side may need it to get there; then asleep.
+// Returns about how many microseconds that took.
+template <class Done>
+INLINE Int wait_until(Done done) {
+  for (int spin = 0; spin < 256; spin++) {
+    if (done()) return 0;
+    breathe();
+  }
+  Int start = microseconds(), waited = 0;
+  while (!done()) {
+    if (waited < 5000) sched_yield();
+    else std::this_thread::sleep_for(std::chrono::microseconds(50));
+    waited = microseconds() - start;
+  }
+  return waited;
+}
 
-  // All threads reach this point before any goes on.
+// When threads wait for each other longer than this, somebody else is on their cores. For a
+// while work is then cut into smaller pieces, which whoever has a core takes.
+static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 200000;
+static std::atomic<Int> crowded_until{0};
+
+struct Team {
+  std::atomic<Int> threads{1};
+  std::atomic<Int> joined{0}, waiting{0}, turn{0}, claimed{0};
+  std::atomic<bool> slow{false}, alone{false};
+  bool crowded = microseconds() < crowded_until.load(std::memory_order_relaxed);
+
+  // All threads reach this point before any goes on. After a long wait the first thread is left
+  // alone with work that would meet at every step; all learn of it at the same meeting.
   void meet() {
     if (threads == 1) return;
     Int now = turn.load(std::memory_order_relaxed);
     if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+      if (slow.load(std::memory_order_relaxed)) alone.store(true, std::memory_order_relaxed);
       waiting.store(0, std::memory_order_relaxed);
+      claimed.store(0, std::memory_order_relaxed);
       turn.store(now + 1, std::memory_order_release);
-    } else {
-      wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
+    } else if (wait_until([&] { return turn.load(std::memory_order_acquire) != now; }) > LONG_WAIT) {
+      slow.store(true, std::memory_order_relaxed);
+      crowded_until.store(microseconds() + CROWDED_FOR, std::memory_order_relaxed);
     }
+  }
+
+  // Shares work between two meetings: `body(n, count)` does the n-th of `count` equal pieces.
+  template <class Body>
+  void share(Int id, Body body) {
+    Int members = threads;
+    if (!crowded || members == 1) return body(id, members);
+    Int pieces = 4 * members;
+    for (Int n; (n = claimed.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(n, pieces);
   }
 };
 

@@ -169,9 +169,9 @@ INLINE Vector exponential(Vector a) {
 }
 
 INLINE Vector logistic(Vector a) {
-  // Beyond this e^-a would overflow; the result is less than the smallest normal number there.
-  constexpr Real most = REAL_IS_DOUBLE ? 708 : 87;
-  Vector inside = pick(a < -most, fill(-most), pick(a > most, fill(most), a));
+  // Above, the result is 1. Below, 2^n is an infinity, and the result 0 as it is at -infinity.
+  constexpr Real low = REAL_IS_DOUBLE ? -710 : -89, high = REAL_IS_DOUBLE ? 708 : 87;
+  Vector inside = pick(a < low, fill(low), pick(a > high, fill(high), a));
   Split parts = split_exponential(-inside);
   return 1 / (1 + (1 + parts.rest) * power_of_two(parts.n));
 }
