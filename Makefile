@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all mutation lint docs clean
+.PHONY: demo test test-all mutation sanitize lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/cellwright fit classify
@@ -18,6 +18,9 @@ test-all: test
 
 mutation: $(INSTALLED)
 	$(BIN)/pytest -m slow tests/test_mutation.py -s -q
+
+sanitize: $(INSTALLED)
+	$(BIN)/pytest -m slow tests/conformance/test_builds.py -q
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -28,6 +28,10 @@ from sybil.parsers.rest import DocTestParser
 # make them many times slower. Must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Kernels are kept for the next run and shared by all workers, but not among the user's own.
+KERNELS = Path(__file__).parent / ".pytest_cache" / "kernels"
+os.environ.setdefault("CELLWRIGHT_CACHE_DIR", str(KERNELS))
+
 DOCTEST = doctest.ELLIPSIS | NUMBER
 _FOLDER = "_folder_of_this_document"
 _PLACE = re.compile(r"\.\.\.|(?P<number>\d+\.\d+(?:e[+-]?\d+)?)(?P<seconds> s\b)?|(?P<space>\s+)")

@@ -43,7 +43,7 @@ MUTANTS = (
         "backends/reference.py",
         '"sigmoid": torch.sigmoid,',
         '"sigmoid": lambda value: 2 * torch.sigmoid(value) - torch.sigmoid(value).detach(),',
-        "tests/conformance/test_drop_in.py -k float64-batch",
+        "tests/conformance/test_cells.py -k reference-torch.float64-full",
     ),
     Mutant(
         "the gradient of the initial state is lost",
@@ -92,7 +92,7 @@ MUTANTS = (
         "backends/reference.py",
         "count = count if call.start is None else call.start",
         "pass",
-        "tests/nn/test_recurrent.py -k pieces",
+        "tests/backends/test_reference.py tests/conformance/test_compiled.py -k start",
     ),
     Mutant(
         "the simplifier drops what it must keep",
@@ -131,6 +131,132 @@ MUTANTS = (
         "if False:",
         "tests/jobs -k model",
     ),
+    Mutant(
+        "gradient table: at a tie the greater takes all",
+        "autodiff/table.py",
+        "return where(equal(a, b), mul(g, 0.5), where(less(a, b), 0.0, g))",
+        "return where(equal(a, b), g, where(less(a, b), 0.0, g))",
+        "tests/autodiff",
+    ),
+    Mutant(
+        "gradient table: relu lets a gradient through at 0",
+        "autodiff/table.py",
+        "where(less_equal(y, 0.0), 0.0, g)",
+        "where(less(y, 0.0), 0.0, g)",
+        "tests/autodiff",
+    ),
+    Mutant(
+        "gradient table: the slope of tanh is taken at its input",
+        "autodiff/table.py",
+        "sub(1.0, mul(y, y))",
+        "sub(1.0, mul(a, a))",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "autodiff: what comes from the steps after it is left out",
+        "autodiff/derivative.py",
+        "for leaves in (later, outside) if name in leaves]",
+        "for leaves in (outside, later) if name in leaves][:1]",
+        "tests/autodiff/test_derivative.py",
+    ),
+    Mutant(
+        "planner: every product is hoisted, known or not",
+        "plan/sweeps.py",
+        'known = source.place == "step" and source.name.startswith("input ")',
+        'known = source.place in ("step", "previous")',
+        "tests/plan tests/conformance/test_compiled.py -k 'hoisted or spread and elman'",
+    ),
+    Mutant(
+        "planner: a product comes a pass too early",
+        "plan/sweeps.py",
+        "return self.level[source] + 1",
+        "return self.level[source]",
+        "tests/plan tests/conformance/test_compiled.py -k 'plan or reference and gru'",
+    ),
+    Mutant(
+        "planner: what is recomputed is taken to be there",
+        "plan/saving.py",
+        "            self.saved.append(value)",
+        "            self.saved[1:] = [value]",
+        "tests/plan",
+    ),
+    Mutant(
+        "planner: the bias is dropped from a sum of products",
+        "plan/sweeps.py",
+        "self.groups[value] = (products, [t for t in terms if t not in products])",
+        "self.groups[value] = (products, [t for t in terms if t.kind == 'pointwise'])",
+        "tests/plan",
+    ),
+    Mutant(
+        "planner: a state is handed its own gradient, not the one before the step",
+        "plan/cell_plan.py",
+        "stores.append((derivative.states[name], after))",
+        "stores.append((leaf, after))",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-elman'",
+    ),
+    Mutant(
+        "renderer: what fills up the last vector is summed as well",
+        "backends/cpu/render.py",
+        'f"{place} += only<WHOLE>({text}, left, 0);"',
+        'f"{place} += {text};"',
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and normed'",
+    ),
+    Mutant(
+        "native: what a step leaves is written over what it reads",
+        "backends/cpu/native/layout.hpp",
+        "from = base[array.other] + (1 - turn) * call.batch * stride[a]",
+        "from = base[array.other] + turn * call.batch * stride[a]",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "renderer: a difference is turned round",
+        "backends/cpu/spelling.py",
+        '"sub": "{} - {}"',
+        '"sub": "{1} - {0}"',
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-gru'",
+    ),
+    Mutant(
+        "native: what a mask leaves out is multiplied with",
+        "backends/cpu/native/products.hpp",
+        "return w.mask == 1 ? difference == 0",
+        "return w.mask == 1 ? difference <= 0",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and normed'",
+    ),
+    Mutant(
+        "native: the initial state is not read",
+        "backends/cpu/native/layout.hpp",
+        "to[unit] = given ? given[row * n + unit] : 0;",
+        "to[unit] = 0;",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "native: one thread's sums are lost",
+        "backends/cpu/native/run.hpp",
+        "for (Int t = 0; t < team.threads; t++) total",
+        "for (Int t = 0; t < 1; t++) total",
+        "tests/conformance/test_compiled.py -k 'spread and lstm'",
+    ),
+    Mutant(
+        "native: a short sequence goes on",
+        "backends/cpu/native/layout.hpp",
+        "call.lengths && !program.backward ? call.lengths[row] : call.steps",
+        "call.steps",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "native: tanh is a little off",
+        "backends/cpu/native/vectors.hpp",
+        "constexpr Real most = REAL_IS_DOUBLE ? 22 : 10;",
+        "constexpr Real most = REAL_IS_DOUBLE ? 15 : 7;",
+        "tests/backends/test_vectors.py",
+    ),
+    Mutant(
+        "packing: rows stay in the order of their lengths",
+        "backends/cpu/packing.py",
+        "return torch.empty_like(rows).index_copy_(0, self.order, rows)",
+        "return rows",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
 )
 
 
@@ -143,7 +269,7 @@ def test_the_tests_notice(mutant, tmp_path):
     text = path.read_text()
     assert mutant.line in text, f"{mutant.file} has no line to change: {mutant.line}"
     path.write_text(text.replace(mutant.line, mutant.becomes))
-    found = run_tests(mutant.tests, sources)
+    found = run_tests(mutant.tests, sources, tmp_path / "kernels")
     # 1 is pytest's word for failed tests; a mutant that cannot even start proves nothing.
     assert found.returncode == 1, found.stdout[-3_000:]
     noticed = re.search(r"^FAILED (\S+)", found.stdout, re.MULTILINE)
@@ -151,12 +277,19 @@ def test_the_tests_notice(mutant, tmp_path):
     print(f"{mutant.what}: noticed by {noticed[1]}")
 
 
-def run_tests(tests, sources):
+def run_tests(tests, sources, kernels):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*command, *shlex.split(tests)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(sources), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ
+        | {
+            "PYTHONPATH": str(sources),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # Kernels of a mutant are of no use to anyone; they need not be fast either.
+            "CELLWRIGHT_CACHE_DIR": str(kernels),
+            "CELLWRIGHT_CXXFLAGS": "-O1",
+        },
         capture_output=True,
         text=True,
         timeout=280,

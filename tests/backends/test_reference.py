@@ -50,7 +50,7 @@ DOMAIN = ("log", "log1p", "sqrt")
 
 
 def run(graph, x, states=None, sizes=SIZES, dtype=torch.float64, **call):
-    kernel = compile(graph, sizes, device=torch.device("cpu"), dtype=dtype)
+    kernel = compile(graph, sizes, backend="reference", device=torch.device("cpu"), dtype=dtype)
     states = states or {
         name: torch.zeros(x.shape[1], sizes.get(size, size), dtype=dtype)
         for name, size in graph.state_sizes.items()
@@ -175,7 +175,7 @@ def test_the_step_index_counts_along_the_direction_and_only_steps_that_exist():
 
 
 def test_padding_reaches_neither_values_nor_gradients():
-    net = cw.Recurrent("lstm", 3, 4, dtype=torch.float64)
+    net = cw.Recurrent("lstm", 3, 4, dtype=torch.float64, backend="reference")
     x = torch.randn(2, 5, 3, dtype=torch.float64)
     clean = x.clone()
     x[1, 2:] = math.nan
@@ -194,7 +194,7 @@ def test_padding_reaches_neither_values_nor_gradients():
 
 
 def test_nan_and_infinity_come_through():
-    net = cw.Recurrent("elman", 1, 2)
+    net = cw.Recurrent("elman", 1, 2, backend="reference")
     x = torch.zeros(3, 4, 1)
     x[1, 2] = math.nan
     x[2, 1] = math.inf
@@ -209,7 +209,7 @@ def test_nan_and_infinity_come_through():
 def test_it_can_be_differentiated_twice(name):
     cell = cw.cells.get(name)
     sizes = {"proj": 2} if cell.graph.symbols else {}
-    net = cw.Recurrent(cell, 2, 3, sizes=sizes, dtype=torch.float64)
+    net = cw.Recurrent(cell, 2, 3, sizes=sizes, dtype=torch.float64, backend="reference")
     names = [key for key, _ in net.named_parameters()]
     values = [p.detach().clone().requires_grad_() for p in net.parameters()]
     x = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
@@ -224,7 +224,7 @@ def test_it_can_be_differentiated_twice(name):
 
 
 def test_without_steps_the_states_stay():
-    net = cw.Recurrent("lstm", 3, 4, bidirectional=True)
+    net = cw.Recurrent("lstm", 3, 4, bidirectional=True, backend="reference")
     state = [{"h": torch.randn(2, 2, 4), "c": torch.randn(2, 2, 4)}]
     y, after = net(torch.randn(2, 0, 3), state)
     assert y.shape == (2, 0, 8)
@@ -232,7 +232,9 @@ def test_without_steps_the_states_stay():
 
 
 def test_a_batch_without_rows():
-    y, state = cw.Recurrent("gru", 3, 4)(torch.randn(0, 5, 3), lengths=torch.zeros(0).long())
+    y, state = cw.Recurrent("gru", 3, 4, backend="reference")(
+        torch.randn(0, 5, 3), lengths=torch.zeros(0).long()
+    )
     assert y.shape == (0, 5, 4)
     assert state[0]["h"].shape == (0, 4)
 

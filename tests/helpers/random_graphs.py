@@ -87,7 +87,8 @@ def draw_call(graph, sizes, *, steps=3, batch=2, dtype=torch.float64, **more):
         for name, weight in sorted(graph.weights.items())
     }
     draws = {
-        d.name: (normal(steps, batch, d.size) > 0).to(dtype) for d in graph.leaves("bernoulli")
+        d.name: (normal(*[steps] * (d.attributes["per"] == "step"), batch, d.size) > 0).to(dtype)
+        for d in graph.leaves("bernoulli")
     }
     return Call(
         inputs={leaf.name: normal(steps, batch, leaf.size) for leaf in graph.inputs},
@@ -96,4 +97,77 @@ def draw_call(graph, sizes, *, steps=3, batch=2, dtype=torch.float64, **more):
         weights=weights,
         draws=draws,
         **more,
+    )
+
+
+WILD_STATES = (*STATES, node("state", name="k", size=1), node("state", name="q", size="input"))
+FAMILIES = ("hidden", "hidden", "input", 1)
+
+
+@st.composite
+def wild_graphs(draw):
+    """A graph that no author would write: whatever the rules of a cell allow.
+
+    Its states differ in size, become constants, vectors, each other's last values or one number
+    a row; matrices multiply anything, twice, and turned.
+    """
+    values = [
+        X,
+        *WILD_STATES,
+        *(node("below", name=state.name, size=state.size) for state in WILD_STATES[1:3]),
+        node("step"),
+        node("constant", value=draw(NUMBERS)),
+        node("per_unit", values=(1.0, 2.0), size="hidden"),
+        node("per_unit", values=(0.5,), size=1),
+        node("count", of="hidden"),
+        node("bernoulli", name="d", probability=0.5, per="step", size="hidden"),
+        node("bernoulli", name="e", probability=0.5, per="sequence", size="input"),
+        node("vector", name="v", size="hidden", role="scale", init=1.0),
+        node("vector", name="w", size=1, role="bias", init=0.0),
+        node("vector", name="u", size="input", role="bias", init=0.0),
+    ]
+    for number in range(draw(st.integers(4, 16))):
+        values.append(draw(wild_values_from(values, number)))
+    outputs = []
+    for state in WILD_STATES:
+        fitting = [v for v in values if v.size in (state.size, 1)]
+        outputs.append(draw(st.sampled_from(fitting[-8:] if draw(st.booleans()) else fitting)))
+    signals = tuple((f"s{n}", v) for n, v in enumerate(values) if draw(st.booleans()))
+    return verify_cell(Graph("wild", (X,), WILD_STATES, tuple(outputs), signals))
+
+
+@st.composite
+def wild_values_from(draw, values, number):
+    kind = draw(st.sampled_from(["pointwise", "pointwise", "where", "reduction", "product", "sum"]))
+    if kind == "reduction":
+        return node(draw(st.sampled_from(["sum", "max"])), draw(st.sampled_from(values)))
+    if kind == "product":
+        return draw(wild_product(values, number))
+    family = draw(st.sampled_from(FAMILIES))
+    one = st.sampled_from([v for v in values if v.size in (family, 1)])
+    if kind == "sum":  # of products, as cells have them
+        terms = [v for v in values if v.kind == "product" and v.size == family] or [draw(one)]
+        return node("add", draw(st.sampled_from(terms)), draw(one))
+    if kind == "where":
+        truth = node(draw(st.sampled_from(TRUTH)), draw(one), draw(one))
+        return node("where", truth, draw(one), draw(one))
+    op = draw(st.sampled_from(POINTWISE))
+    return node(op, *(draw(one) for _ in range(OPS[op].arity)))
+
+
+@st.composite
+def wild_product(draw, values, number):
+    known = [v.inputs[0] for v in values if v.kind == "product"]
+    value = draw(st.sampled_from(values))
+    fitting = [(m, m.attributes["columns"] == value.size) for m in known]
+    fitting = [(m, straight) for m, straight in fitting if straight or m.size == value.size]
+    if fitting and draw(st.booleans()):
+        matrix, straight = draw(st.sampled_from(fitting))
+        return node("matmul" if straight else "matmul_transposed", matrix, value)
+    size = draw(st.sampled_from(FAMILIES))
+    mask = draw(MASKS) if {size, value.size} == {"hidden"} else None
+    return node(
+        "matmul",
+        node("matrix", name=f"W{number}", size=size, columns=value.size, mask=mask),
+        value,
     )

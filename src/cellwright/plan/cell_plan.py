@@ -95,18 +95,13 @@ class _Arrays:
             first = Array(f"before {state.name}", "carried", state.size)
             if after is not None:
                 first = Array(f"before {state.name}", "previous", state.size, after)
-            elif derivative and self._is_saved_before(state):
-                first = Array(f"before {state.name}", "carried", state.size)
             self.before[state.name] = first
-
-    def _is_saved_before(self, state: Node) -> bool:
-        return state in self.saved
 
     def array_after(self, state: str) -> Array | None:
         """Where all values of a state are kept, if they are."""
         if state in self.seen:
             return self.seen[state]
-        array = self.saved.get(self.graph.after[state])
+        array = self.where.get(self.graph.after[state])
         return array if array and array.size == self.graph.state_sizes[state] else None
 
     def leaves(self) -> dict[Node, Array]:
@@ -150,7 +145,7 @@ def _forward(arrays: _Arrays) -> Step:
 
 def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
     graph = arrays.graph
-    leaves: dict[Node, Array] = {**arrays.leaves(), **arrays.where}
+    leaves: dict[Node, Array] = {**arrays.where, **arrays.leaves()}
     for state in graph.states:
         before = arrays.before[state.name]
         if before.place == "previous":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cellwright.autodiff import Derivative
-from cellwright.ir import Node, topological
+from cellwright.ir import Graph, Node, topological
 
 __all__ = ["needed_values", "values_to_save"]
 
@@ -17,7 +17,6 @@ _CHEAP = frozenset(
 # Computed again only if what they are a function of is kept anyway: twenty operations of a
 # vector unit for eight bytes of traffic.
 _FROM_KEPT = frozenset({"sigmoid", "tanh", "exp", "sqrt", "div"})
-_ALWAYS_THERE = frozenset({"leaf", "weight"})
 
 
 def needed_values(derivative: Derivative) -> list[Node]:
@@ -44,41 +43,64 @@ def values_to_save(derivative: Derivative, kept: Iterable[Node]) -> list[Node]:
     kept
         Values that are written down in any case: outputs, and what is recorded.
     """
-    there: set[Node] = set(kept)
-    saved: list[Node] = []
-
-    def save(value: Node) -> None:
-        if not can_compute(value, there, _CHEAP | _FROM_KEPT):
-            there.add(value)
-            saved.append(value)
-
+    there = _There(derivative.forward, kept)
     needed = needed_values(derivative)
     # States first: they also are, one step later, the states before the step.
     after = derivative.forward.after
     for value in needed:
         if value.op == "state" and value.size == after[value.name].size:
-            save(after[value.name])
-    dear = [v for v in topological(needed) if v in set(needed) and v.op not in _CHEAP]
-    for value in dear:
-        save(value)
+            there.keep(after[value.name])
+    wanted = set(needed)
+    for value in topological(needed):
+        if value in wanted and value.op not in _CHEAP:
+            there.save(value)
     for value in needed:
-        save(value)
-    return saved
+        there.save(value)
+    return there.saved
 
 
-def can_compute(value: Node, there: set[Node], ops: frozenset[str]) -> bool:
-    """Whether a value follows from what is there by operations of that kind."""
-    stack, seen = [value], set()
-    while stack:
-        current = stack.pop()
-        if current in there or current.kind in _ALWAYS_THERE or current in seen:
-            continue
-        seen.add(current)
-        if current.op in _FROM_KEPT and not all(
-            source in there or source.kind in _ALWAYS_THERE for source in current.inputs
-        ):
-            return False
-        if current.op not in ops:
-            return False
-        stack.extend(current.inputs)
-    return True
+class _There:
+    """What the backward step can read, or compute from what it can read."""
+
+    def __init__(self, graph: Graph, kept: Iterable[Node]) -> None:
+        self.after = graph.after
+        self.kept: set[Node] = set(kept)
+        self.saved: list[Node] = []
+
+    def keep(self, value: Node) -> None:
+        """Have a value written down."""
+        if value not in self.kept:
+            self.kept.add(value)
+            self.saved.append(value)
+
+    def save(self, value: Node) -> None:
+        """Have a value written down unless it can be computed."""
+        if self.can_compute(value):
+            return
+        if value.kind == "truth":  # which is no number: what is compared is
+            for source in value.inputs:
+                self.save(source)
+        else:
+            self.keep(value)
+
+    def can_read(self, value: Node) -> bool:
+        """Whether a value lies in memory when the backward step is taken."""
+        if value.op == "state" and value not in self.kept:
+            # The state before a step is the state after the one before, if that is written down.
+            after = self.after[value.name]
+            return after in self.kept and after.size == value.size
+        return value in self.kept or value.kind in ("leaf", "weight")
+
+    def can_compute(self, value: Node) -> bool:
+        """Whether a value follows cheaply from what lies in memory."""
+        stack, seen = [value], set()
+        while stack:
+            current = stack.pop()
+            if current in seen or self.can_read(current):
+                continue
+            seen.add(current)
+            dear = current.op in _FROM_KEPT and not all(map(self.can_read, current.inputs))
+            if dear or current.op not in _CHEAP | _FROM_KEPT:
+                return False
+            stack.extend(current.inputs)
+        return True

@@ -26,13 +26,14 @@ from cellwright.plan.program import (
     Sunk,
     Sweep,
 )
+from cellwright.plan.storage import Storage
 
 __all__ = ["Step", "plan_step"]
 
-# Arrays that can be read again within the step that wrote them.
-_READABLE = frozenset({"step", "chunk", "next", "scratch"})
-# Values that are no rows in memory; a product needs them written out.
-_NO_ROWS = frozenset({"vector", "count"})
+# What can be read behind the loop, for all steps of a chunk at once.
+_SUNK: frozenset[Place] = frozenset({"step", "chunk"})
+_LEFT_OF_OUTER: frozenset[Place] = frozenset({"chunk"})
+_RIGHT_OF_OUTER: frozenset[Place] = frozenset({"step", "previous", "chunk"})
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,27 @@ class _Sweep:
     sums: list[tuple[int, Node]] = field(default_factory=list)
     reductions: list[Reduction] = field(default_factory=list)
 
+    def filled(self, size: Size) -> Sweep:
+        """The sweep that has come of it."""
+        return Sweep(
+            size,
+            tuple(self.groups),
+            tuple(self.nodes),
+            tuple(self.stores),
+            tuple(self.sums),
+            tuple(self.reductions),
+        )
+
 
 class _Planner:
     """Collects what is wanted, gives every node a level, and fills the sweeps."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.loads: dict[Node, Array] = dict(step.leaves)
-        self.stores = list(step.stores)
+        self.storage = Storage(dict(step.leaves), list(step.stores))
+        self.loads, self.stores = self.storage.loads, self.storage.stores
         self.sunk: list[Sunk] = []
         self.outers: list[Outer] = []
-        self.made: list[Array] = []
         self._behind_the_loop()
         roots = [value for value, _ in self.stores] + [value for _, value in step.sums]
         self.order = [v for v in topological(roots, self.loads) if v.op != "matrix"]
@@ -110,7 +121,8 @@ class _Planner:
 
     def _behind_the_loop(self) -> None:
         for matrix, gradient, source in self.step.outers:
-            left, right = self._kept(gradient, matrix.size), self._kept(source, source.size)
+            left = self.storage.kept(gradient, matrix.size, _LEFT_OF_OUTER)
+            right = self.storage.kept(source, source.size, _RIGHT_OF_OUTER)
             self.outers.append(Outer(matrix, left, right))
         for value, target in self.step.sunk:
             terms = list(_terms(value, lambda v: v.op == "add", set()))
@@ -119,26 +131,10 @@ class _Planner:
             if rest:
                 self.stores.append((_total(rest), target))
             if products:
-                parts = tuple(
-                    self._part(p, self._kept(p.inputs[1], p.inputs[1].size)) for p in products
-                )
+                sources = [p.inputs[1] for p in products]
+                arrays = [self.storage.kept(source, source.size, _SUNK) for source in sources]
+                parts = tuple(map(self._part, products, arrays))
                 self.sunk.append(Sunk(target, parts, adds=bool(rest)))
-
-    def _kept(self, value: Node, size: Size) -> Array:
-        """An array that holds a value for all steps of a chunk."""
-        if value in self.loads and self.loads[value].place in ("step", "previous", "chunk"):
-            return self.loads[value]
-        for known, array in self.stores:
-            if known is value and array.place == "chunk":
-                return array
-        array = self._make("chunk", size)
-        self.stores.append((value, array))
-        return array
-
-    def _make(self, place: Place, size: Size) -> Array:
-        array = Array(f"{place} {len(self.made)}", place, size)
-        self.made.append(array)
-        return array
 
     def _part(self, product: Node, source: Array) -> Part:
         known = source.place == "step" and source.name.startswith("input ")
@@ -185,7 +181,7 @@ class _Planner:
 
     def _source_level(self, source: Node, own_sweep: bool = False) -> int:
         """The first level at which all units of a value are there."""
-        if not own_sweep and source in self.loads and self.loads[source].place not in _NO_ROWS:
+        if not own_sweep and self.storage.has_rows(source):
             return 0
         return self.level[source] + 1
 
@@ -208,20 +204,12 @@ class _Planner:
             self._at(value, vector.size).sums.append((number, value))
         self._hand_over()
         ordered = sorted(self.sweeps.items(), key=lambda item: item[0][0])
-        sweeps = tuple(
-            Sweep(
-                size,
-                tuple(s.groups),
-                tuple(s.nodes),
-                tuple(s.stores),
-                tuple(s.sums),
-                tuple(s.reductions),
-            )
-            for (_, size), s in ordered
-        )
+        sweeps = tuple(sweep.filled(size) for (_, size), sweep in ordered)
+        given = [array for _, array in (*self.step.stores, *self.step.sunk)]
+        given = [*self.step.leaves.values(), *given]
         return Program(
             name=self.step.name,
-            arrays=self._arrays(sweeps),
+            arrays=self.storage.arrays(self.step.states, given),
             loads=self.loads,
             sweeps=sweeps,
             sunk=tuple(self.sunk),
@@ -232,8 +220,8 @@ class _Planner:
         )
 
     def _is_inline(self, value: Node) -> bool:
-        """Numbers for each row are computed again wherever they are needed."""
-        return value.size == SCALAR and value not in self.groups
+        """Numbers for each row, and truths, are computed again wherever they are needed."""
+        return value.kind == "truth" or (value.size == SCALAR and value not in self.groups)
 
     def _settle(self, value: Node) -> None:
         """Give a node its sweep."""
@@ -250,33 +238,25 @@ class _Planner:
         sweep.nodes.append(value)
         if value in self.groups:
             products, others = self.groups[value]
-            parts = tuple(self._part(p, self._whole(p.inputs[1])) for p in products)
-            hoisted = self._make("chunk", value.size) if any(p.hoistable for p in parts) else None
+            parts = tuple(self._part(p, self.storage.whole(p.inputs[1])) for p in products)
+            hoisted = (
+                self.storage.make("chunk", value.size) if any(p.hoistable for p in parts) else None
+            )
             sweep.groups.append(Group(value, parts, tuple(others), hoisted))
 
     def _settle_reduction(self, value: Node) -> None:
         source = value.inputs[0]
         sweep = self._at(source, source.size)
-        result = self._make("reduced", SCALAR)
-        sweep.reductions.append(Reduction(value, source, self._make("scratch", SCALAR), result))
+        result = self.storage.make("reduced", SCALAR)
+        sweep.reductions.append(
+            Reduction(value, source, self.storage.make("scratch", SCALAR), result)
+        )
         self.loads[value] = result
 
     def _at(self, value: Node, size: Size) -> _Sweep:
         """The sweep in which a value is known for each unit of a size."""
         level = self._level_for(value) if value.size == SCALAR != size else self.level[value]
         return self.sweeps.setdefault((level, size), _Sweep())
-
-    def _whole(self, source: Node) -> Array:
-        """An array that holds all units of a value, for a later product."""
-        if source in self.loads and self.loads[source].place not in _NO_ROWS:
-            return self.loads[source]
-        for value, array in self.stores:
-            fits = array.place in _READABLE and array.size == source.size
-            if value is source and fits and not array.optional:
-                return array
-        array = self._make("scratch", source.size)
-        self.stores.append((source, array))
-        return array
 
     def _hand_over(self) -> None:
         """Values that a later sweep needs are written down."""
@@ -285,7 +265,7 @@ class _Planner:
             wanted += [r.source for r in sweep.reductions]
             for value in self._needed(wanted, key):
                 if value not in self.loads:
-                    array = self._whole(value)
+                    array = self.storage.whole(value)
                     self.loads[value] = array
                     home = self.sweeps[self.home[value]]
                     if (value, array) not in home.stores:
@@ -309,25 +289,6 @@ class _Planner:
             elif value not in self.loads and value.kind != "reduction":
                 stack.extend(value.inputs)
         return list(found)
-
-    def _arrays(self, sweeps: Sequence[Sweep]) -> tuple[Array, ...]:
-        found: dict[Array, None] = {}
-
-        def add(array: Array | None) -> None:
-            if array is not None and array not in found:
-                add(array.other)
-                found[array] = None
-
-        for pair in self.step.states.values():
-            for array in pair:
-                add(array)
-        for array in self.step.leaves.values():
-            add(array)
-        for _, array in (*self.step.stores, *self.step.sunk):
-            add(array)
-        for array in self.made:
-            add(array)
-        return tuple(found)
 
 
 def _terms(value: Node, opens: Callable[[Node], bool], opened: set[Node]) -> Iterable[Node]:

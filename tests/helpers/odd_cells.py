@@ -1,0 +1,83 @@
+"""Cells beyond the zoo, each for something that a compiler of cells can get wrong."""
+
+import cellwright as cw
+from cellwright.ir import Graph, node, verify_cell
+
+
+@cw.cell(state=("h", "c"), inputs={"gap": 1})
+def everything(x, h, c, t, gap, c_below, h_below):
+    """Every word of the language."""
+    a = cw.layer_norm("a", cw.affine("a", x, h, bias=None, mask=("block_lower", 3)))
+    k = cw.exp(-cw.relu(cw.affine("k", gap, size=1)))
+    d = cw.bernoulli("d", 0.5)
+    e = cw.bernoulli("e", 0.25, per="sequence")
+    s = cw.sign(c) * cw.floor(h * 3) + cw.softplus(a + cw.affine("s", gap))
+    m = cw.max_units(cw.sin(a) * k) + cw.mean_units(cw.cos(c_below))
+    f = cw.where(t % cw.per_unit([1, 2]) < 1, cw.sigmoid(a), k)
+    q = cw.sqrt(1 + h_below * h_below) / cw.maximum(k + 1, cw.minimum(a, 2.0))
+    c = f * c + d * m * cw.tanh(s) + e * q
+    h = cw.scale("o", cw.tanh(c)) - k * abs(m)
+    return h, c
+
+
+@cw.cell(state=("y", "h"))
+def jordan(x, y, h):
+    """The output layer is fed back, and is smaller: two passes over units of two sizes."""
+    h = cw.tanh(cw.affine("h", x, y))
+    y = cw.sigmoid(cw.affine("y", h, size="proj"))
+    return y, h
+
+
+@cw.cell(state="h")
+def min_lstm(x, h):
+    """Gates that see the input alone: no product is left in the loop."""
+    f = cw.sigmoid(cw.affine("f", x))
+    i = cw.sigmoid(cw.affine("i", x))
+    n = cw.affine("n", x)
+    h = f / (f + i) * h + i / (f + i) * n
+    return h
+
+
+@cw.cell(state=("h", "c"))
+def normed_lstm(x, h, c):
+    """Sums over all units between the product and what it feeds."""
+    i, f, o = (
+        cw.sigmoid(cw.layer_norm(k, cw.affine(k, x, h, bias=None, mask=("block_diagonal", 3))))
+        for k in "ifo"
+    )
+    g = cw.tanh(cw.affine("g", x, h, mask=("block_upper", 3)))
+    c = f * c + i * g
+    h = o * cw.tanh(cw.layer_norm("c", c))
+    return h, c
+
+
+@cw.cell(state=("h", "old", "before_old", "number", "bias"))
+def delayed(x, h, old, before_old, number, bias):
+    """States that become each other's last values, a number, or a vector."""
+    n = cw.sum_units(cw.affine("n", x, size=1) * 0.1)
+    v = cw.scale("v", 1.0 + 0 * h)
+    h_new = cw.tanh(cw.affine("h", x, h) + old * before_old + number + bias)
+    return h_new, h, old, n, v
+
+
+def tied():
+    """One matrix applied twice and turned, to values, to constants and to vectors."""
+    x = node("input", name="x", size="input")
+    h = node("state", name="h", size="hidden")
+    inward = node("matrix", name="Wx", size="hidden", columns="input", mask=None)
+    matrix = node("matrix", name="W", size="hidden", columns="hidden", mask=("block_lower", 3))
+    vector = node("vector", name="v", size="hidden", role="bias", init=0.0)
+    table = node("per_unit", values=(0.5, -1.0, 0.25), size="hidden")
+    inner = node("tanh", node("add", node("matmul", matrix, h), node("matmul", inward, x)))
+    outer = node("add", node("matmul", matrix, inner), node("matmul_transposed", matrix, h))
+    given = node("add", node("matmul", matrix, vector), node("matmul_transposed", matrix, table))
+    back = node("matmul_transposed", inward, outer)
+    forth = node("matmul", inward, node("tanh", back))
+    total = node("add", node("add", outer, given), forth)
+    signals = (("inner", inner), ("back", back), ("given", given))
+    return verify_cell(Graph("tied", (x,), (h,), (node("tanh", total),), signals))
+
+
+GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
+GRAPHS |= {c.graph.name: c.graph for c in (everything, jordan, min_lstm, normed_lstm, delayed)}
+GRAPHS["tied"] = tied()
