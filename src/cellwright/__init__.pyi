@@ -35,5 +35,6 @@ from .nn.drop_in import GRU as GRU
 from .nn.drop_in import LSTM as LSTM
 from .nn.drop_in import RNN as RNN
 from .nn.recurrent import Recurrent as Recurrent
+from .nn.states import detach as detach
 
 __version__: str

@@ -443,3 +443,31 @@ def test_recurrent_dropout_never_does_nothing():
 
     with pytest.raises(CellwrightError, match="no state of cell 'independent' enters a matrix"):
         cw.Recurrent(independent, 2, 3, recurrent_dropout=0.1)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_values_of_another_type_are_refused(backend):
+    """Compiled code would read their bits as numbers of its own type."""
+
+    @cw.cell(state="h", inputs={"gap": 1})
+    def fading(x, h, gap, t):
+        h = cw.tanh(cw.affine("h", x, h) + gap / (t + 1))
+        return h
+
+    net = cw.Recurrent(fading, 3, 4, backend=backend)
+    x, gap = torch.randn(2, 5, 3), torch.ones(2, 5, 1)
+    _, state = net(x, gap=gap)
+    with pytest.raises(ShapeError, match="gap: expected torch.float32 on cpu, got torch.float64"):
+        net(x, gap=gap.double())
+    with pytest.raises(ShapeError, match=r"state\[0\]\['h'\]: expected torch.float32 on cpu"):
+        net(x, [state[0] | {"h": torch.zeros(2, 4).half()}], gap=gap)
+    with pytest.raises(ShapeError, match=r"state\[0\]\['t'\]: expected torch.int64 on cpu"):
+        net(x, [state[0] | {"t": torch.zeros(2, 1).int()}], gap=gap)
+    for module in (cw.LSTM(3, 4), cw.GRU(3, 4)):
+        _, state = module(x)
+        with pytest.raises(ShapeError, match="h: expected torch.float32 on cpu"):
+            module(x, doubled(state))
+
+
+def doubled(state):
+    return tuple(s.double() for s in state) if isinstance(state, tuple) else state.double()

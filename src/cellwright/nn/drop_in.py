@@ -6,7 +6,11 @@ one seed gives the same weights); only what computes the sequence is cellwright'
 
 from __future__ import annotations
 
-from functools import cached_property
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
@@ -17,11 +21,70 @@ from cellwright import cells
 from cellwright.backends import Weights
 from cellwright.cells import transform
 from cellwright.errors import ShapeError
-from cellwright.ir import HIDDEN, INPUT, Graph
+from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.ragged import active_steps
-from cellwright.nn.stack import Direction, StackResult, run_stack
+from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
+from cellwright.nn.states import check_type
+from cellwright.nn.stream import Stream, Words, open_stream
 
 __all__ = ["GRU", "LSTM", "RNN"]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One layer in one direction, and where its weights stand in torch's module.
+
+    Attributes
+    ----------
+    bare
+        The direction without its weights.
+    layout
+        The cell's names for what each block of weights holds.
+    names
+        Torch's names for the matrices, in the same order.
+    biases
+        Torch's names for the two biases, if there are any.
+    shared
+        How many gates have one bias, the sum of torch's two; each other has both.
+    """
+
+    bare: Direction
+    layout: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...]
+    biases: tuple[str, str] | None
+    shared: int
+
+    def direction(self, module: nn.Module) -> Direction:
+        """The direction with its weights as they are now."""
+        blocks = [_weight(module, name) for name in self.names]
+        if self.biases:
+            blocks += self._biases(*(_weight(module, name) for name in self.biases))
+        bare = self.bare
+        weights = Weights.laid_out(self.layout, blocks)
+        return Direction(bare.graph, bare.sizes, weights, bare.reverse)
+
+    def _biases(self, of_input: Tensor, of_state: Tensor) -> list[Tensor]:
+        alone = (len(self.layout) - len(self.names) - 1) // 2
+        if not alone:
+            return [of_input + of_state]
+        units = len(of_input) // (self.shared + alone)
+        end = self.shared * units
+        blocks = [of_input[:end] + of_state[:end]]
+        for start in range(end, end + alone * units, units):
+            blocks += [of_input[start : start + units], of_state[start : start + units]]
+        return blocks
+
+
+def _weight(module: nn.Module, name: str) -> Tensor:
+    # A parametrised weight, and those of a replica, are attributes instead.
+    found = module._parameters.get(name)
+    return getattr(module, name) if found is None else found
+
+
+@cache
+def _unseen() -> Callable[..., StackResult]:
+    disable: Callable[..., Callable[..., StackResult]] = torch.compiler.disable
+    return disable(run_stack)
 
 
 class _DropIn(nn.RNNBase):
@@ -32,10 +95,18 @@ class _DropIn(nn.RNNBase):
     gates: ClassVar[tuple[tuple[str, str], ...]]
     backend = "auto"
 
+    def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]  # as torch's own
+        super().__init__(*args, **kwargs)
+        graph = cells.get(self._cell_name()).graph
+        self.graph = graph if self.bias else transform.without_bias(graph)
+        self._sides = self._plan_sides()
+
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run over a batch, one sequence or a `PackedSequence`, as torch's module does."""
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
+        if torch.is_autocast_enabled(input.device.type):
+            input, hx = self._precisely(input, hx)
         if input.dim() not in (2, 3):
             raise ShapeError(
                 f"{type(self).__name__}: expected input to be 2D (time, features) or 3D, "
@@ -59,11 +130,41 @@ class _DropIn(nn.RNNBase):
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths)
         return self._run(x, self._checked_states(x, state), active, record=record)
 
-    @cached_property
-    def graph(self) -> Graph:
-        """The equations that this module runs."""
-        graph = cells.get(self._cell_name()).graph
-        return graph if self.bias else transform.without_bias(graph)
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Open a stream: this module as it is now, fed one step at a time.
+
+        Its ``state`` is laid out like the states that the module takes and returns.
+        """
+        like = next(self.parameters()).new_empty(0)  # the module may be converted later
+
+        def first(rows: int) -> list[dict[str, Tensor]]:
+            return split(None, rows)
+
+        def to_user(states: list[dict[str, Tensor]]) -> Any:
+            found = tuple(torch.stack([layer[n] for layer in states]) for n in names)
+            return found if len(found) > 1 else found[0]
+
+        def split(state: Any, rows: int) -> list[dict[str, Tensor]]:
+            x = like.new_empty(1, rows, self.input_size)
+            return [layer[0] for layer in self._checked_states(x, state)]
+
+        names = tuple(self.graph.state_sizes)
+        return open_stream(
+            [[side.direction(self) for side in sides] for sides in self._sides],
+            Words(first, to_user, split),
+            batch_size=batch_size,
+            batch_first=self.batch_first,
+            backend=self.backend,
+        )
+
+    def _precisely(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
+        """What came out of an autocast product is narrower than the weights, which decide."""
+        dtype = next(self.parameters()).dtype
+
+        def convert(value: Tensor) -> Tensor:
+            return value.to(dtype)
+
+        return convert(input), None if hx is None else self._each(hx, convert)
 
     def _cell_name(self) -> str:
         raise NotImplementedError
@@ -85,14 +186,22 @@ class _DropIn(nn.RNNBase):
             raise ShapeError("expected sequence length to be larger than 0")
         result = self._run(x, states, active, record=False)
         flat = [direction for layer in result.states for direction in layer]
-        after = tuple(torch.stack([side[name] for side in flat]) for name in flat[0])
+        after = tuple(
+            torch.stack([side[name] for side in flat]) if len(flat) > 1 else last.unsqueeze(0)
+            for name, last in flat[0].items()
+        )
         return result.output, after if len(after) > 1 else after[0]
 
     def _run(
         self, x: Tensor, states: list[list[dict[str, Tensor]]], active: Tensor | None, record: bool
     ) -> StackResult:
-        return run_stack(
-            self._directions(),
+        run = run_stack
+        # As long as torch._dynamo.config.allow_rnn is not set, torch.compile does not look into
+        # an nn.LSTM; it should not make programs of the pieces that it comes across then.
+        if "torch._dynamo" in sys.modules and not torch.compiler.is_compiling():
+            run = _unseen()
+        return run(
+            [[side.direction(self) for side in sides] for sides in self._sides],
             x,
             states,
             active=active,
@@ -103,22 +212,21 @@ class _DropIn(nn.RNNBase):
         )
 
     def _checked_states(self, x: Tensor, hx: Any) -> list[list[dict[str, Tensor]]]:
-        names = tuple(self.graph.state_sizes)
         self.check_input(x.transpose(0, 1) if self.batch_first else x, None)
         if hx is None:
-            wide = self.num_layers * (2 if self.bidirectional else 1), x.shape[1]
-            units = {"h": self.proj_size or self.hidden_size, "c": self.hidden_size}
-            hx = tuple(x.new_zeros(*wide, units[name]) for name in names)
-            hx = hx if len(names) > 1 else hx[0]
+            return [[zero_states(side.bare, x) for side in sides] for sides in self._sides]
         self.check_forward_args(x.transpose(0, 1) if self.batch_first else x, hx, None)
+        names = [name for name, _ in leaves_of(self.graph).carried]
         given = dict(zip(names, hx if len(names) > 1 else (hx,), strict=True))
-        sides = 2 if self.bidirectional else 1
+        for name, value in given.items():
+            check_type(name, value, x)
+        numbers = iter(range(self.num_layers * len(self._sides[0])))
         return [
             [
-                {n: value[layer * sides + side] for n, value in given.items()}
-                for side in range(sides)
+                {name: value[number] for name, value in given.items()}
+                for number in islice(numbers, len(sides))
             ]
-            for layer in range(self.num_layers)
+            for sides in self._sides
         ]
 
     def _batched_states(self, hx: Any, batched: bool) -> Any:
@@ -138,46 +246,37 @@ class _DropIn(nn.RNNBase):
     def _each(self, hx: Any, change: Any) -> Any:
         return tuple(map(change, hx)) if isinstance(hx, (tuple, list)) else change(hx)
 
-    def _directions(self) -> list[list[Direction]]:
-        sides = ("", "_reverse") if self.bidirectional else ("",)
+    def _plan_sides(self) -> list[list[_Side]]:
+        suffixes = ("", "_reverse") if self.bidirectional else ("",)
         layers = []
         for layer in range(self.num_layers):
-            wide = (self.proj_size or self.hidden_size) * len(sides)
+            wide = (self.proj_size or self.hidden_size) * len(suffixes)
             sizes = {INPUT: wide if layer else self.input_size, HIDDEN: self.hidden_size}
             if self.proj_size:
                 sizes["proj"] = self.proj_size
-            layers.append(
-                [
-                    Direction(self.graph, sizes, self._weights(f"l{layer}{side}"), bool(side))
-                    for side in sides
-                ]
-            )
+            layers.append([self._side(f"l{layer}{s}", sizes, bool(s)) for s in suffixes])
         return layers
 
-    def _weights(self, suffix: str) -> Weights:
-        """The packed weights of one layer and direction, under the cell's own names."""
+    def _side(self, suffix: str, sizes: dict[str, int], reverse: bool) -> _Side:
+        """What torch's packed weights of one layer and direction hold, by the cell's own names."""
         of_input, of_state = zip(*self.gates, strict=True)
-        blocks: dict[tuple[str, ...], Tensor] = {
-            tuple(f"{gate}_x" for gate in of_input): getattr(self, f"weight_ih_{suffix}"),
-            tuple(f"{gate}_h" for gate in of_state): getattr(self, f"weight_hh_{suffix}"),
-        }
+        layout = [
+            tuple(f"{gate}_x" for gate in of_input),
+            tuple(f"{gate}_h" for gate in of_state),
+        ]
+        names = [f"weight_ih_{suffix}", f"weight_hh_{suffix}"]
         if self.proj_size:
-            blocks["r_m",] = getattr(self, f"weight_hr_{suffix}")
+            layout.append(("r_m",))
+            names.append(f"weight_hr_{suffix}")
+        one = tuple(input for input, state in self.gates if input == state)
         if self.bias:
-            blocks |= self._biases(
-                getattr(self, f"bias_ih_{suffix}"), getattr(self, f"bias_hh_{suffix}")
-            )
-        return Weights(blocks)
-
-    def _biases(self, of_input: Tensor, of_state: Tensor) -> dict[tuple[str, ...], Tensor]:
-        one = [input for input, state in self.gates if input == state]
-        end = len(one) * self.hidden_size
-        blocks = {tuple(f"{gate}_bias" for gate in one): of_input[:end] + of_state[:end]}
-        for number, (input, state) in enumerate(self.gates[len(one) :]):
-            rows = slice(end + number * self.hidden_size, end + (number + 1) * self.hidden_size)
-            blocks[f"{input}_bias",] = of_input[rows]
-            blocks[f"{state}_bias",] = of_state[rows]
-        return blocks
+            layout.append(tuple(f"{gate}_bias" for gate in one))
+            for input, state in self.gates[len(one) :]:
+                layout += [(f"{input}_bias",), (f"{state}_bias",)]
+        biases = (f"bias_ih_{suffix}", f"bias_hh_{suffix}") if self.bias else None
+        return _Side(
+            Direction(self.graph, sizes, {}, reverse), tuple(layout), tuple(names), biases, len(one)
+        )
 
 
 def _first_row(state: Tensor) -> Tensor:

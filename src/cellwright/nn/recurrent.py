@@ -17,8 +17,10 @@ from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, whol
 from cellwright.nn.initialization import Initialization, resolve
 from cellwright.nn.layer import Layer
 from cellwright.nn.ragged import active_steps
+from cellwright.nn.segments import Every, check_every
 from cellwright.nn.stack import StackResult, run_stack
-from cellwright.nn.states import State, join_states, split_states
+from cellwright.nn.states import State, check_type, join_states, split_states
+from cellwright.nn.stream import Stream, Words, open_stream
 from cellwright.pipeline import check_backend
 
 __all__ = ["Recurrent"]
@@ -62,6 +64,14 @@ class Recurrent(nn.Module):
         "standard" (Glorot uniform for the input's matrices, orthogonal for those of states,
         biases as the equations say), "torch", "identity", or a mapping; see
         `cellwright.nn.initialization`.
+    checkpoint_every
+        Train in segments of that many steps: what the cell computes within a step is not kept
+        for the backward pass, but computed again from the states between segments, which
+        costs one more forward pass. Beside each layer's input, output, per-step draws and
+        their gradients, a training step then takes room for everything that one segment
+        keeps and for the states between segments. ``"auto"`` takes about the square root of
+        all steps, so that this room grows with the square root too; None keeps everything,
+        see the page on long sequences.
     device, dtype
         Where and in what precision the weights are made.
 
@@ -101,6 +111,7 @@ class Recurrent(nn.Module):
         backend: str = "auto",
         sizes: Mapping[str, int | Sequence[int]] | None = None,
         initialization: str | Mapping[str, str] | Initialization = "standard",
+        checkpoint_every: Every = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -116,6 +127,7 @@ class Recurrent(nn.Module):
         check_backend(backend)
         self.backend = backend
         self.initialization = resolve(initialization)
+        self.checkpoint_every = check_every(checkpoint_every)
         graph = transform.recurrent_dropout(self.cell.graph, self.recurrent_dropout)
         self.graph = transform.zoneout(graph, self.zoneout)
         features = self.input_size
@@ -208,14 +220,14 @@ class Recurrent(nn.Module):
             x, inputs = x.to(weight.dtype), {n: v.to(weight.dtype) for n, v in inputs.items()}
         self._check_input(x)
         steps, batch = self._time_first(x).shape[:2]
-        self._check_extras(inputs, batch, steps)
+        self._check_extras(inputs, x, batch, steps)
         x = self._time_first(x)
         active = active_steps(batch, steps, x.device, lengths, mask)
         layers = [[side.direction() for side in layer] for layer in self._layers()]
         if state is None:
             states = [[side.start(x) for side in layer] for layer in self._layers()]
         else:
-            states = split_states(state, layers, batch)
+            states = split_states(state, layers, batch, x)
         return run_stack(
             layers,
             x,
@@ -226,14 +238,52 @@ class Recurrent(nn.Module):
             training=self.training,
             backend=self.backend,
             record=record,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Open a stream: this stack as it is now, fed one step at a time.
+
+        Parameters
+        ----------
+        batch_size
+            Sequences that go on side by side.
+
+        Raises
+        ------
+        SettingError
+            The stack is bidirectional.
+        """
+        layers = [[side.direction() for side in layer] for layer in self._layers()]
+        # A cell may have no weights, and the module may be converted later.
+        like = next(self.parameters(), torch.empty(0)).new_empty(0)
+
+        def first(rows: int) -> list[dict[str, Tensor]]:
+            return [layer[0].start(like.new_empty(0, rows, 0)) for layer in self._layers()]
+
+        def to_user(states: list[dict[str, Tensor]]) -> State:
+            names = [layer[0].carried for layer in layers]
+            pairs = zip(states, names, strict=True)
+            return [{name: state[name] for name in carried} for state, carried in pairs]
+
+        def from_user(state: State, rows: int) -> list[dict[str, Tensor]]:
+            return [layer[0] for layer in split_states(state, layers, rows, like)]
+
+        return open_stream(
+            layers,
+            Words(first, to_user, from_user),
+            batch_size=batch_size,
+            batch_first=self.batch_first,
+            backend=self.backend,
         )
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
         shown = [f"{self.cell.name}, {self.input_size}, {list(self.hidden_sizes)}"]
-        for name in ("bidirectional", "dropout", "recurrent_dropout", "zoneout"):
+        options = ("bidirectional", "dropout", "recurrent_dropout", "zoneout", "checkpoint_every")
+        for name in options:
             if getattr(self, name):
-                shown.append(f"{name}={getattr(self, name)}")
+                shown.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(shown)
 
     def _layers(self) -> list[list[Layer]]:
@@ -260,7 +310,9 @@ class Recurrent(nn.Module):
                 f"on {x.device}; convert one of them"
             )
 
-    def _check_extras(self, inputs: Mapping[str, Tensor], batch: int, steps: int) -> None:
+    def _check_extras(
+        self, inputs: Mapping[str, Tensor], x: Tensor, batch: int, steps: int
+    ) -> None:
         wanted = {leaf.name: leaf.size for leaf in self.graph.inputs[1:]}
         for name in inputs:
             if name not in wanted:
@@ -278,6 +330,7 @@ class Recurrent(nn.Module):
                 raise ShapeError(
                     f"{name}: expected ({lead}, units={units}), got {tuple(inputs[name].shape)}"
                 )
+            check_type(name, inputs[name], x)
 
     def _check_below(self) -> None:
         for lower, upper in pairwise(self._layers()):

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
 
-from cellwright.backends import Call
+from cellwright.backends import Call, opaque
 from cellwright.ir import Graph, Size
+from cellwright.nn.segments import Every, run_in_segments
 from cellwright.pipeline import compile
 
 __all__ = ["Direction", "StackResult", "run_stack", "zero_states"]
@@ -31,12 +34,53 @@ class Direction:
     @property
     def carried(self) -> dict[str, Size]:
         """What is carried from step to step: the states, and ``t`` where the cell asks for it."""
-        step: dict[str, Size] = {"t": 1} if self.graph.leaves("step") else {}
-        return self.graph.state_sizes | step
+        return dict(leaves_of(self.graph).carried)
 
     def units(self, size: Size) -> int:
         """Number of units of a size."""
         return size if isinstance(size, int) else self.sizes[size]
+
+
+class Leaves(NamedTuple):
+    """What a cell takes and leaves, as plain data: torch.compile need not look at its graph.
+
+    Attributes
+    ----------
+    carried
+        Name and size of what is carried from step to step.
+    below
+        Name and size of each state of the layer below.
+    draws
+        Name, size, probability and "step" or "sequence" of each random draw.
+    observable
+        Names of everything that can be recorded.
+    """
+
+    carried: tuple[tuple[str, Size], ...]
+    below: tuple[tuple[str, Size], ...]
+    draws: tuple[tuple[str, Size, float, str], ...]
+    observable: tuple[str, ...]
+
+
+@opaque
+def leaves_of(graph: Graph) -> Leaves:
+    """What a cell takes and leaves."""
+    return _leaves_of(graph)
+
+
+@lru_cache(maxsize=256)
+def _leaves_of(graph: Graph) -> Leaves:
+    step: dict[str, Size] = {"t": 1} if graph.leaves("step") else {}
+    draws: list[tuple[str, Size, Any, Any]] = [
+        (leaf.name, leaf.size, leaf.attributes["probability"], leaf.attributes["per"])
+        for leaf in graph.leaves("bernoulli")
+    ]
+    return Leaves(
+        carried=tuple((graph.state_sizes | step).items()),
+        below=tuple((leaf.name, leaf.size) for leaf in graph.leaves("below")),
+        draws=tuple(draws),
+        observable=tuple(graph.observable),
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +113,7 @@ def run_stack(
     training: bool = False,
     backend: str = "auto",
     record: bool = False,
+    checkpoint_every: Every = None,
 ) -> StackResult:
     """Run a stack of layers over a batch of sequences.
 
@@ -92,6 +137,8 @@ def run_stack(
         A backend's name or "auto".
     record
         Whether to return every signal of every layer.
+    checkpoint_every
+        Steps a segment where a gradient is wanted, see `run_in_segments`.
     """
     after: list[list[dict[str, Tensor]]] = []
     signals: list[list[dict[str, Tensor]]] = []
@@ -100,7 +147,7 @@ def run_stack(
         above = layers[number + 1] if number + 1 < len(layers) else directions[:0]
         results = []
         for position, direction in enumerate(directions):
-            wanted = {leaf.name for user in above for leaf in user.graph.leaves("below")}
+            wanted = {name for user in above for name, _ in leaves_of(user.graph).below}
             kernel = compile(
                 direction.graph,
                 direction.sizes,
@@ -117,9 +164,13 @@ def run_stack(
                 reverse=direction.reverse,
                 below=_below(direction, below[position], x),
                 draws=_draw(direction, x) if training else {},
-                record=tuple(direction.graph.observable) if record else tuple(sorted(wanted)),
+                record=leaves_of(direction.graph).observable if record else tuple(sorted(wanted)),
             )
-            results.append(kernel(call))
+            results.append(
+                kernel(call)
+                if checkpoint_every is None
+                else run_in_segments(kernel, direction.graph, call, checkpoint_every)
+            )
         below = [result.signals for result in results]
         signals.append([result.signals for result in results])
         after.append(
@@ -147,19 +198,14 @@ def zero_states(direction: Direction, x: Tensor) -> dict[str, Tensor]:
 def _below(direction: Direction, given: Mapping[str, Tensor], x: Tensor) -> dict[str, Tensor]:
     """States of the layer below that the cell asks for; zero where there is no such layer."""
     return {
-        leaf.name: given[leaf.name]
-        if leaf.name in given
-        else x.new_zeros(*x.shape[:2], direction.units(leaf.size))
-        for leaf in direction.graph.leaves("below")
+        name: given[name] if name in given else x.new_zeros(*x.shape[:2], direction.units(size))
+        for name, size in leaves_of(direction.graph).below
     }
 
 
 def _draw(direction: Direction, x: Tensor) -> dict[str, Tensor]:
     draws = {}
-    for leaf in direction.graph.leaves("bernoulli"):
-        probability = leaf.attributes["probability"]
-        assert isinstance(probability, float)
-        steps = x.shape[:2] if leaf.attributes["per"] == "step" else x.shape[1:2]
-        chances = x.new_full((*steps, direction.units(leaf.size)), probability)
-        draws[leaf.name] = torch.bernoulli(chances)
+    for name, size, probability, per in leaves_of(direction.graph).draws:
+        steps = x.shape[:2] if per == "step" else x.shape[1:2]
+        draws[name] = torch.bernoulli(x.new_full((*steps, direction.units(size)), probability))
     return draws

@@ -3,20 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-from cellwright.errors import ShapeError
+from cellwright.errors import ArgumentError, ShapeError
 from cellwright.nn.stack import Direction
 
-__all__ = ["State", "join_states", "split_states"]
+__all__ = ["State", "check_type", "detach", "join_states", "split_states"]
 
 # For each layer, name -> (batch, units), or (batch, 2, units) when bidirectional.
 State: TypeAlias = list[dict[str, Tensor]]
 # For each layer and direction, name -> (batch, units).
 Split: TypeAlias = list[list[dict[str, Tensor]]]
+Nested = TypeVar("Nested")
+
+
+def detach(state: Nested) -> Nested:
+    """The same states, cut off from how they came about: no gradient goes further back.
+
+    For truncated backpropagation through time, where a long sequence comes in pieces and each
+    piece starts from the states that the one before left.
+
+    Parameters
+    ----------
+    state
+        What `Recurrent` or a drop-in returns beside its output: tensors, or lists, tuples and
+        dictionaries of them.
+
+    Returns
+    -------
+    Nested
+        The same, of tensors that share their memory with those given.
+
+    Raises
+    ------
+    ArgumentError
+        There is something else in it.
+
+    Examples
+    --------
+    >>> import cellwright as cw, torch
+    >>> net = cw.Recurrent("lstm", 3, 4)
+    >>> state = None
+    >>> for piece in torch.randn(1, 30, 3).split(10, dim=1):
+    ...     y, state = net(piece, state)
+    ...     y.sum().backward()
+    ...     state = cw.detach(state)
+    """
+    return _detached(state)  # type: ignore[no-any-return]
+
+
+def _detached(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, dict):
+        return {name: _detached(value) for name, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(map(_detached, state))
+    raise ArgumentError(
+        f"detach takes the states that a module returned, tensors in lists, tuples or "
+        f"dictionaries, not a {type(state).__name__}"
+    )
+
+
+def check_type(name: str, value: Tensor, like: Tensor, dtype: torch.dtype | None = None) -> None:
+    """Raise `ShapeError` unless a value is where another is, and of its type or that given."""
+    dtype = dtype or like.dtype
+    if value.dtype != dtype or value.device != like.device:
+        raise ShapeError(
+            f"{name}: expected {dtype} on {like.device}, got {value.dtype} on {value.device}; "
+            f"convert it"
+        )
 
 
 def join_states(split: Split) -> State:
@@ -29,13 +88,16 @@ def join_states(split: Split) -> State:
     ]
 
 
-def split_states(state: State, layers: Sequence[Sequence[Direction]], batch: int) -> Split:
+def split_states(
+    state: State, layers: Sequence[Sequence[Direction]], batch: int, like: Tensor | None = None
+) -> Split:
     """States as the user gives them, checked, for a stack.
 
     Raises
     ------
     ShapeError
-        A layer or state is missing or has another shape; the message names it.
+        A layer or state is missing, has another shape, or is of another type or in another
+        place than `like`; the message names it.
     """
     if not isinstance(state, (list, tuple)) or len(state) != len(layers):
         raise ShapeError(
@@ -43,13 +105,17 @@ def split_states(state: State, layers: Sequence[Sequence[Direction]], batch: int
             f"as this module returns it"
         )
     return [
-        _split_layer(f"state[{number}]", given, layer, batch)
+        _split_layer(f"state[{number}]", given, layer, batch, like)
         for number, (given, layer) in enumerate(zip(state, layers, strict=True))
     ]
 
 
 def _split_layer(
-    where: str, given: dict[str, Tensor], layer: Sequence[Direction], batch: int
+    where: str,
+    given: dict[str, Tensor],
+    layer: Sequence[Direction],
+    batch: int,
+    like: Tensor | None,
 ) -> list[dict[str, Tensor]]:
     names = layer[0].carried
     if set(given) != set(names):
@@ -62,6 +128,10 @@ def _split_layer(
             axes = f"batch={batch}, " + ("" if sides == 1 else f"direction={sides}, ")
             raise ShapeError(
                 f"{where}[{name!r}]: expected ({axes}units={units}), got {tuple(given[name].shape)}"
+            )
+        if like is not None:
+            check_type(
+                f"{where}[{name!r}]", given[name], like, torch.int64 if name == "t" else None
             )
     if sides == 1:
         return [given]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor
 
 from cellwright.backends import Call, Kernel, Weights
-from cellwright.errors import SettingError, ShapeError
+from cellwright.errors import SettingError, ShapeError, did_you_mean
+from cellwright.nn.arguments import whole
 from cellwright.nn.stack import Direction
 from cellwright.pipeline import compile
 
@@ -20,7 +21,7 @@ __all__ = ["Stream", "open_stream"]
 class Chain(Protocol):
     """Cells on top of each other that are run one step at a time, by one backend."""
 
-    extras: list[str]
+    extras: Mapping[str, int]
     output: Tensor
 
     def step(self, values: Sequence[Tensor]) -> None:
@@ -30,13 +31,10 @@ class Chain(Protocol):
         """Run several steps, (T, B, n), and write what each gives."""
 
     def states(self) -> list[dict[str, Tensor]]:
-        """States of each layer, (B, n)."""
+        """For each layer its states, (B, n), and ``t``, the steps behind each row: copies."""
 
-    def count(self) -> Tensor:
-        """How many steps each row has behind it, (B, 1)."""
-
-    def reset(self, states: Sequence[Mapping[str, Tensor]], count: Tensor) -> None:
-        """Start from these states, with so many steps behind."""
+    def reset(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Start from these states; without ``t`` no step lies behind."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,17 @@ class Stream:
     """A stack fed one step at a time: the same numbers, microseconds a step.
 
     Made by ``net.stream(batch_size)``. It has the weights that the network had then, its own
-    states, and nothing is allocated at a step. Streams are independent of each other and may
-    run in threads of their own; one stream belongs to one thread at a time. No gradients.
+    states, and nothing is allocated at a step. It runs as in evaluation: nothing is dropped,
+    random draws take their expected value, and there are no gradients. Streams are independent
+    of each other and may run in threads of their own; one stream belongs to one thread at a
+    time.
 
     Attributes
     ----------
+    batch_size
+        Sequences that go on side by side.
     state
-        The states as the network returns them; setting it goes on from there.
+        A copy of the states, as the network returns them; setting it goes on from there.
 
     Examples
     --------
@@ -76,8 +78,11 @@ class Stream:
         self.batch_size = len(chain.output)
         self._shape = (self.batch_size, features)
         self._dtype = chain.output.dtype
-        self._fast = getattr(chain, "step_alone", None) if chain.extras == ["x"] else None
+        alone = list(chain.extras) == ["x"]
+        self._fast = getattr(chain, "step_alone", None) if alone else None
         self._output = chain.output
+        # A first state that was learned is a weight, too: what it is now counts.
+        self._first = _copied(words.first(self.batch_size), self._output)
         self.reset()
 
     def step(self, x: Tensor, **inputs: Tensor) -> Tensor:
@@ -101,20 +106,43 @@ class Stream:
         ShapeError
             A shape or type does not fit.
         """
-        fits = x.shape == self._shape and x.dtype is self._dtype and x.is_cpu
-        if fits and self._fast and not inputs and x.is_contiguous():
+        if (
+            self._fast
+            and not inputs
+            and isinstance(x, Tensor)
+            and x.shape == self._shape
+            and x.dtype is self._dtype
+            and x.is_cpu
+            and x.is_contiguous()
+        ):
             self._fast(x.data_ptr())
         else:
-            self._chain.step(self._values({"x": x, **inputs}, ()))
+            self._chain.step(self._values({"x": x, **inputs}, None))
         return self._output
 
     def steps(self, x: Tensor, **inputs: Tensor) -> Tensor:
-        """Run a chunk of steps, laid out as the network wants sequences; a new tensor."""
-        if x.dim() != 3:
-            raise ShapeError(f"x: expected 3 axes for a chunk of steps, got {tuple(x.shape)}")
-        turned = {name: self._turned(value) for name, value in {"x": x, **inputs}.items()}
-        count = len(turned["x"])
-        values = self._values(turned, (count,))
+        """Run a chunk of steps.
+
+        Parameters
+        ----------
+        x
+            (batch, time, features), or (time, batch, features) without ``batch_first``.
+        **inputs
+            The cell's extra inputs, laid out like `x`.
+
+        Returns
+        -------
+        Tensor
+            The outputs, laid out like `x`: a new tensor.
+
+        Raises
+        ------
+        ShapeError
+            A shape or type does not fit.
+        """
+        at = 1 if self._batch_first else 0
+        count = x.shape[at] if isinstance(x, Tensor) and x.dim() == 3 else 0
+        values = self._values({"x": x, **inputs}, count)
         output = self._output.new_empty(count, *self._output.shape)
         self._chain.steps(values, output)
         return self._turned(output)
@@ -126,53 +154,80 @@ class Stream:
     def reset(self, state: Any = None) -> None:
         """Start anew: from zero, from what was learned, or from a state.
 
+        Parameters
+        ----------
+        state
+            The states before the next step, as the network takes and returns them.
+
         Raises
         ------
         ShapeError
             The state does not fit; the message names what is wrong.
         """
-        rows = self.batch_size
-        first = self._words.first(rows) if state is None else self._words.from_user(state, rows)
-        counts = [layer["t"] for layer in first if "t" in layer]
-        count = counts[0] if counts else torch.zeros(rows, 1, dtype=torch.int64)
-        self._chain.reset(first, count)
+        if state is None:
+            self._chain.reset(self._first)
+        else:
+            given = self._words.from_user(state, self.batch_size)
+            self._chain.reset(_copied(given, self._output))
 
     @property
     def state(self) -> Any:
         """A copy of the states, as the network returns them."""
-        count = self._chain.count()
-        layers = [
-            {name: value.clone() for name, value in layer.items()} | {"t": count.clone()}
-            for layer in self._chain.states()
-        ]
-        return self._words.to_user(layers)
+        return self._words.to_user(self._chain.states())
 
     @state.setter
     def state(self, state: Any) -> None:
         self.reset(state)
 
-    def _values(self, given: Mapping[str, Tensor], lead: tuple[int, ...]) -> list[Tensor]:
-        """Values as the chain wants them: checked, contiguous."""
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a stream is neither copied nor stored; open another one and give it this one's state"
+        )
+
+    def _values(self, given: Mapping[str, Tensor], steps: int | None) -> list[Tensor]:
+        """Values as the chain wants them: checked, time first, contiguous."""
         wanted = self._chain.extras
-        if set(given) != set(wanted):
-            raise ShapeError(f"expected the inputs {', '.join(wanted)}; got {', '.join(given)}")
-        values = []
-        for name in wanted:
-            value = given[name]
-            if not isinstance(value, Tensor):
-                raise ShapeError(f"{name}: expected a tensor, got {type(value).__name__}")
-            units = self._shape[1] if name == "x" else value.shape[-1] if value.dim() else 0
-            shape = (*lead, self.batch_size, units)
-            if value.shape != shape or value.dtype != self._dtype:
-                axes = ", ".join(["time"] * len(lead) + [f"batch={self.batch_size}", f"{units}"])
-                raise ShapeError(
-                    f"{name}: expected ({axes}) of {self._dtype}, got {tuple(value.shape)} "
-                    f"of {value.dtype}"
-                )
-            if value.device != self._output.device:
-                raise ShapeError(f"{name}: expected it on {self._output.device}")
-            values.append(value.detach().contiguous())
-        return values
+        for name in given:
+            if name not in wanted:
+                raise ShapeError(f"the stream takes no input {name!r}.{did_you_mean(name, wanted)}")
+        found = []
+        for name, units in wanted.items():
+            if name not in given:
+                raise ShapeError(f"the stream needs the input {name!r} at every step")
+            self._check(name, given[name], units, steps)
+            value = given[name].detach()
+            found.append((value if steps is None else self._turned(value)).contiguous())
+        return found
+
+    def _check(self, name: str, value: Any, units: int, steps: int | None) -> None:
+        if not isinstance(value, Tensor):
+            raise ShapeError(f"{name}: expected a tensor, got {type(value).__name__}")
+        axes = {"batch": self.batch_size, "units": units}
+        if steps is not None:
+            axes["time"] = steps
+        order = ("batch", "time", "units") if self._batch_first else ("time", "batch", "units")
+        shape = {axis: axes[axis] for axis in order if axis in axes}
+        if tuple(value.shape) != tuple(shape.values()):
+            free = steps is not None and name == "x"
+            shown = [a if a == "time" and free else f"{a}={n}" for a, n in shape.items()]
+            raise ShapeError(f"{name}: expected ({', '.join(shown)}), got {tuple(value.shape)}")
+        if value.dtype != self._dtype or value.device != self._output.device:
+            raise ShapeError(
+                f"{name}: expected {self._dtype} on {self._output.device} like the weights, got "
+                f"{value.dtype} on {value.device}; convert it"
+            )
+
+
+def _copied(states: Sequence[Mapping[str, Tensor]], like: Tensor) -> list[dict[str, Tensor]]:
+    """States of ours alone, in the precision and place of the stream."""
+    dtypes = {"t": torch.int64}
+    return [
+        {
+            name: value.detach().to(like.device, dtypes.get(name, like.dtype), copy=True)
+            for name, value in layer.items()
+        }
+        for layer in states
+    ]
 
 
 @torch.no_grad()
@@ -195,19 +250,19 @@ def open_stream(
         raise SettingError(
             "a bidirectional network cannot be streamed: its second direction starts at the end"
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise SettingError(f"batch_size: expected a positive whole number, got {batch_size!r}")
+    whole("batch_size", batch_size)
     stack = [layer[0] for layer in layers]
-    weight = next(iter(stack[0].weights.values()))
+    # A cell may have no weights.
+    like = next((w for d in stack for w in d.weights.values()), torch.empty(0))
     kernels = [
-        compile(d.graph, d.sizes, backend=backend, device=weight.device, dtype=weight.dtype)
+        compile(d.graph, d.sizes, backend=backend, device=like.device, dtype=like.dtype)
         for d in stack
     ]
     weights = [Weights.of(d.weights) for d in stack]
     make = getattr(kernels[0], "chain", None)
-    chain = make(kernels[1:], weights, batch_size, weight.dtype) if make else None
+    chain = make(kernels[1:], weights, batch_size, like.dtype) if make else None
     if chain is None:
-        chain = _KernelChain(stack, kernels, batch_size, weight)
+        chain = _KernelChain(stack, kernels, batch_size, like)
     return Stream(chain, words, stack[0].units("input"), batch_first)
 
 
@@ -217,13 +272,15 @@ class _KernelChain:
     def __init__(
         self, stack: Sequence[Direction], kernels: Sequence[Kernel], batch: int, like: Tensor
     ) -> None:
-        self.stack, self.kernels = stack, kernels
-        graph = stack[-1].graph
-        self.extras = [leaf.name for leaf in stack[0].graph.inputs]
-        self.output = like.new_empty(batch, stack[-1].units(graph.states[0].size))
-        self.weights = [{n: w.detach().clone() for n, w in d.weights.items()} for d in stack]
+        self.kernels = kernels
+        self.stack = [
+            replace(d, weights={n: w.detach().clone() for n, w in d.weights.items()}) for d in stack
+        ]
+        inputs = stack[0].graph.inputs
+        self.extras: Mapping[str, int] = {i.name: stack[0].units(i.size) for i in inputs}
+        self.output = like.new_zeros(batch, stack[-1].units(stack[-1].graph.states[0].size))
         self._states: list[dict[str, Tensor]] = []
-        self._count = torch.zeros(batch, 1, dtype=torch.int64, device=like.device)
+        self._counts: list[Tensor] = []
 
     @torch.no_grad()
     def step(self, values: Sequence[Tensor]) -> None:
@@ -241,15 +298,14 @@ class _KernelChain:
                 Call(
                     inputs=given,
                     states=self._states[number],
-                    weights=self.weights[number],
+                    weights=direction.weights,
                     below=nothing | {n: below[n] for n in wanted if n in below},
-                    start=self._count,
+                    start=self._counts[number],
                 )
             )
-            self._states[number] = result.states
+            self._states[number], self._counts[number] = result.states, result.count
             below = {n: s.unsqueeze(0) for n, s in result.states.items()}
             given = {**given, "x": result.output}
-        self._count = self._count + 1
         self.output.copy_(given["x"][0])
 
     def steps(self, values: Sequence[Tensor], output: Tensor) -> None:
@@ -259,17 +315,15 @@ class _KernelChain:
             output[step] = self.output
 
     def states(self) -> list[dict[str, Tensor]]:
-        """States of each layer."""
-        return self._states
+        """For each layer its states and ``t``: copies."""
+        pairs = zip(self._states, self._counts, strict=True)
+        return [_copied([{**states, "t": count}], self.output)[0] for states, count in pairs]
 
-    def count(self) -> Tensor:
-        """How many steps each row has behind it."""
-        return self._count
-
-    def reset(self, states: Sequence[Mapping[str, Tensor]], count: Tensor) -> None:
+    def reset(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Start from these states."""
+        none = torch.zeros(len(self.output), 1, dtype=torch.int64, device=self.output.device)
+        self._counts = [layer.get("t", none) for layer in states]
         self._states = [
-            {n: layer[n].detach().clone() for n in direction.graph.state_sizes}
+            {name: layer[name] for name in direction.graph.state_sizes}
             for layer, direction in zip(states, self.stack, strict=True)
         ]
-        self._count = count.to(self.output.device).clone()
