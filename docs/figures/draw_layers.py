@@ -18,6 +18,7 @@ WORDS = {
     "nn": "Recurrent, LSTM, GRU, RNN",
     "pipeline": "from a graph to a kernel",
     "backends": "what runs a graph",
+    "plan": "what is done when, and kept where",
     "autodiff": "the gradient of a step, as a graph",
     "cells": "the language, the tracer, the zoo",
     "ir": "nodes, ops, rules, formulas",

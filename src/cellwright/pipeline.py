@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import torch
 
-from cellwright.backends import BACKENDS, Backend, Kernel
+from cellwright.backends import BACKENDS, Backend, Kernel, announce, opaque
 from cellwright.errors import BackendError, GraphError, did_you_mean
 from cellwright.ir import HIDDEN, INPUT, Graph, Node, simplify, to_text, verify_cell
 from cellwright.settings import settings
@@ -54,9 +54,34 @@ def compile(
         The backend does not exist, or was asked for by name and cannot run this cell there.
     GraphError
         A size is missing.
+
+    Warns
+    -----
+    CellwrightWarning
+        With ``"auto"``, a better backend cannot; once, by name and reason.
     """
-    check_sizes(graph, sizes)
+    if torch.compiler.is_compiling():
+        # torch.compile must not look into the choice, and guards only what has a name.
+        return getattr(_shelf, _shelve(graph, sizes, backend, device, dtype))  # type: ignore[no-any-return]
     return _compile(graph, tuple(sorted(sizes.items())), backend, device, dtype)
+
+
+class _Shelf:
+    """Kernels that programs made by torch.compile use, as attributes."""
+
+
+_shelf = _Shelf()
+
+
+@opaque
+def _shelve(
+    graph: Graph, sizes: Mapping[str, int], backend: str, device: torch.device, dtype: torch.dtype
+) -> str:
+    """Make a cell ready to run, and put it on the shelf under the name that is returned."""
+    kernel = _compile(graph, tuple(sorted(sizes.items())), backend, device, dtype)
+    name = f"kernel{id(kernel)}"
+    setattr(_shelf, name, kernel)
+    return name
 
 
 # Layers of one shape share a kernel; the bound keeps a search over cells from piling them up.
@@ -68,26 +93,46 @@ def _compile(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Kernel:
+    bound = dict(sizes)
+    check_sizes(graph, bound)
     lowered = lower(graph)
-    chosen = choose(lowered, backend, device, dtype)
+    best, *others = _able(lowered, backend, device, dtype)
     if settings().debug >= 1:
         shown = ", ".join(f"{name}={units}" for name, units in sizes)
-        print(f"# {graph.name} ({shown}): {chosen.name}, {dtype} on {device}", file=sys.stderr)
-    return chosen.build(lowered, dict(sizes))
+        print(f"# {graph.name} ({shown}): {best.name}, {dtype} on {device}", file=sys.stderr)
+    otherwise = None
+    for other in reversed(others):
+        otherwise = other.build(lowered, bound, otherwise)
+    return best.build(lowered, bound, otherwise)
 
 
 def choose(graph: Graph, backend: str, device: torch.device, dtype: torch.dtype) -> Backend:
     """The backend asked for, or the first one that says yes."""
+    return _able(graph, backend, device, dtype)[0]
+
+
+def _able(
+    graph: Graph, backend: str, device: torch.device, dtype: torch.dtype
+) -> tuple[Backend, ...]:
+    """The backends that may run a cell, best first; a better one that cannot is announced."""
     check_backend(backend)
     name = settings().backend if backend == "auto" else backend
     check_backend(name)
-    reasons = []
-    for candidate in BACKENDS.values() if name == "auto" else (BACKENDS[name],):
-        answer = candidate.answer(graph, device, dtype)
-        if answer.possible:
-            return candidate
-        reasons.append(f"{candidate.name}: {answer.reason}")
-    raise BackendError(f"no backend can run cell {graph.name!r}: {'; '.join(reasons)}")
+    candidates = tuple(BACKENDS.values()) if name == "auto" else (BACKENDS[name],)
+    answers = {candidate: candidate.answer(graph, device, dtype) for candidate in candidates}
+    able = tuple(candidate for candidate, answer in answers.items() if answer.possible)
+    if not able:
+        reasons = "; ".join(f"{c.name}: {answer.reason}" for c, answer in answers.items())
+        raise BackendError(f"no backend can run cell {graph.name!r}: {reasons}")
+    for candidate, answer in answers.items():
+        if candidate is able[0]:
+            break
+        if answer.meant:
+            announce(
+                f"cell {graph.name!r} runs on the {able[0].name} backend, which is slower; "
+                f"{candidate.name}: {answer.reason}"
+            )
+    return able
 
 
 def check_backend(name: str) -> None:

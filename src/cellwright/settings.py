@@ -24,7 +24,8 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=4,
-        description="1 tells which backend runs a cell, 2 its equations too, 3 how it is compiled",
+        description="1 tells which backend runs a cell and by what plan, 2 its equations and their "
+        "gradient too, 3 how it is compiled, 4 how long each call takes",
     )
     backend: str = Field(default="auto", description="what backend='auto' means")
     data_dir: Path = Field(

@@ -1,10 +1,29 @@
 """The backends, best first. Capability is data: each answers yes, or no and why."""
 
-from cellwright.backends.contract import Answer, Backend, Call, Kernel, Result, Weights
+from cellwright.backends.contract import (
+    Answer,
+    Backend,
+    Call,
+    Kernel,
+    Result,
+    Weights,
+    announce,
+)
 from cellwright.backends.cpu import CpuBackend
+from cellwright.backends.opaque import opaque
 from cellwright.backends.reference import ReferenceBackend
 
-__all__ = ["BACKENDS", "Answer", "Backend", "Call", "Kernel", "Result", "Weights"]
+__all__ = [
+    "BACKENDS",
+    "Answer",
+    "Backend",
+    "Call",
+    "Kernel",
+    "Result",
+    "Weights",
+    "announce",
+    "opaque",
+]
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend for backend in (CpuBackend(), ReferenceBackend())

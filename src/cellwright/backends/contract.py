@@ -5,16 +5,28 @@ Shapes: T time, B batch, I input; n stands for the size of the value in question
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from cellwright.errors import CellwrightWarning
 from cellwright.ir import Graph
 
-__all__ = ["Answer", "Backend", "Call", "Kernel", "Result", "Weights"]
+__all__ = ["Answer", "Backend", "Call", "Kernel", "Result", "Weights", "announce", "announced"]
+
+# What has been announced in this process; each thing is said once.
+announced: set[str] = set()
+
+
+def announce(message: str) -> None:
+    """Warn, once in a process, that something else is done than was asked for."""
+    if message not in announced:
+        announced.add(message)
+        warnings.warn(message, CellwrightWarning, stacklevel=3)
 
 
 class Weights(Mapping[str, Tensor]):
@@ -31,7 +43,14 @@ class Weights(Mapping[str, Tensor]):
 
     def __init__(self, blocks: Mapping[tuple[str, ...], Tensor]) -> None:
         self.layout = tuple(blocks)
-        self.blocks = tuple(blocks.values())
+        self.blocks: Sequence[Tensor] = tuple(blocks.values())
+
+    @staticmethod
+    def laid_out(layout: tuple[tuple[str, ...], ...], blocks: Sequence[Tensor]) -> Weights:
+        """The same, where the names are known beforehand."""
+        weights = Weights({})
+        weights.layout, weights.blocks = layout, blocks
+        return weights
 
     @staticmethod
     def of(weights: Mapping[str, Tensor]) -> Weights:
@@ -55,10 +74,22 @@ class Weights(Mapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a backend can run a cell, and if not, why."""
+    """Whether a backend can run a cell, and if not, why.
+
+    Attributes
+    ----------
+    possible
+        Whether it can.
+    reason
+        If not, why.
+    meant
+        Whether a user would expect it to: if so, it is announced that it cannot. A backend
+        for another device is passed over without a word.
+    """
 
     possible: bool
     reason: str = ""
+    meant: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,5 +170,11 @@ class Backend(Protocol):
     def answer(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> Answer:
         """Say whether this backend can run the cell there, and if not, why."""
 
-    def build(self, graph: Graph, sizes: Mapping[str, int]) -> Kernel:
-        """Make the cell ready to run."""
+    def build(
+        self, graph: Graph, sizes: Mapping[str, int], otherwise: Kernel | None = None
+    ) -> Kernel:
+        """Make the cell ready to run.
+
+        Where it turns out only later that this fails, `otherwise` is what runs instead,
+        announced; without it, that is an error.
+        """

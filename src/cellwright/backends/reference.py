@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellwright.backends.contract import Answer, Call, Result
+from cellwright.backends.contract import Answer, Call, Kernel, Result
 from cellwright.ir import Graph, Node, Size, block_of_units
 
 __all__ = ["MEANING", "ReferenceBackend"]
@@ -63,7 +63,9 @@ class ReferenceBackend:
         """Yes, whatever the cell."""
         return Answer(True)
 
-    def build(self, graph: Graph, sizes: Mapping[str, int]) -> ReferenceKernel:
+    def build(
+        self, graph: Graph, sizes: Mapping[str, int], otherwise: Kernel | None = None
+    ) -> ReferenceKernel:
         """Make the cell ready to run; the work is all done while running."""
         return ReferenceKernel(graph, sizes)
 

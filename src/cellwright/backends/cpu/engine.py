@@ -5,7 +5,7 @@ Shapes: T time, B batch, n the units of whatever is meant; time first throughout
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cellwright.backends.cpu.arguments import Arguments, Given
 from cellwright.backends.cpu.library import Batch, Function, StreamFunctions, compiled
 from cellwright.backends.cpu.memory import empty
 from cellwright.backends.cpu.packing import Packing
 from cellwright.backends.cpu.schedule import schedule
 from cellwright.backends.cpu.spec import Spec
-from cellwright.ir import Graph, Node, block_of_units
+from cellwright.ir import Graph, Node, Size, block_of_units
 from cellwright.plan import Plan, plan
 
 __all__ = ["Engine", "Run", "array_name", "engine"]
@@ -41,11 +42,11 @@ class _Compiled:
 
 
 @lru_cache(maxsize=256)
-def _compiled(graph: Graph, record: tuple[str, ...], dtype: torch.dtype) -> _Compiled:
+def _compiled(graph: Graph, record: tuple[str, ...], dtype: torch.dtype, narrow: bool) -> _Compiled:
     inference, training = (plan(graph, record, training=t) for t in (False, True))
     assert training.backward is not None
     programs = (inference.forward, training.forward, training.backward)
-    (use, forward, backward), stream = compiled(programs, graph.name, dtype)
+    (use, forward, backward), stream = compiled(programs, graph.name, dtype, narrow)
     return _Compiled(inference, training, use, forward, backward, stream)
 
 
@@ -119,7 +120,7 @@ class Engine:
     def __init__(self, spec: Spec, dtype: torch.dtype) -> None:
         self.spec, self.dtype = spec, dtype
         graph = spec.graph
-        self.code = _compiled(graph, spec.record, dtype)
+        self.code = _compiled(graph, spec.record, dtype, spec.narrow)
         self.inputs = tuple(v for v in graph.nodes if v.op in ("input", "below", "bernoulli"))
         self.states = tuple(graph.state_sizes)
         self.seen = tuple(dict.fromkeys((self.states[0], *spec.record)))
@@ -130,6 +131,62 @@ class Engine:
             for value, array in program.loads.items()
             if value.op == "per_unit"
         }
+        self._units = (
+            self._units_of(graph.state_sizes.get(n, graph.observable[n].size) for n in self.seen),
+            self._units_of(graph.state_sizes.values()),
+            self._units_of(array.size for array in self.code.training.saved),
+        )
+        self._offsets = [self._offsets_in(names) for names in spec.blocks]
+        self._prepare_arguments()
+
+    def _offsets_in(self, names: tuple[str, ...]) -> list[int]:
+        """How many numbers of a block stand before each of its weights."""
+        found, total = [], 0
+        for name in names:
+            weight = self.spec.graph.weights[name]
+            found.append(total)
+            total += self.spec.units(weight.size) * self._stride(weight)
+        return found
+
+    def _stride(self, weight: Node) -> int:
+        return self.spec.units(weight.attributes.get("columns", 1))
+
+    def _units_of(self, sizes: Iterable[Size]) -> list[int]:
+        return [self.spec.units(size) for size in sizes]
+
+    def _prepare_arguments(self) -> None:
+        code, spec = self.code, self.spec
+        weights = [name for names in spec.blocks for name in names]
+        given: list[Given] = [("array", array_name(leaf)) for leaf in self.inputs]
+        given += [("array", f"before {name}") for name in self.states]
+        given += [("weight", name) for name in weights]
+        given += [("array", f"seen {name}") for name in self.seen]
+        after: list[Given] = [("after", name) for name in self.states]
+        saved: list[Given] = [("array", array.name) for array in code.training.saved]
+        coming: list[Given] = [("array", f"gradient of seen {name}") for name in self.seen]
+        coming += [("array", f"gradient of {name} after") for name in self.states]
+        targets: list[Given] = [("array", f"gradient of {array_name(v)}") for v in self.inputs]
+        targets += [*after, *(("gradient", name) for name in weights)]
+        self._use = self._arguments(code.use, [*given, *after])
+        self._train = self._arguments(code.forward, [*given, *saved, *after])
+        self._learn = self._arguments(code.backward, [*given, *saved, *coming, *targets])
+        there = {array.name for array in code.backward.program.arrays}
+        reached = {*code.backward.gradients, *code.backward.sums}
+        # Inputs and blocks of weights (counted behind inputs and states) that nothing flows to,
+        # or not to all of.
+        wide = len(self.inputs)
+        self._unreached = [n for n, (_, name) in enumerate(targets[:wide]) if name not in there]
+        self._unreached += [
+            wide + len(self.states) + number
+            for number, names in enumerate(spec.blocks)
+            if not reached.issuperset(names)
+        ]
+
+    def _arguments(self, function: Function, given: list[Given]) -> Arguments:
+        weights = self.spec.graph.weights
+        strides = {n: self._stride(weights[n]) for names in self.spec.blocks for n in names}
+        fixed = {name: table.data_ptr() for name, table in self.tables.items()}
+        return Arguments(function, self.spec.bound, strides, fixed, given)
 
     def _table(self, value: Node) -> Tensor:
         numbers: Any = value.attributes["values"]
@@ -147,17 +204,15 @@ class Engine:
 
     def units_of_seen(self) -> list[int]:
         """Units of everything that is handed out at every step."""
-        graph = self.spec.graph
-        sizes = (graph.state_sizes.get(n, graph.observable[n].size) for n in self.seen)
-        return [self.spec.units(size) for size in sizes]
+        return self._units[0]
 
     def units_of_states(self) -> list[int]:
         """Units of each state."""
-        return [self.spec.units(size) for size in self.spec.graph.state_sizes.values()]
+        return self._units[1]
 
     def units_of_saved(self) -> list[int]:
         """Units of everything that a training forward leaves for the backward."""
-        return [self.spec.units(array.size) for array in self.code.training.saved]
+        return self._units[2]
 
     def forward(self, run: Run, training: bool) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """What is seen, (T, B, n); the states after, (B, n); and what is saved."""
@@ -166,10 +221,13 @@ class Engine:
         seen = [new(steps, rows, units) for units in self.units_of_seen()]
         after = [new(rows, units) for units in self.units_of_states()]
         saved = [empty(steps * rows, n, self.dtype) for n in self.units_of_saved() if training]
-        given = self._given(run) | _named("seen {}", self.seen, seen)
-        given |= {a.name: s for a, s in zip(self.code.training.saved, saved, strict=False)}
-        function = self.code.forward if training else self.code.use
-        self._call(function, run, given, after=dict(zip(self.states, after, strict=True)))
+        given = self._given(run)
+        addresses = [*_addresses(given), *self._addresses_in(run.weights)]
+        addresses += _addresses([*seen, *saved, *after])
+        batch = run.batch
+        (self._train if training else self._use)(batch, schedule(self.spec, batch), addresses)
+        if run.packing is None:
+            return seen, after, saved
         return [_there(run.back(v)) for v in seen], [_there(run.back(v)) for v in after], saved
 
     def backward(
@@ -193,60 +251,41 @@ class Engine:
         wanted
             Whether each gradient is wanted.
         """
-        given = self._given(run) | _named("seen {}", self.seen, map(run.steps, seen))
-        of_seen, of_states = gradients[: len(seen)], gradients[len(seen) :]
-        given |= _named("gradient of seen {}", self.seen, map(run.steps, of_seen))
-        given |= _named("gradient of {} after", self.states, map(run.rows, of_states))
-        given |= {a.name: s for a, s in zip(self.code.training.saved, saved, strict=True)}
         tensors = [*run.inputs, *run.states, *run.weights]
         found = [torch.empty_like(t) if w else None for t, w in zip(tensors, wanted, strict=True)]
-        of_inputs, of_start, of_weights = _cut(found, len(run.inputs), len(run.states))
-        targets = _named("gradient of {}", map(array_name, self.inputs), of_inputs)
-        for target in targets.keys() - {array.name for array in self.code.backward.program.arrays}:
-            targets.pop(target).zero_()
-        self._call(
-            self.code.backward,
-            run,
-            given | targets,
-            gradients=of_weights,
-            after=_named("{}", self.states, of_start),
-        )
-        rows = [run.back(g) for g in (*of_inputs, *of_start)]
-        return [*rows, *of_weights]
-
-    def _given(self, run: Run) -> dict[str, Tensor]:
-        """What both directions read alike."""
-        inputs = (run.rows(v) if v.dim() == 2 else run.steps(v) for v in run.inputs)
-        given = _named("{}", map(array_name, self.inputs), inputs)
-        return given | _named("before {}", self.states, map(run.rows, run.states)) | self.tables
-
-    def _call(
-        self,
-        function: Function,
-        run: Run,
-        given: Mapping[str, Tensor],
-        gradients: Sequence[Tensor | None] = (),
-        after: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        weights = self.places(run.weights)
-        arrays = {name: tensor.data_ptr() for name, tensor in given.items()}
-        arrays |= {f"vector {name}": address for name, (address, _) in weights.items()}
-        targets = self.places(gradients) if gradients else {}
-        reached = {*function.gradients, *function.sums}
-        for names, gradient in zip(self.spec.blocks, gradients, strict=False):
-            if gradient is not None and not reached.issuperset(names):
+        for number in self._unreached:
+            gradient = found[number]
+            if gradient is not None:
                 gradient.zero_()
+        given, outputs = self._given(run), list(map(run.steps, seen))
+        coming = [*map(run.steps, gradients[: len(seen)]), *map(run.rows, gradients[len(seen) :])]
+        rows = len(run.inputs) + len(run.states)
+        addresses = [*_addresses(given), *self._addresses_in(run.weights)]
+        addresses += _addresses([*outputs, *saved, *coming, *found[:rows]])
+        addresses += self._addresses_in(found[rows:])
         batch = run.batch
-        function(
-            batch,
-            schedule(self.spec, batch),
-            self.spec.bound,
-            arrays,
-            weights,
-            targets,
-            {name: address for name, (address, _) in targets.items()},
-            {name: tensor.data_ptr() for name, tensor in (after or {}).items()},
-        )
+        self._learn(batch, schedule(self.spec, batch), addresses)
+        return found if run.packing is None else [*map(run.back, found[:rows]), *found[rows:]]
+
+    def _given(self, run: Run) -> list[Tensor]:
+        """Inputs and states before the first step, as the kernel has them."""
+        if run.packing is None:
+            return [*run.inputs, *run.states]
+        inputs = [run.rows(v) if v.dim() == 2 else run.steps(v) for v in run.inputs]
+        return [*inputs, *map(run.rows, run.states)]
+
+    def _addresses_in(self, blocks: Sequence[Tensor | None]) -> list[int]:
+        """The address of each weight, or of its gradient, within its block."""
+        found: list[int] = []
+        for block, numbers in zip(blocks, self._offsets, strict=True):
+            if block is None:
+                found += [0] * len(numbers)
+            elif len(numbers) == 1:
+                found.append(block.data_ptr())
+            else:
+                start, size = block.data_ptr(), block.element_size()
+                found += [start + number * size for number in numbers]
+        return found
 
     def places(self, blocks: Sequence[Tensor | None]) -> dict[str, tuple[int, int]]:
         """Name -> address and row stride of each weight within its block."""
@@ -270,13 +309,8 @@ def array_name(leaf: Node) -> str:
     return f"input below {leaf.name}" if leaf.op == "below" else f"input {leaf.name}"
 
 
-def _named(pattern: str, names: Any, values: Any) -> dict[str, Tensor]:
-    pairs = zip(names, values, strict=True)
-    return {pattern.format(name): value for name, value in pairs if value is not None}
-
-
-def _cut(values: list[Any], first: int, second: int) -> tuple[list[Any], list[Any], list[Any]]:
-    return values[:first], values[first : first + second], values[first + second :]
+def _addresses(tensors: Iterable[Tensor | None]) -> list[int]:
+    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
 def _there(value: Tensor | None) -> Tensor:

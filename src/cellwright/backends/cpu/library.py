@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from cellwright.backends.cpu.render import gradients_of, matrices_of, render, si
 from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
 from cellwright.plan import Program
+from cellwright.settings import settings
 from cellwright.toolchain import load
 
 __all__ = ["REAL", "Batch", "Function", "Schedule", "StreamFunctions", "compiled"]
@@ -76,24 +79,23 @@ class Function:
         after: Mapping[str, int],
     ) -> None:
         """Run it; everything is given by address, matrices with their row stride."""
-        arguments = self.arguments(batch, schedule, sizes, arrays, matrices)
-        for name in self.gradients:
-            arguments += gradients.get(name, (0, 0))
-        arguments += [sums.get(name, 0) for name in self.sums]
-        arguments += [after.get(name, 0) for name in self.program.states]
+        self.run(
+            [
+                *self.head(batch, schedule),
+                *self.arguments(sizes, arrays, matrices),
+                *self.targets(gradients, sums, after),
+            ]
+        )
+
+    def run(self, arguments: Sequence[int]) -> None:
+        """Run it on `head`, `arguments` and `targets`, which `Call` in run.hpp takes apart."""
         if self.call((ctypes.c_int64 * len(arguments))(*arguments)):
             raise BackendError(f"{self.program.name}: not enough memory")
 
-    def arguments(
-        self,
-        batch: Batch,
-        schedule: Schedule,
-        sizes: Mapping[str, int],
-        arrays: Mapping[str, int],
-        matrices: Mapping[str, tuple[int, int]],
-    ) -> list[int]:
-        """What the kernel reads first; `Call` in run.hpp takes it apart again."""
-        found = [
+    @staticmethod
+    def head(batch: Batch, schedule: Schedule) -> list[int]:
+        """What changes with the batch."""
+        return [
             *openmp(),
             schedule.threads,
             batch.steps,
@@ -104,6 +106,16 @@ class Function:
             schedule.chunk,
             _address(batch.lengths),
             _address(batch.start),
+        ]
+
+    def arguments(
+        self,
+        sizes: Mapping[str, int],
+        arrays: Mapping[str, int],
+        matrices: Mapping[str, tuple[int, int]],
+    ) -> list[int]:
+        """Sizes, arrays and matrices, as the kernel reads them behind the head."""
+        found = [
             *(size if isinstance(size, int) else sizes[size] for size in self.sizes),
             *(arrays.get(array.name, 0) for array in self.program.arrays),
         ]
@@ -111,16 +123,31 @@ class Function:
             found += matrices[name]
         return found
 
+    def targets(
+        self,
+        gradients: Mapping[str, tuple[int, int]],
+        sums: Mapping[str, int],
+        after: Mapping[str, int],
+    ) -> list[int]:
+        """Where gradients of weights and the last states go, as the kernel reads them last."""
+        found: list[int] = []
+        for name in self.gradients:
+            found += gradients.get(name, (0, 0))
+        found += [sums.get(name, 0) for name in self.sums]
+        return found + [after.get(name, 0) for name in self.program.states]
+
 
 def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
 def compiled(
-    programs: Sequence[Program], name: str, dtype: torch.dtype
+    programs: Sequence[Program], name: str, dtype: torch.dtype, narrow: bool
 ) -> tuple[list[Function], StreamFunctions]:
     """Compile programs into one library, or find it in the cache."""
-    library = load(render(programs, REAL[dtype]), name=name)
+    library = load(render(programs, REAL[dtype], narrow), name=name)
+    if settings().debug >= 3:
+        print(f"# {name}: {Path(library._name).with_suffix('.cpp')}", file=sys.stderr)
     functions = [
         Function(program, getattr(library, f"run_program{number}"))
         for number, program in enumerate(programs)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import threading
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -24,8 +23,9 @@ _SMALLEST = 1 << 18  # what is less comes out of the ordinary heap without a pag
 _ROUND = 1 << 21  # a large page
 _KEPT = 1 << 30  # bytes that wait for their next use at most
 
+# No lock: taking, adding and removing an entry are each one step of the interpreter, and a
+# block may come back while another one is being taken, from a thread or from the collector.
 _free: deque[mmap.mmap] = deque()
-_lock = threading.RLock()  # a block may come back in the middle of taking another
 
 
 def empty(rows: int, units: int, dtype: torch.dtype) -> Tensor:
@@ -42,10 +42,10 @@ def empty(rows: int, units: int, dtype: torch.dtype) -> Tensor:
 
 
 def _take(size: int) -> mmap.mmap:
-    with _lock:
-        for pages in _free:
-            # Not one that is much too large: it would be missing elsewhere.
-            if size <= len(pages) <= size + size // 4:
+    for pages in tuple(_free):
+        # Not one that is much too large: it would be missing elsewhere.
+        if size <= len(pages) <= size + size // 4:
+            with suppress(ValueError):  # somebody else has taken it in between
                 _free.remove(pages)
                 return pages
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -56,9 +56,9 @@ def _take(size: int) -> mmap.mmap:
 
 
 def _give_back(pages: mmap.mmap) -> None:
-    with _lock:
-        _free.append(pages)
-        while sum(map(len, _free)) > _KEPT:
+    _free.append(pages)
+    while sum(map(len, tuple(_free))) > _KEPT:
+        with suppress(IndexError):
             _free.popleft()
 
 
@@ -80,12 +80,6 @@ def _block_type(size: int) -> Any:
     return _types[size]
 
 
-def _forget() -> None:
-    # A child process must not hand out pages that it shares with nobody but itself twice, nor
-    # wait for a lock that a thread of its parent held.
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-    _free.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
+# What waits when a process is forked belongs to the parent: to write there, the child would
+# have to copy it first.
+os.register_at_fork(after_in_child=_free.clear)

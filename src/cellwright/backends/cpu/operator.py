@@ -1,44 +1,73 @@
-"""The compiled cell as an operator of torch, with a gradient: what compile and export see.
+"""The compiled cell as operators of torch: what torch.compile, torch.export and vmap see.
 
 One operator serves every cell; which one it runs is told by a text, so that a program that
-was exported runs wherever cellwright is installed.
+was exported runs wherever cellwright is installed. Where nothing looks on, `run_cell` leaves
+torch's dispatcher out: for a short sequence it takes longer than the cell.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from cellwright.backends.contract import Call, Weights
+from cellwright.backends.cpu import gradient
 from cellwright.backends.cpu.engine import Engine, Run, engine
 from cellwright.backends.cpu.packing import Packing
 from cellwright.backends.cpu.spec import Spec
-from cellwright.backends.reference import ReferenceBackend
-from cellwright.errors import CellwrightWarning
 
-__all__ = ["run_cell"]
+__all__ = ["Face", "run_cell"]
 
-# A name space of torch's dispatcher; the results are, one after the other, everything seen,
-# the states after the last step, everything saved for the gradient, and how rows are packed.
+# The results are, one after the other, everything seen, the states after the last step,
+# everything saved for the gradient, and how rows are packed.
 torch.library.define(
     "cellwright::run",
     "(str spec, Tensor[] inputs, Tensor[] states, Tensor[] weights, Tensor? active, "
     "Tensor? start, bool reverse, bool training) -> Tensor[]",
 )
+# `given` says which gradients of the results are there, for torch knows no lists with gaps. The
+# results are gradients of inputs, states and weights; an empty tensor for what is not wanted.
 torch.library.define(
     "cellwright::run_backward",
-    "(str spec, Tensor?[] gradients, Tensor[] inputs, Tensor[] states, Tensor[] weights, "
-    "Tensor[] seen, Tensor[] saved, Tensor[] packing, Tensor? start, bool reverse, "
-    "bool[] wanted) -> Tensor[]",
+    "(str spec, Tensor[] gradients, bool[] given, Tensor[] inputs, Tensor[] states, "
+    "Tensor[] weights, Tensor[] seen, Tensor[] saved, Tensor[] packing, Tensor? start, "
+    "bool reverse, bool[] wanted) -> Tensor[]",
 )
+
+_PLAIN = frozenset({Tensor, torch.nn.Parameter})
+
+
+class Face(NamedTuple):
+    """What a cell takes and gives, as plain data: torch.compile takes it for a constant.
+
+    Attributes
+    ----------
+    text
+        The specification, as the operators want it.
+    inputs
+        Op and name of each leaf that is given a value at every step.
+    states, seen
+        Names of the states, and of what is handed out at every step, the output first.
+    """
+
+    text: str
+    inputs: tuple[tuple[str, str], ...]
+    states: tuple[str, ...]
+    seen: tuple[str, ...]
+
+    @staticmethod
+    def of(spec: Spec) -> Face:
+        """The face of a cell."""
+        inputs = tuple((leaf.op, leaf.name) for leaf in spec.inputs)
+        return Face(spec.text, inputs, spec.states, spec.seen)
 
 
 def run_cell(
-    spec: Spec,
+    cell: Face,
+    known: Engine | None,
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -46,8 +75,10 @@ def run_cell(
     active: Tensor | None,
     start: Tensor | None,
     reverse: bool,
-) -> tuple[list[Tensor], list[Tensor]]:
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Run a compiled cell over a batch of sequences; differentiable.
+
+    Without an engine it goes through the operator, and so it does where somebody looks on.
 
     Returns
     -------
@@ -56,20 +87,32 @@ def run_cell(
     states
         States after the last step of each row, (B, n).
     """
-    tensors = (*inputs, *states, *weights)
+    tensors = [value.contiguous() for values in (inputs, states, weights) for value in values]
+    start = None if start is None else start.contiguous()
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    results = torch.ops.cellwright.run(
-        spec.text,
-        [value.contiguous() for value in inputs],
-        [value.contiguous() for value in states],
-        [value.contiguous() for value in weights],
-        active,
-        None if start is None else start.contiguous(),
-        reverse,
-        training,
+    first, second = len(inputs), len(inputs) + len(states)
+    if known is None or _is_watched(tensors):
+        if known is not None and torch._C._are_functorch_transforms_active():
+            # Within torch.vmap no tensor says whether somebody outside wants its gradient.
+            training = torch.is_grad_enabled()
+        groups = tensors[:first], tensors[first:second], tensors[second:]
+        found = torch.ops.cellwright.run(cell.text, *groups, active, start, reverse, training)
+    elif training:
+        found = gradient.differentiable(known, active, start, reverse, *tensors)
+    else:
+        seen, after, _ = known.forward(known.run(tensors, active, start, reverse), False)
+        return seen, after
+    count = len(cell.seen)
+    return found[:count], found[count : count + len(states)]
+
+
+def _is_watched(tensors: Sequence[Tensor]) -> bool:
+    """Whether somebody wants to see the operator: a tracer, a transform, a kind of tensor."""
+    return bool(
+        torch._C._len_torch_dispatch_stack()
+        or torch._C._are_functorch_transforms_active()
+        or not _PLAIN.issuperset(map(type, tensors))
     )
-    seen = len(dict.fromkeys((spec.graph.states[0].name, *spec.record)))
-    return results[:seen], results[seen : seen + len(states)]
 
 
 def _engine(text: str, like: Tensor) -> Engine:
@@ -87,14 +130,18 @@ def _run(
     reverse: bool,
     training: bool,
 ) -> list[Tensor]:
-    packing = None if active is None else Packing.of(active, reverse)
-    run = Run(inputs, states, weights, start, reverse, packing)
-    seen, after, saved = _engine(spec, inputs[0]).forward(run, training)
-    packed = [packing.places, packing.order, packing.lengths] if packing and training else []
-    return [*seen, *after, *saved, *packed]
+    known = _engine(spec, inputs[0])
+    run = known.run([*inputs, *states, *weights], active, start, reverse)
+    seen, after, saved = known.forward(run, training)
+    if run.packing is None or not training:
+        return [*seen, *after, *saved]
+    there = len(run.packing.flat)
+    for rows in saved:
+        rows[there:] = 0  # an operator must not hand out what memory held before
+    return [*seen, *after, *saved, *run.packing.tensors]
 
 
-@torch.library.register_fake("cellwright::run")
+@torch.library.register_fake("cellwright::run")  # type: ignore[untyped-decorator]
 def _run_fake(
     spec: str,
     inputs: list[Tensor],
@@ -120,7 +167,8 @@ def _run_fake(
 @torch.library.impl("cellwright::run_backward", "CPU")
 def _run_backward(
     spec: str,
-    gradients: list[Tensor | None],
+    gradients: list[Tensor],
+    given: list[bool],
     inputs: list[Tensor],
     states: list[Tensor],
     weights: list[Tensor],
@@ -133,15 +181,17 @@ def _run_backward(
 ) -> list[Tensor]:
     run = Run(inputs, states, weights, start, reverse, Packing(*packing) if packing else None)
     known = _engine(spec, inputs[0])
-    flat = [None if g is None else g.contiguous() for g in gradients]
+    there = iter(gradients)
+    flat = [next(there).contiguous() if g else None for g in given]
     found = known.backward(run, flat, seen, saved, wanted)
     return [inputs[0].new_empty(0) if g is None else g for g in found]
 
 
-@torch.library.register_fake("cellwright::run_backward")
+@torch.library.register_fake("cellwright::run_backward")  # type: ignore[untyped-decorator]
 def _run_backward_fake(
     spec: str,
-    gradients: list[Tensor | None],
+    gradients: list[Tensor],
+    given: list[bool],
     inputs: list[Tensor],
     states: list[Tensor],
     weights: list[Tensor],
@@ -157,116 +207,30 @@ def _run_backward_fake(
     return [torch.empty_like(t) if w else inputs[0].new_empty(0) for t, w in pairs]
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    spec, values, states, weights, active, start, ctx.reverse, training = inputs
-    ctx.spec = spec
-    ctx.has = (active is not None, start is not None)
-    ctx.counts = len(values), len(states), len(weights)
-    kept = output if training else []
-    ctx.results = len(output)
-    ctx.set_materialize_grads(False)
-    optional = [t for t in (active, start) if t is not None]
-    ctx.save_for_backward(*values, *states, *weights, *optional, *kept)
+def _one_by_one(
+    operator: Callable[..., list[Tensor]], info: Any, axes: tuple[Any, ...], *arguments: Any
+) -> tuple[list[Tensor], list[int]]:
+    """What torch.vmap makes of an operator: a run for each, because each has weights of its own."""
+
+    def pick(value: Any, axis: Any, number: int) -> Any:
+        if isinstance(value, (list, tuple)) and isinstance(axis, (list, tuple)):
+            return [pick(v, a, number) for v, a in zip(value, axis, strict=True)]
+        return value if axis is None else value.select(axis, number).contiguous()
+
+    runs = [
+        operator(*(pick(v, a, number) for v, a in zip(arguments, axes, strict=True)))
+        for number in range(info.batch_size)
+    ]
+    found = [torch.stack(results) for results in zip(*runs, strict=True)]
+    return found, [0] * len(found)
 
 
-class _Remembered:
-    """What the forward run left, taken apart again."""
-
-    def __init__(self, ctx: Any) -> None:
-        tensors = list(ctx.saved_tensors)
-        self.spec = Spec.read(ctx.spec)
-        values, states, weights = ctx.counts
-        self.inputs, tensors = tensors[:values], tensors[values:]
-        self.states, tensors = tensors[:states], tensors[states:]
-        self.weights, tensors = tensors[:weights], tensors[weights:]
-        self.active = tensors.pop(0) if ctx.has[0] else None
-        self.start = tensors.pop(0) if ctx.has[1] else None
-        self.packing = [tensors.pop() for _ in range(3)][::-1] if ctx.has[0] else []
-        seen = len(dict.fromkeys((self.spec.graph.states[0].name, *self.spec.record)))
-        self.seen, self.saved = tensors[:seen], tensors[seen + states :]
-
-
-def _gradient(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
-    left = _Remembered(ctx)
-    given = gradients[: len(left.seen) + len(left.states)]
-    tensors = [*left.inputs, *left.states, *left.weights]
-    wanted = [bool(t.requires_grad) for t in tensors]
-    if torch.is_grad_enabled() and any(g is not None and g.requires_grad for g in given):
-        found = _gradient_of_reference(ctx, left, given, wanted)
-    else:
-        found = torch.ops.cellwright.run_backward(
-            ctx.spec,
-            given,
-            left.inputs,
-            left.states,
-            left.weights,
-            left.seen,
-            left.saved,
-            left.packing,
-            left.start,
-            ctx.reverse,
-            wanted,
-        )
-    found = [g if w else None for g, w in zip(found, wanted, strict=True)]
-    values, states, _ = ctx.counts
-    return (
-        None,
-        found[:values],
-        found[values : values + states],
-        found[values + states :],
-        None,
-        None,
-        None,
-        None,
-    )
-
-
-_announced: set[str] = set()
-
-
-def _gradient_of_reference(
-    ctx: Any, left: _Remembered, gradients: Sequence[Tensor | None], wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    """The gradient by the reference, because it is to be differentiated itself."""
-    if left.spec.graph.name not in _announced:
-        _announced.add(left.spec.graph.name)
-        warnings.warn(
-            f"cell {left.spec.graph.name!r}: gradients of gradients are computed by the "
-            f"reference backend, which is slower",
-            CellwrightWarning,
-            stacklevel=2,
-        )
-    known = engine(left.spec, left.inputs[0].dtype)
-    named = {"input": {}, "below": {}, "bernoulli": {}}
-    for leaf, value in zip(known.inputs, left.inputs, strict=True):
-        named[leaf.op][leaf.name] = value
-    call = Call(
-        inputs=named["input"],
-        states=dict(zip(known.states, left.states, strict=True)),
-        weights=Weights(dict(zip(left.spec.blocks, left.weights, strict=True))),
-        active=left.active,
-        reverse=ctx.reverse,
-        below=named["below"],
-        draws=named["bernoulli"],
-        start=left.start,
-        record=left.spec.record,
-    )
-    result = ReferenceBackend().build(left.spec.graph, left.spec.bound)(call)
-    outputs = [result.signals.get(name, result.output) for name in known.seen]
-    outputs += [result.states[name] for name in known.states]
-    pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if g is not None]
-    tensors = [*left.inputs, *left.states, *left.weights]
-    asked = [t for t, w in zip(tensors, wanted, strict=True) if w]
-    found = iter(
-        torch.autograd.grad(
-            [o for o, _ in pairs],
-            asked,
-            [g for _, g in pairs],
-            create_graph=True,
-            allow_unused=True,
-        )
-    )
-    return [next(found) if w else None for w in wanted]
-
-
-torch.library.register_autograd("cellwright::run", _gradient, setup_context=_remember)
+for _name in ("run", "run_backward"):
+    _operator = getattr(torch.ops.cellwright, _name)
+    torch.library.register_vmap(f"cellwright::{_name}", partial(_one_by_one, _operator))
+torch.library.register_autograd(
+    "cellwright::run", gradient.of_run, setup_context=gradient.remember_run
+)
+torch.library.register_autograd(
+    "cellwright::run_backward", gradient.of_gradient, setup_context=gradient.remember_gradient
+)

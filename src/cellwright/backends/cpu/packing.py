@@ -50,9 +50,19 @@ class Packing:
         return Packing(places, order, lengths)
 
     @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All of it, to be kept for the gradient."""
+        return self.places, self.order, self.lengths
+
+    @property
     def flat(self) -> Tensor:
         """The places of the packed rows, no more."""
         return self.places[: int(self.lengths.sum())]
+
+    def active(self, steps: int) -> Tensor:
+        """Which steps exist, (T, B)."""
+        exists = torch.zeros(steps * len(self.order), dtype=torch.bool)
+        return exists.index_fill_(0, self.flat, True).view(steps, -1)
 
     def pack(self, padded: Tensor) -> Tensor:
         """(T, B, n) -> packed rows."""
@@ -63,7 +73,7 @@ class Packing:
         flat = self.flat
         padded = packed.new_zeros(steps * len(self.order), packed.shape[-1])
         padded.index_copy_(0, flat, packed[: len(flat)])
-        return padded.view(steps, len(self.order), -1)
+        return padded.view(steps, len(self.order), packed.shape[-1])
 
     def sort(self, rows: Tensor) -> Tensor:
         """Rows of the batch, longest sequence first."""

@@ -17,7 +17,7 @@ _FILLED_UP = frozenset({"chunk", "carried", "next", "scratch"})
 _MASKS = {"block_diagonal": 1, "block_lower": 2, "block_upper": 3}
 
 
-def render(programs: Sequence[Program], real: str) -> str:
+def render(programs: Sequence[Program], real: str, narrow: bool = False) -> str:
     """Return the C++ source of some programs, complete in itself.
 
     Parameters
@@ -26,11 +26,14 @@ def render(programs: Sequence[Program], real: str) -> str:
         What to compute; each becomes a function of its name.
     real
         ``"float"`` or ``"double"``.
+    narrow
+        Whether products may be computed from numbers rounded to bfloat16.
     """
-    tables = [_Tables(program, f"program{n}") for n, program in enumerate(programs)]
+    tables = [_Tables(program, n) for n, program in enumerate(programs)]
     return "\n".join(
         [
             f"#define REAL_IS_DOUBLE {int(real == 'double')}",
+            f"#define NARROW_PRODUCTS {int(narrow)}",
             f"#define MOST_ARRAYS {max(len(t.program.arrays) for t in tables)}",
             f"#define MOST_MATRICES {_most(len(t.matrices) for t in tables)}",
             f"#define MOST_SUMS {_most(len(t.program.sums) for t in tables)}",
@@ -38,8 +41,7 @@ def render(programs: Sequence[Program], real: str) -> str:
             f"#define MOST_PARTS {_most(t.most_parts for t in tables)}",
             *(_native(name) for name in ("vectors", "products", "team", "program")),
             *(t.text() for t in tables),
-            _native("run"),
-            _native("stream"),
+            *(_native(name) for name in ("kept", "layout", "chunk", "run", "stream")),
             *(_entry(f"program{n}") for n in range(len(programs))),
             _STREAM_ENTRIES,
         ]
@@ -122,8 +124,8 @@ def _entry(name: str) -> str:
 
 # Streams use the first program, which computes a cell without a thought of gradients.
 _STREAM_ENTRIES = f"""
-{_PUBLIC} void* open_stream(const Int* arguments, Int count, const Int* odd) {{
-  Stream* stream = new (std::nothrow) Stream(program0, arguments, count, odd);
+{_PUBLIC} void* open_stream(const Int* arguments, Int count, const Int* later) {{
+  Stream* stream = new (std::nothrow) Stream(program0, arguments, count, later);
   if (stream && stream->good) return stream;
   delete stream;
   return nullptr;
@@ -138,9 +140,9 @@ _STREAM_ENTRIES = f"""
 class _Tables:
     """The tables of one program."""
 
-    def __init__(self, program: Program, name: str) -> None:
-        self.program = program
-        self.name = name
+    def __init__(self, program: Program, number: int) -> None:
+        self.program, self.number = program, number
+        self.name = f"program{number}"
         self.index = {array: n for n, array in enumerate(program.arrays)}
         self.size = {size: n for n, size in enumerate(sizes_of(program))}
         self.matrices: dict[tuple[Node, bool], int] = {}
@@ -225,6 +227,8 @@ class _Tables:
             f"{n}_sweeps, {len(p.sweeps)}, {n}_matrices, {len(self.matrices)}",
             f"{n}_sunk, {sunk}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
             f"{n}_states, {len(p.states)}, {len(self.size)}, {int(p.backward)}",
+            # The first program is the one without gradients: weights last for many calls.
+            str(int(self.number == 0)),
         ]
         return f"static constexpr Program {n} = {{{', '.join(fields)}}};"
 

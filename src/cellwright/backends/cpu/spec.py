@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from cellwright.ir import Graph, from_json, to_json
+from cellwright.ir import Graph, Node, from_json, to_json
 
 __all__ = ["Spec"]
 
@@ -26,12 +26,15 @@ class Spec:
         Names of the weights that each given tensor holds, one below the other.
     record
         Names of the signals that are handed out at every step.
+    narrow
+        Whether products may be computed from numbers rounded to bfloat16.
     """
 
     graph: Graph
     sizes: tuple[tuple[str, int], ...]
     blocks: tuple[tuple[str, ...], ...]
     record: tuple[str, ...]
+    narrow: bool = False
 
     @cached_property
     def text(self) -> str:
@@ -42,6 +45,7 @@ class Spec:
                 "sizes": dict(self.sizes),
                 "blocks": self.blocks,
                 "record": self.record,
+                "narrow": self.narrow,
             }
         )
 
@@ -49,6 +53,22 @@ class Spec:
     def read(text: str) -> Spec:
         """The specification that was written as text."""
         return _read(text)
+
+    @cached_property
+    def inputs(self) -> tuple[Node, ...]:
+        """The leaves that are given a value at every step: inputs, the layer below, draws."""
+        given = ("input", "below", "bernoulli")
+        return tuple(value for value in self.graph.nodes if value.op in given)
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states."""
+        return tuple(self.graph.state_sizes)
+
+    @cached_property
+    def seen(self) -> tuple[str, ...]:
+        """Names of what is handed out at every step, the output first."""
+        return tuple(dict.fromkeys((self.graph.states[0].name, *self.record)))
 
     def units(self, size: object) -> int:
         """The number of units of a size."""
@@ -64,7 +84,7 @@ class Spec:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.graph, self.sizes, self.blocks, self.record))
+        return hash((self.graph, self.sizes, self.blocks, self.record, self.narrow))
 
 
 @lru_cache(maxsize=256)
@@ -75,4 +95,5 @@ def _read(text: str) -> Spec:
         sizes=tuple(sorted((str(name), int(units)) for name, units in data["sizes"].items())),
         blocks=tuple(tuple(map(str, names)) for names in data["blocks"]),
         record=tuple(map(str, data["record"])),
+        narrow=bool(data["narrow"]),
     )

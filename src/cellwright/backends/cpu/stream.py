@@ -19,21 +19,22 @@ __all__ = ["Chain"]
 class _Layer:
     """One cell of a chain: its buffers, twice, because they change roles at every step."""
 
-    def __init__(
-        self, engine: Engine, weights: Sequence[Tensor], batch: int, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, engine: Engine, batch: int, dtype: torch.dtype) -> None:
         self.engine = engine
-        # The kernel packs what it is given here; nothing of it is read again.
-        self.weights = [weight.detach().contiguous() for weight in weights]
-        self.panel = self.engine.code.stream.panel
-        self.program = self.engine.code.use.program
+        self.panel = engine.code.stream.panel
+        self.program = engine.code.use.program
         self.batch, self.dtype = batch, dtype
+        self.start = torch.zeros(batch, 1, dtype=torch.int64)
+        states = list(self.program.states.items())
         self.states = {
             name: [self._buffer(before.size, before.place == "carried") for _ in range(2)]
-            for name, (before, _) in self.program.states.items()
+            for name, (before, _) in states
         }
+        # States that become the same value are kept once, behind the first step.
+        kept = {after: name for name, (_, after) in reversed(states)}
+        self.home = {name: kept[after] for name, (_, after) in states}
         self.inputs = {
-            (leaf.op, leaf.name): self._buffer(leaf.size, False) for leaf in self.engine.inputs
+            (leaf.op, leaf.name): self._buffer(leaf.size, False) for leaf in engine.inputs
         }
 
     def _buffer(self, size: object, filled_up: bool) -> Tensor:
@@ -41,52 +42,58 @@ class _Layer:
         wide = -(-units // self.panel) * self.panel if filled_up else units
         return torch.zeros(self.batch, wide, dtype=self.dtype)
 
-    def state(self, name: str, turn: int) -> Tensor:
-        """A state before the steps of one turn, (B, n), to read and to write."""
-        units = self.engine.spec.units(self.engine.spec.graph.state_sizes[name])
-        return self.states[name][turn][:, :units]
+    def before(self, name: str, number: int) -> Tensor:
+        """Where a state lies before a step, filled up."""
+        return self.states[self.home[name] if number else name][number & 1]
 
-    def open(self, start: Tensor, below: _Layer | None) -> int:
+    def after(self, name: str, number: int) -> Tensor:
+        """Where a state lies after a step, filled up."""
+        return self.before(self.home[name], number + 1)
+
+    def state(self, name: str, number: int) -> Tensor:
+        """A state before a step, (B, n), to read and to write."""
+        units = self.engine.spec.units(self.engine.spec.graph.state_sizes[name])
+        return self.before(name, number)[:, :units]
+
+    def open(self, weights: Sequence[Tensor], below: _Layer | None) -> int:
         """Pack the weights; returns the native stream."""
-        code = self.engine.code
-        arrays = [self._arrays(turn, below) for turn in range(2)]
-        places = self.engine.places(self.weights)
+        # Matrices are packed here and not read again; vectors are read at every step.
+        weights = [w.detach().clone() if w.dim() == 1 else w.detach().contiguous() for w in weights]
+        self.vectors = [weight for weight in weights if weight.dim() == 1]
+        places = self.engine.places(weights)
         vectors = {f"vector {name}": address for name, (address, _) in places.items()}
-        given, odd = ({**a, **vectors} for a in arrays)
-        function = code.use
-        arguments = function.arguments(
-            Batch(1, self.batch, start=start), Schedule(), self.engine.spec.bound, given, places
-        )
+        first, odd, even = (self._arrays(number, below) | vectors for number in range(3))
+        function = self.engine.code.use
+        batch = Batch(1, self.batch, start=self.start)
+        arguments = function.head(batch, Schedule())
+        arguments += function.arguments(self.engine.spec.bound, first, places)
         arguments += [0] * len(self.states)
-        others = [odd.get(array.name, 0) for array in self.program.arrays]
+        later = [arrays.get(a.name, 0) for arrays in (odd, even) for a in self.program.arrays]
         # A state of the layer below may be filled up to whole panels there.
         apart = self._buffers(0, below)
-        others += [
-            apart[array.name].stride(0) if array.name in apart else 0
-            for array in self.program.arrays
-        ]
-        stream = code.stream.open(_numbers(arguments), len(arguments), _numbers(others))
+        later += [apart[a.name].stride(0) if a.name in apart else 0 for a in self.program.arrays]
+        stream = self.engine.code.stream.open(_numbers(arguments), len(arguments), _numbers(later))
         if not stream:
             raise BackendError(f"{self.program.name}: not enough memory for a stream")
         return int(stream)
 
-    def _arrays(self, turn: int, below: _Layer | None) -> dict[str, int]:
-        """Where every array lies at the steps of one turn."""
+    def _arrays(self, number: int, below: _Layer | None) -> dict[str, int]:
+        """Where every array lies at a step."""
         found = {name: table.data_ptr() for name, table in self.engine.tables.items()}
         for name, (before, after) in self.program.states.items():
-            found[before.name] = self.states[name][turn].data_ptr()
-            found[after.name] = self.states[name][1 - turn].data_ptr()
-        return found | {name: b.data_ptr() for name, b in self._buffers(turn, below).items()}
+            found[before.name] = self.before(name, number).data_ptr()
+            found[after.name] = self.after(name, number).data_ptr()
+        return found | {n: b.data_ptr() for n, b in self._buffers(number, below).items()}
 
-    def _buffers(self, turn: int, below: _Layer | None) -> dict[str, Tensor]:
-        """Where the inputs lie at the steps of one turn: here, or as states of the layer below."""
+    def _buffers(self, number: int, below: _Layer | None) -> dict[str, Tensor]:
+        """Where the inputs lie at a step: here, or as states of the layer below."""
         found = {}
         for leaf in self.engine.inputs:
             buffer = self.inputs[leaf.op, leaf.name]
             if below is not None and leaf.op == "below":
-                buffer = below.states[leaf.name][1 - turn]
+                buffer = below.after(leaf.name, number)
             elif below is not None and leaf.name == "x":
-                buffer = below.states[below.engine.states[0]][1 - turn]
+                buffer = below.after(below.engine.states[0], number)
             found[array_name(leaf)] = buffer
         return found
 
@@ -105,6 +112,8 @@ class Chain:
 
     Attributes
     ----------
+    extras
+        Name -> units of what is given at every step.
     output
         What the last layer gave at the last step, (B, n); the next step overwrites it.
     """
@@ -112,24 +121,25 @@ class Chain:
     def __init__(
         self, layers: Sequence[tuple[Engine, Sequence[Tensor]]], batch: int, dtype: torch.dtype
     ) -> None:
-        self.layers = [_Layer(engine, weights, batch, dtype) for engine, weights in layers]
-        self.start = torch.zeros(batch, 1, dtype=torch.int64)
-        pairs = zip(self.layers, [None, *self.layers[:-1]], strict=True)
-        self._streams = [layer.open(self.start, below) for layer, below in pairs]
+        self.layers = [_Layer(engine, batch, dtype) for engine, _ in layers]
         functions = [layer.engine.code.stream for layer in self.layers]
+        self._streams: list[int] = []
         self._finalizer = weakref.finalize(self, _close, functions, self._streams)
+        below = [None, *self.layers[:-1]]
+        for layer, lower, (_, weights) in zip(self.layers, below, layers, strict=True):
+            self._streams.append(layer.open(weights, lower))
         last = self.layers[-1]
-        last_states = last.states[last.engine.states[0]]
-        self.output = torch.empty(batch, last_states[0].shape[1], dtype=dtype)
-        self.extras = [leaf.name for leaf in self.layers[0].engine.inputs if leaf.op == "input"]
+        result = last.engine.states[0]
+        self.output = torch.zeros(batch, last.after(result, 0).shape[1], dtype=dtype)
+        first = self.layers[0]
+        leaves = [leaf for leaf in first.engine.inputs if leaf.op == "input"]
+        self.extras = {leaf.name: first.engine.spec.units(leaf.size) for leaf in leaves}
         copies: list[int] = []
         for name in self.extras:
-            for number, layer in enumerate(self.layers):
-                if number == 0 or name != "x":
-                    target = layer.inputs["input", name]
-                    copies += [0, target.data_ptr(), target.numel() * target.element_size()]
-        self._copies = len(copies) // 3
-        numbers = [len(self.layers), 0, self._copies]
+            for layer in self.layers[: 1 if name == "x" else None]:
+                target = layer.inputs["input", name]
+                copies += [0, target.data_ptr(), target.numel() * target.element_size()]
+        numbers = [len(self.layers), 0, len(copies) // 3]
         for function, stream in zip(functions, self._streams, strict=True):
             numbers += [function.step or 0, stream]
         self._first_copy = len(numbers)
@@ -137,8 +147,8 @@ class Chain:
         self._to = len(numbers) + len(copies) + 2
         numbers += [
             *copies,
-            last_states[1].data_ptr(),
-            last_states[0].data_ptr(),
+            last.after(result, 0).data_ptr(),
+            last.after(result, 1).data_ptr(),
             self.output.data_ptr(),
             self.output.numel() * self.output.element_size(),
         ]
@@ -177,19 +187,19 @@ class Chain:
         return found
 
     def states(self) -> list[dict[str, Tensor]]:
-        """States of each layer, (B, n): what lies there now, not copies of it."""
-        turn = self.numbers[1] & 1
-        return [{n: layer.state(n, turn) for n in layer.states} for layer in self.layers]
+        """For each layer its states, (B, n), and ``t``, the steps behind each row: copies."""
+        number = self.numbers[1]
+        return [
+            {name: layer.state(name, number).clone() for name in layer.states}
+            | {"t": layer.start + number}
+            for layer in self.layers
+        ]
 
-    def count(self) -> Tensor:
-        """How many steps each row has behind it, (B, 1)."""
-        return self.start + self.numbers[1]
-
-    def reset(self, states: Sequence[Mapping[str, Tensor]], count: Tensor) -> None:
-        """Start from these states, with so many steps behind, (B, 1)."""
+    def reset(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Start from these states; without ``t`` no step lies behind."""
         self.numbers[1] = 0
-        self.start.copy_(count)
         for layer, given in zip(self.layers, states, strict=True):
+            layer.start.copy_(given["t"]) if "t" in given else layer.start.zero_()
             for name in layer.states:
                 layer.state(name, 0).copy_(given[name])
 
@@ -199,5 +209,5 @@ def _numbers(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
 
 
 def _close(functions: Sequence[StreamFunctions], streams: Sequence[int]) -> None:
-    for function, stream in zip(functions, streams, strict=True):
+    for function, stream in zip(functions, streams, strict=False):
         function.close(stream)

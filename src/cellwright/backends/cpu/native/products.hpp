@@ -8,6 +8,12 @@ struct Segment {       // a stretch of a product's depth: rows times a panel
   Int depth;
 };
 
+// Gradients of weights, whose rows lie across, are summed from whole numbers.
+template <bool TURNED>
+INLINE Vector add(Vector sum, Real factor, Vector numbers) {
+  return TURNED ? sum + factor * numbers : multiply_add(sum, factor, numbers);
+}
+
 // sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products. Turned, the rows
 // of the segments lie across: entry (r, k) at rows[k stride + r] instead of rows[r stride + k].
 template <int R, bool TURNED>
@@ -34,8 +40,8 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
           Real factor = TURNED ? rows[(k + apart) * stride + r] : rows[r * stride + k + apart];
-          low[apart][r] += factor * first;
-          high[apart][r] += factor * second;
+          low[apart][r] = add<TURNED>(low[apart][r], factor, first);
+          high[apart][r] = add<TURNED>(high[apart][r], factor, second);
         }
       }
     for (; k < depth; k++) {
@@ -43,8 +49,8 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
       Vector second = *(const Anywhere*)(panel + k * PANEL + LANES);
       for (int r = 0; r < R; r++) {
         Real factor = TURNED ? rows[k * stride + r] : rows[r * stride + k];
-        low[0][r] += factor * first;
-        high[0][r] += factor * second;
+        low[0][r] = add<TURNED>(low[0][r], factor, first);
+        high[0][r] = add<TURNED>(high[0][r], factor, second);
       }
     }
   }
@@ -101,6 +107,21 @@ struct Weight {
 INLINE bool is_kept(const Weight& w, Int row, Int column) {
   Int difference = row * w.blocks / w.rows - column * w.blocks / w.columns;
   return w.mask == 1 ? difference == 0 : w.mask == 2 ? difference >= 0 : difference <= 0;
+}
+
+static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to);
+
+// The same, as products want it.
+static void pack_for_products(const Weight& w, bool transposed, Int panel, Real* to) {
+  pack_panel(w, transposed, panel, to);
+#if NARROW
+  Int depth = transposed ? w.rows : w.columns;
+  for (Int k = 0; k < depth; k += 2)
+    for (Int j = 0; j < PANEL; j++) {
+      Real odd = k + 1 < depth ? to[(k + 1) * PANEL + j] : 0;
+      to[k / 2 * PANEL + j] = pair_of(to[k * PANEL + j], odd);
+    }
+#endif
 }
 
 static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to) {

@@ -36,7 +36,9 @@ struct Frame {  // where everything is at one step, for one thread
   Real* const* sums;
   const Int* start;
   const Int* sizes;
+  Real* narrow;  // room for rows of sources as bfloat16 pairs
   Int step;
+  Int since;     // when this thread last met the others
 };
 
 INLINE Vector count_of(const Frame& f, Int row) {
@@ -104,5 +106,6 @@ struct Program {
   const State* states;
   Int state_count;
   Int size_count;
-  bool backward;  // runs from the last step to the first
+  bool backward;      // runs from the last step to the first
+  bool keeps_panels;  // for the next call, whose weights are likely the same
 };

@@ -1,6 +1,8 @@
 // One step at a time, for ever: weights stay packed, states stay where they are. The state
 // before a step and after it lie in two buffers that change their roles at every step, so
-// there are two frames, and nothing else is left to do at a step than to compute.
+// there are two frames, and nothing else is left to do at a step than to compute. The first
+// step has a frame of its own: two states that become the same value share their buffers
+// from then on, but may have started from different ones.
 
 struct Stream {
   const Program& program;
@@ -8,24 +10,27 @@ struct Stream {
   Call call;
   Run run;
   Arena arena;
-  Frame frames[2];
+  Frame frames[3];  // of the first step, of odd and of even ones
   bool good;
 
-  // `given` is what `Call` reads, with the arrays of even steps; `odd` are those of odd steps,
-  // and behind them stands how far apart the rows of each array are, or 0.
-  Stream(const Program& p, const Int* given, Int count, const Int* odd)
+  // `given` is what `Call` reads, with the arrays of the first step; `later` are those of odd
+  // steps, then those of even ones, and then how far apart the rows of each array are, or 0.
+  Stream(const Program& p, const Int* given, Int count, const Int* later)
       : program(p), arguments(copied(given, count)), call(p, arguments), run(p, call) {
+    run.is_stream = true;
     good = arguments && run.prepare(arena);
     if (!good) return;
     run.pack(0, 1);
-    for (Int turn = 0; turn < 2; turn++) {
-      Frame& f = frames[turn];
-      for (Int a = 0; a < p.array_count; a++) {
+    Int n = p.array_count;
+    for (Int which = 0; which < 3; which++) {
+      Frame& f = frames[which];
+      for (Int a = 0; a < n; a++) {
         bool lent = run.is_ours(p.arrays[a].place) && !call.base[a];
-        f.at[a] = lent ? run.base[a] : turn ? (Real*)odd[a] : call.base[a];
-        if (odd[p.array_count + a]) run.stride[a] = odd[p.array_count + a];
+        f.at[a] = lent ? run.base[a] : which ? (Real*)later[(which - 1) * n + a] : call.base[a];
+        if (later[2 * n + a]) run.stride[a] = later[2 * n + a];
       }
       f.stride = run.stride, f.sums = nullptr, f.start = call.start, f.sizes = call.sizes;
+      f.narrow = run.narrow_of(0);
     }
   }
 
@@ -38,7 +43,7 @@ struct Stream {
   }
 
   void step(Int number) {
-    Frame& f = frames[number & 1];
+    Frame& f = frames[number ? 2 - (number & 1) : 0];
     f.step = number;
     for (Int s = 0; s < program.sweep_count; s++)
       run.sweep(program.sweeps[s], f, 0, call.batch, 0, panels_of(run.units(program.sweeps[s].size)));

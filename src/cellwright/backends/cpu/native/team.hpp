@@ -41,9 +41,10 @@ INLINE Int wait_until(Done done) {
   return waited;
 }
 
-// When threads wait for each other longer than this, somebody else is on their cores. For a
-// while work is then cut into smaller pieces, which whoever has a core takes.
-static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 200000;
+// When threads wait for each other longer than this, and for more than a quarter of the time in
+// which they worked, somebody else is on their cores. For a while work is then cut into smaller
+// pieces, which whoever has a core takes.
+static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 50000;
 static std::atomic<Int> crowded_until{0};
 
 struct Team {
@@ -54,26 +55,31 @@ struct Team {
 
   // All threads reach this point before any goes on. After a long wait the first thread is left
   // alone with work that would meet at every step; all learn of it at the same meeting.
-  void meet() {
+  void meet(Int& since) {
     if (threads == 1) return;
-    Int now = turn.load(std::memory_order_relaxed);
+    Int now = turn.load(std::memory_order_relaxed), worked = microseconds() - since;
     if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
       if (slow.load(std::memory_order_relaxed)) alone.store(true, std::memory_order_relaxed);
       waiting.store(0, std::memory_order_relaxed);
       claimed.store(0, std::memory_order_relaxed);
       turn.store(now + 1, std::memory_order_release);
-    } else if (wait_until([&] { return turn.load(std::memory_order_acquire) != now; }) > LONG_WAIT) {
-      slow.store(true, std::memory_order_relaxed);
-      crowded_until.store(microseconds() + CROWDED_FOR, std::memory_order_relaxed);
+    } else {
+      Int waited = wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
+      if (waited > LONG_WAIT && waited > worked / 4) {
+        slow.store(true, std::memory_order_relaxed);
+        crowded_until.store(microseconds() + CROWDED_FOR, std::memory_order_relaxed);
+      }
     }
+    since = microseconds();
   }
 
-  // Shares work between two meetings: `body(n, count)` does the n-th of `count` equal pieces.
+  // Shares work between two meetings: `body(n, count)` does the n-th of `count` equal pieces,
+  // of which there should be no more than `most`.
   template <class Body>
-  void share(Int id, Body body) {
+  void share(Int id, Int most, Body body) {
     Int members = threads;
     if (!crowded || members == 1) return body(id, members);
-    Int pieces = 4 * members;
+    Int pieces = most < members ? members : most > 4 * members ? 4 * members : most;
     for (Int n; (n = claimed.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(n, pieces);
   }
 };

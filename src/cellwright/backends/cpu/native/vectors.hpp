@@ -36,6 +36,15 @@ typedef int64_t Int;
 static constexpr Int LANES = VECTOR_BYTES / sizeof(Real);
 static constexpr Int PANEL = 2 * LANES;  // columns of weights that are multiplied together
 
+// Products of bfloat16 pairs, summed in float, where the processor has them: a number of the
+// narrow rows and panels below then is a pair, the even one in its low half.
+#if NARROW_PRODUCTS && defined(__AVX512BF16__) && !REAL_IS_DOUBLE
+#define NARROW 1
+#include <immintrin.h>
+#else
+#define NARROW 0
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE Vector fill(Real number) { return number - Vector{}; }
@@ -76,6 +85,37 @@ INLINE Real sum_of_lanes(Vector value) {
   for (Int lane = 0; lane < LANES; lane++) total += value[lane];
   return total;
 }
+
+INLINE Int words_of(Int depth) { return NARROW ? (depth + 1) / 2 : depth; }
+
+#if NARROW
+INLINE Vector multiply_add(Vector sum, Real pair, Vector pairs) {
+  return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(pair), (__m512bh)pairs);
+}
+
+INLINE uint32_t bfloat16(Real number) {
+  uint32_t bits;
+  memcpy(&bits, &number, 4);
+  if (number != number) return 0x7fc0;
+  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+
+INLINE Real pair_of(Real even, Real odd) {
+  uint32_t bits = bfloat16(even) | bfloat16(odd) << 16;
+  Real pair;
+  memcpy(&pair, &bits, 4);
+  return pair;
+}
+
+INLINE void narrow_row(const Real* from, Int depth, Real* to) {
+  for (Int k = 0; k + 1 < depth; k += 2) to[k / 2] = pair_of(from[k], from[k + 1]);
+  if (depth & 1) to[depth / 2] = pair_of(from[depth - 1], 0);
+}
+#else
+INLINE Vector multiply_add(Vector sum, Real factor, Vector numbers) {
+  return sum + factor * numbers;
+}
+#endif
 
 // Functions lane by lane. Their meaning, NaN included, is the reference's.
 
@@ -186,5 +226,5 @@ INLINE Vector hyperbolic_tangent(Vector a) {
   Vector m = scale * parts.rest + (scale - 1);
   Vector result = m / (2 + m);
   constexpr Bits top = REAL_IS_DOUBLE ? (Bits)INT64_MIN : (Bits)INT32_MIN;
-  return (Vector)((((Mask)result) ^ top) | ((Mask)a & top));
+  return (Vector)((Mask)absolute(result) | ((Mask)a & top));
 }

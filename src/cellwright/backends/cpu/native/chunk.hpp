@@ -1,0 +1,141 @@
+// Products over all rows of a chunk of steps: before the loop, behind it, and for gradients.
+
+struct Chunks : Layout {
+  using Layout::Layout;
+
+  struct Rows {  // a source of products: row r at `at + r stride`
+    const Real* at;
+    Int stride;
+  };
+
+  // The rows [first, end) of a part's source as products want them.
+  Rows rows_of_part(Int k, Int first_part, const Real* at, Int first, Int end,
+                    const Rows* known, Real*& narrow) const {
+    Int source = program.parts[k].source;
+#if NARROW
+    for (Int other = first_part; other < k; other++)
+      if (program.parts[other].source == source && !(call.hoist && program.parts[other].hoistable))
+        return known[other - first_part];
+    Int deep = depth(program.parts[k].weight), words = words_of(deep);
+    Real* to = narrow;
+    for (Int row = first; row < end; row++)
+      narrow_row(at + row * stride[source], deep, to + (row - first) * words);
+    narrow += (end - first) * words;
+    return {to - first * words, words};
+#else
+    return {at, stride[source]};
+#endif
+  }
+
+  Segment segment(const Part& part, const Rows& source, Int row, Int panel) const {
+    Int m = part.weight;
+    return {source.at + row * source.stride, source.stride, panels[m] + panel * panel_stride[m],
+            words_of(depth(m))};
+  }
+
+  // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.
+  void multiply_chunk(Int first_part, Int parts, bool only_hoistable, Int size, Int first,
+                      Int end, Int chunk_row, Real* target, Int target_stride, bool adds,
+                      Real* narrow) {
+    Segment segments[MOST_PARTS];
+    Rows sources[MOST_PARTS];
+    Int n = units(size);
+    for (Int from = first; from < end; from += CHUNK_BLOCK) {
+      Int block_end = least(from + CHUNK_BLOCK, end), count = 0;
+      Real* room = narrow;
+      const Part* used[MOST_PARTS];
+      for (Int k = first_part; k < first_part + parts; k++) {
+        const Part& part = program.parts[k];
+        if (only_hoistable && !part.hoistable) continue;
+        bool inside = program.arrays[part.source].place == CHUNK;
+        const Real* at = base[part.source] + (inside ? 0 : chunk_row) * stride[part.source];
+        sources[count] = rows_of_part(k, k, at, from, block_end, nullptr, room);
+        used[count++] = &part;
+      }
+      for (Int p = 0; p < panels_of(n); p++)
+        each_tile(from, block_end, [&](Int row, Int rows) {
+          for (Int k = 0; k < count; k++) segments[k] = segment(*used[k], sources[k], row, p);
+          Real* to = target + row * target_stride + p * PANEL;
+          Int left = least(PANEL, n - p * PANEL);
+          if (left == PANEL || target_stride >= (p + 1) * PANEL) {
+            multiply_rows<false>(rows, segments, count, adds ? to : nullptr, target_stride, to,
+                                 target_stride);
+          } else {
+            alignas(64) Real products[TILE_ROWS * PANEL];
+            multiply_rows<false>(rows, segments, count, nullptr, 0, products, PANEL);
+            for (Int r = 0; r < rows; r++)
+              for (Int j = 0; j < left; j++) {
+                Real before = adds ? to[r * target_stride + j] : 0;
+                to[r * target_stride + j] = before + products[r * PANEL + j];
+              }
+          }
+        });
+    }
+  }
+
+  const Real* right_row(const Outer& x, Int step, Int row, Int chunk_row) const {
+    const Array& array = program.arrays[x.right];
+    Int wide = stride[x.right];
+    if (array.place == CHUNK) return base[x.right] + (at(step) - chunk_row + row) * wide;
+    if (array.place == STEP) return base[x.right] + (at(step) + row) * wide;
+    if (array.place == PREVIOUS && step)
+      return base[array.other] + (at(step - 1) + row) * wide;
+    return base[x.right] + row * wide;
+  }
+
+  // Gradients of matrices from the rows of one chunk; this thread's share of their rows.
+  void add_outers(Int id, Int piece, Int pieces, Int first_step, Int end_step, Int chunk_row,
+                  Int rows, bool fresh, const Real** right_rows) {
+    for (Int o = 0; o < program.outer_count;) {
+      Int run = o, total = 0;
+      for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++)
+        total += gradient(run) ? units(program.arrays[program.outers[run].left].size) : 0;
+      Int mine = total * piece / pieces, mine_end = total * (piece + 1) / pieces;
+      if (mine < mine_end) {
+        for (Int step = first_step; step < end_step; step++)
+          for (Int row = 0; row < rows_at(step); row++)
+            right_rows[at(step) - chunk_row + row] =
+                right_row(program.outers[o], step, row, chunk_row);
+        for (Int from = 0; from < rows; from += OUTER_DEPTH)
+          add_outers_of(o, run, mine, mine_end, from, least(OUTER_DEPTH, rows - from),
+                        fresh && !from, right_rows + from, packed + id * pack_size);
+      }
+      o = run;
+    }
+  }
+
+  Real* gradient(Int outer) const {
+    return (Real*)call.gradients[2 * program.outers[outer].gradient];
+  }
+
+  void add_outers_of(Int first, Int end, Int mine, Int mine_end, Int from, Int depth, bool fresh,
+                     const Real* const* right_rows, Real* pack) {
+    Int n = units(program.arrays[program.outers[first].right].size);
+    Int columns = OUTER_NUMBERS / depth / PANEL * PANEL;
+    columns = columns < PANEL ? PANEL : columns;
+    for (Int c = 0; c < n; c += columns) {
+      Int count = least(columns, n - c);
+      pack_right(right_rows, depth, c, count, pack);
+      Int unit = 0;
+      for (Int o = first; o < end; o++) {
+        if (!gradient(o)) continue;
+        Int left = program.outers[o].left, m = units(program.arrays[left].size);
+        Int stride_of = call.gradients[2 * program.outers[o].gradient + 1];
+        Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
+        bool starts = fresh && first_of_gradient(o);
+        if (low < high)
+          each_tile(low, high, [&](Int row, Int rows) {
+            outer_tile(base[left] + from * stride[left] + row, stride[left], depth, rows, pack,
+                       count, gradient(o) + row * stride_of + c, stride_of, starts);
+          });
+        unit += m;
+      }
+    }
+  }
+
+  bool first_of_gradient(Int outer) const {
+    for (Int o = 0; o < outer; o++)
+      if (program.outers[o].gradient == program.outers[outer].gradient) return false;
+    return true;
+  }
+};

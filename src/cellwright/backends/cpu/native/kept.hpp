@@ -1,0 +1,85 @@
+// Packed weights that are kept from call to call. Whether the weights are still the same is
+// told by a sum over all of their bits: a pointer or a version counter would miss what is
+// written through `tensor.data`, and a stale weight is a wrong result.
+
+#include <vector>
+
+// Two running sums, the second of the first, so that the order counts as well.
+struct Digest {
+  typedef uint64_t Words __attribute__((vector_size(64), may_alias, aligned(4)));
+  uint64_t sum = 0, sums = 0;
+
+  bool operator==(const Digest& other) const { return sum == other.sum && sums == other.sums; }
+
+  void add(const Real* from, Int numbers) {
+    Words first = {}, second = {};
+    Int step = 64 / sizeof(Real), at = 0;
+    for (; at + step <= numbers; at += step) {
+      // Plain sums would take a column (1, 0, 0, 1) for (0, 1, 1, 0): mix, do not only add.
+      first += *(const Words*)(from + at) ^ second;
+      second = (second << 23 | second >> 41) + first;
+    }
+    for (int lane = 0; lane < 8; lane++) add(first[lane]), add(second[lane]);
+    for (; at < numbers; at++) {
+      uint64_t word = 0;
+      memcpy(&word, from + at, sizeof(Real));
+      add(word);
+    }
+  }
+  void add(uint64_t word) {
+    sum += word;
+    sums = (sums << 1 | sums >> 63) + sum;
+  }
+};
+
+struct KeptPanels {
+  std::vector<Int> layout;  // everything that decides what lies where
+  Digest digest;            // of the weights that are packed here
+  Real* memory;
+  size_t bytes;
+  std::atomic<bool> used;   // by a call that runs now
+};
+
+static std::mutex kept_mutex;
+static std::vector<KeptPanels*> kept_panels;         // the last one was used last
+static constexpr size_t MOST_KEPT = (size_t)64 << 20;  // bytes in one library
+
+static void drop_oldest(size_t wanted) {
+  size_t total = wanted;
+  for (KeptPanels* one : kept_panels) total += one->bytes;
+  for (size_t n = 0; n < kept_panels.size() && total > MOST_KEPT;) {
+    KeptPanels* one = kept_panels[n];
+    if (one->used) {
+      n++;
+      continue;
+    }
+    total -= one->bytes;
+    free(one->memory);
+    delete one;
+    kept_panels.erase(kept_panels.begin() + n);
+  }
+}
+
+// Room for panels of this layout that no other call uses; null where there should be none.
+static KeptPanels* borrow_panels(const std::vector<Int>& layout, size_t bytes) {
+  if (bytes > MOST_KEPT / 2) return nullptr;
+  // Whoever holds the lock may have been left behind by a fork: do not wait for it.
+  std::unique_lock<std::mutex> lock(kept_mutex, std::try_to_lock);
+  if (!lock.owns_lock()) return nullptr;
+  for (size_t n = 0; n < kept_panels.size(); n++) {
+    KeptPanels* one = kept_panels[n];
+    if (one->used || one->layout != layout) continue;
+    kept_panels.erase(kept_panels.begin() + n);
+    kept_panels.push_back(one);
+    one->used = true;
+    return one;
+  }
+  drop_oldest(bytes);
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 64, bytes ? bytes : 64)) return nullptr;
+  KeptPanels* fresh = new KeptPanels{layout, {}, (Real*)memory, bytes, {true}};
+  kept_panels.push_back(fresh);
+  return fresh;
+}
+
+static void return_panels(KeptPanels* panels) { panels->used.store(false); }

@@ -1,0 +1,323 @@
+// Where everything of one call lies: memory, rows of steps, panels of weights.
+
+#include <sys/mman.h>
+#include <cstdlib>
+#include <new>
+
+// Memory that grows and is kept for the next call, in large pages where the system has them.
+struct Arena {
+  char* memory = nullptr;
+  size_t size = 0, used = 0;
+
+  ~Arena() {
+    if (memory) munmap(memory, size);
+  }
+  bool reserve(size_t wanted) {
+    used = 0;
+    if (wanted <= size) return true;
+    if (memory) munmap(memory, size);
+    size_t page = wanted < (1 << 20) ? 4096 : 1 << 21;  // ordinary or large
+    size = (wanted + page - 1) / page * page;
+    void* got = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory = got == MAP_FAILED ? nullptr : (char*)got;
+    if (!memory) {
+      size = 0;
+      return false;
+    }
+#ifdef MADV_HUGEPAGE
+    if (page > 4096) madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    return true;
+  }
+  Real* take(Int numbers) {
+    Real* start = (Real*)(memory + used);
+    // A line apart, and never a whole page: rows of two arrays should not share cache places.
+    used += ((size_t)numbers * sizeof(Real) + 191) / 64 * 64;
+    return start;
+  }
+};
+
+struct Call {  // what Python asks for; laid out by `Function` in library.py
+  OpenMP openmp;
+  Int threads, steps, batch;
+  bool reverse, hoist, share_units;
+  Int chunk;
+  const Int *lengths, *start;
+  const Int* sizes;
+  Real* const* base;
+  const Int* values;     // pointer and stride of each matrix
+  const Int* gradients;  // pointer and stride of each gradient of a matrix
+  Real* const* sums;
+  Real* const* after;    // states after the last step
+
+  Call(const Program& p, const Int* a) {
+    openmp = {(decltype(openmp.parallel))a[0], (decltype(openmp.threads))a[1]};
+    threads = a[2], steps = a[3], batch = a[4];
+    reverse = a[5], hoist = a[6], share_units = a[7], chunk = a[8];
+    lengths = (const Int*)a[9], start = (const Int*)a[10];
+    Int given = 0, wanted = 0;
+    for (Int m = 0; m < p.matrix_count; m++)
+      if (p.matrices[m].values >= given) given = p.matrices[m].values + 1;
+    for (Int o = 0; o < p.outer_count; o++)
+      if (p.outers[o].gradient >= wanted) wanted = p.outers[o].gradient + 1;
+    const Int* next = a + 11;
+    sizes = next, next += p.size_count;
+    base = (Real* const*)next, next += p.array_count;
+    values = next, next += 2 * given;
+    gradients = next, next += 2 * wanted;
+    sums = (Real* const*)next, next += p.sum_count;
+    after = (Real* const*)next;
+  }
+};
+
+struct Layout {
+  const Program& program;
+  const Call& call;
+  Real* base[MOST_ARRAYS];
+  Int stride[MOST_ARRAYS];
+  Real* panels[MOST_MATRICES];       // first panel of each matrix
+  Int panel_stride[MOST_MATRICES];   // from one of its panels to the next
+  Real* sums;         // (threads, all sums)
+  Int sums_wide = 0;
+  Real* packed;       // (threads, pack_size), for gradients of matrices
+  Int pack_size = 0;
+  Real* narrow;       // (threads, narrow_size()), rows as bfloat16 pairs
+  Int* offset;        // first row of each step, where lengths differ
+  Int chunk;
+  bool apart = false;           // nothing to wait for between chunks
+  KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
+  bool is_packed = false;       // by an earlier call
+  bool is_stream = false;       // which has its panels to itself
+
+  Layout(const Program& p, const Call& c) : program(p), call(c) {}
+
+  Int units(Int size) const { return call.sizes[size]; }
+  Int wide(Int size) const { return panels_of(units(size)) * PANEL; }
+  bool is_ours(Place place) const {
+    return place == CHUNK || place == CARRIED || place == SCRATCH || place == REDUCED;
+  }
+
+  // Where the rows of a step lie; steps count in the order in which a sequence is read.
+  Int at(Int step) const {
+    if (offset) return offset[step];
+    return (call.reverse ? call.steps - 1 - step : step) * call.batch;
+  }
+  Int rows_at(Int step) const { return offset ? offset[step + 1] - offset[step] : call.batch; }
+
+  Int rows_of(const Array& a) const {
+    return a.place == CHUNK ? most_rows : a.place == CARRIED ? 2 * call.batch : call.batch;
+  }
+  Int most_rows = 0;
+
+  // Steps taken together before gradients of weights are added up: enough rows for products
+  // at full speed, few enough that what lies between stays in the cache.
+  void choose_chunk() {
+    Int row = 0;
+    for (Int a = 0; a < program.array_count; a++)
+      if (program.arrays[a].place == CHUNK) row += wide(program.arrays[a].size);
+    bool between = program.sunk_count || program.outer_count || (call.hoist && row);
+    Int wanted = call.chunk;
+    if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
+    if (!wanted) {
+      Int rows = (4 << 20) / (Int)sizeof(Real) / (row ? row : 1);
+      rows = rows < 256 ? 256 : rows > 1024 ? 1024 : rows;
+      wanted = rows / (call.batch ? call.batch : 1);
+    }
+    chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
+    apart = !between && chunk == call.steps;  // shares of a further chunk need a meeting
+    most_rows = chunk * call.batch;
+  }
+
+  // Lays out everything that is not given.
+  bool prepare(Arena& arena) {
+    for (Int a = 0; a < program.array_count; a++) {
+      const Array& array = program.arrays[a];
+      bool padded = is_ours(array.place) && array.place != REDUCED;
+      stride[a] = padded || array.place == NEXT ? wide(array.size) : units(array.size);
+    }
+    offset = nullptr;
+    if (call.lengths) {
+      offset = (Int*)malloc((call.steps + 1) * sizeof(Int));
+      if (!offset) return false;
+      Int rows = call.batch;
+      offset[0] = 0;
+      for (Int step = 0; step < call.steps; step++) {
+        while (rows > 0 && call.lengths[rows - 1] <= step) rows--;
+        offset[step + 1] = offset[step] + rows;
+      }
+    }
+    choose_chunk();
+    if (program.keeps_panels && !is_stream) look_for_panels();
+    size_t total = 0;
+    auto count = [&](Int numbers) { total += ((size_t)numbers * sizeof(Real) + 191) / 64 * 64; };
+    for (int pass = 0; pass < 2; pass++) {
+      if (pass && !arena.reserve(total)) return false;
+      auto place = [&](Real*& where, Int numbers) {
+        if (pass) where = arena.take(numbers); else count(numbers);
+      };
+      for (Int a = 0; a < program.array_count; a++)
+        if (is_ours(program.arrays[a].place))
+          place(base[a], rows_of(program.arrays[a]) * stride[a]);
+        else
+          base[a] = call.base[a];
+      Real* next = kept ? kept->memory : nullptr;
+      place_panels([&](Int numbers) {
+        Real* where = next;
+        if (kept) next += numbers; else place(where, numbers);
+        return where;
+      });
+      sums_wide = 0;
+      for (Int s = 0; s < program.sum_count; s++) sums_wide += wide(program.sums[s]);
+      place(sums, sums_wide * call.threads);
+      pack_size = program.outer_count ? OUTER_NUMBERS + OUTER_DEPTH * PANEL : 0;
+      place(packed, pack_size * call.threads);
+      place(narrow, NARROW ? narrow_size() * call.threads : 0);
+    }
+    return true;
+  }
+
+  static constexpr Int CHUNK_BLOCK = 8 * TILE_ROWS;  // rows that are multiplied with a panel
+
+  Int narrow_size() const {
+    Int words = 0;
+    for (Int g = 0; g < program.group_count; g++)
+      for (Int k = 0; k < program.groups[g].parts; k++)
+        words += words_of(depth(program.parts[program.groups[g].first_part + k].weight));
+    for (Int s = 0; s < program.sunk_count; s++)
+      for (Int k = 0; k < program.sunk[s].parts; k++)
+        words += words_of(depth(program.parts[program.sunk[s].first_part + k].weight));
+    return words * (call.batch > CHUNK_BLOCK ? call.batch : CHUNK_BLOCK);
+  }
+  Real* narrow_of(Int id) const { return NARROW ? narrow + id * narrow_size() : nullptr; }
+
+  Int depth(Int m) const {
+    const Matrix& x = program.matrices[m];
+    return units(x.transposed ? x.rows : x.columns);
+  }
+
+  // Everything that a sweep multiplies with for one panel of units lies together, in the order
+  // in which it is read: a step reads its weights as one stream.
+  template <class Take>
+  void place_panels(Take take) {
+    bool placed[MOST_MATRICES] = {};
+    for (Int s = 0; s < program.sweep_count; s++) {
+      const Sweep& w = program.sweeps[s];
+      Int members[MOST_MATRICES], count = 0, numbers = 0;
+      for (Int g = w.first_group; g < w.first_group + w.groups; g++)
+        for (Int k = 0; k < program.groups[g].parts; k++) {
+          const Part& part = program.parts[program.groups[g].first_part + k];
+          Int m = part.weight;
+          // What is multiplied before the loop would only be a gap in the loop's stream.
+          if (placed[m] || (call.hoist && part.hoistable)) continue;
+          placed[m] = true;
+          members[count++] = m;
+          numbers += depth(m) * PANEL;
+        }
+      if (!count) continue;
+      Real* where = take(numbers * panels_of(units(w.size)));
+      for (Int n = 0; n < count; n++) {
+        Int m = members[n];
+        panels[m] = where;
+        panel_stride[m] = numbers;
+        if (where) where += depth(m) * PANEL;
+      }
+    }
+    for (Int m = 0; m < program.matrix_count; m++) {
+      const Matrix& x = program.matrices[m];
+      if (placed[m]) continue;
+      panel_stride[m] = depth(m) * PANEL;
+      panels[m] = take(panel_stride[m] * panels_of(units(x.transposed ? x.columns : x.rows)));
+    }
+  }
+
+  // Panels that an earlier call has packed from the very same weights.
+  void look_for_panels() {
+    size_t bytes = 0;
+    place_panels([&](Int numbers) {
+      bytes += numbers * sizeof(Real);
+      return (Real*)nullptr;
+    });
+    std::vector<Int> layout(call.sizes, call.sizes + program.size_count);
+    layout.push_back(call.hoist);
+    Digest digest;
+    for (Int m = 0; m < program.matrix_count; m++) {
+      const Matrix& x = program.matrices[m];
+      const Real* values = (const Real*)call.values[2 * x.values];
+      Int apart = call.values[2 * x.values + 1], columns = units(x.columns);
+      layout.push_back((Int)values);
+      for (Int row = 0; row < (apart == columns ? 1 : units(x.rows)); row++)
+        digest.add(values + row * apart, apart == columns ? units(x.rows) * columns : columns);
+    }
+    kept = borrow_panels(layout, bytes);
+    is_packed = kept && kept->digest == digest;
+    if (kept) kept->digest = digest;
+  }
+
+  void pack(Int id, Int sharing) {
+    if (is_packed) return;
+    Int number = 0;
+    for (Int m = 0; m < program.matrix_count; m++) {
+      const Matrix& x = program.matrices[m];
+      Weight w = {(const Real*)call.values[2 * x.values], units(x.rows), units(x.columns),
+                  call.values[2 * x.values + 1], x.mask, x.blocks};
+      for (Int p = 0; p < panels_of(x.transposed ? w.columns : w.rows); p++)
+        if (number++ % sharing == id)
+          pack_for_products(w, x.transposed, p, panels[m] + p * panel_stride[m]);
+    }
+  }
+
+  // Both buffers of a carried state, because a short sequence joins or leaves at either.
+  void begin(Int first, Int end) {
+    for (Int s = 0; s < program.state_count; s++) {
+      Int a = program.states[s].before;
+      if (program.arrays[a].place != CARRIED) continue;
+      const Real* given = call.base[a];
+      Int n = units(program.arrays[a].size);
+      for (Int row = first; row < end; row++)
+        for (Int buffer = 0; buffer < 2; buffer++) {
+          Real* to = base[a] + (buffer * call.batch + row) * stride[a];
+          for (Int unit = 0; unit < n; unit++) to[unit] = given ? given[row * n + unit] : 0;
+        }
+    }
+  }
+
+  void finish(Int first, Int end) {
+    for (Int s = 0; s < program.state_count; s++) {
+      Int a = program.states[s].before;
+      Real* to = call.after[s];
+      if (!to) continue;
+      Int n = units(program.arrays[a].size);
+      for (Int row = first; row < end; row++) {
+        Int length = call.lengths && !program.backward ? call.lengths[row] : call.steps;
+        const Real* from;
+        if (program.arrays[a].place == CARRIED) {
+          from = base[a] + ((length & 1) * call.batch + row) * stride[a];
+        } else {
+          Int of = program.arrays[a].other;
+          from = length ? base[of] + (at(length - 1) + row) * stride[of] : base[a] + row * n;
+        }
+        memcpy(to + row * n, from, n * sizeof(Real));
+      }
+    }
+  }
+
+  void look_at(Frame& f, Int step, Int first_row) {
+    Int turn = (program.backward ? call.steps - 1 - step : step) & 1;
+    for (Int a = 0; a < program.array_count; a++) {
+      const Array& array = program.arrays[a];
+      Real* from = base[a];
+      switch (array.place) {
+        case STEP: if (from) from += at(step) * stride[a]; break;
+        case CHUNK: from += (at(step) - first_row) * stride[a]; break;
+        case PREVIOUS:
+          if (step) from = base[array.other] + at(step - 1) * stride[a];
+          break;
+        case CARRIED: from += turn * call.batch * stride[a]; break;
+        case NEXT: from = base[array.other] + (1 - turn) * call.batch * stride[a]; break;
+        default: break;
+      }
+      f.at[a] = from;
+    }
+    f.step = step;
+  }
+};

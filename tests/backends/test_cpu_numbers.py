@@ -1,0 +1,75 @@
+"""Numbers that are none, and numbers that are the same every time."""
+
+import math
+
+import pytest
+import torch
+
+import cellwright as cw
+
+close = torch.testing.assert_close
+
+
+def outcome(backend, x, weights, *, reverse=False, lengths=None, seed=0):
+    net = cw.Recurrent("lstm", 3, 17, bidirectional=reverse, backend=backend)
+    net.load_state_dict(weights)
+    x = x.clone().requires_grad_()
+    y, state = net(x, lengths=lengths)
+    y[..., :3].sum(dim=(1, 2)).nansum().backward()
+    gradients = {f"gradient of {n}": p.grad for n, p in net.named_parameters()}
+    return {"y": y.detach(), "c": state[0]["c"].detach(), "gradient of x": x.grad} | gradients
+
+
+def both(x, **options):
+    reverse = options.get("reverse", False)
+    weights = cw.Recurrent("lstm", 3, 17, bidirectional=reverse).state_dict()
+    return (outcome(backend, x, weights, **options) for backend in ("cpu", "reference"))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("lengths", [None, [7, 7, 3, 5]])
+def test_what_is_no_number_comes_out_as_in_the_reference(bad, lengths, reverse):
+    x = torch.randn(4, 7, 3)
+    x[1, 4, 0] = bad
+    found, expected = both(x, lengths=lengths, reverse=reverse)
+    for name, value in expected.items():
+        close(found[name], value, equal_nan=True, msg=lambda m, name=name: f"{name}: {m}")
+    if math.isnan(bad):
+        assert bool(found["y"][1, 4:, :17].isnan().all())
+        assert not bool(found["y"][1, :4, :17].isnan().any())
+    others = [0, 2, 3]
+    assert bool(found["y"][others].isfinite().all())
+    assert bool(found["gradient of x"][others].isfinite().all())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_padding_touches_nothing_whatever_it_holds(bad):
+    lengths = [5, 0, 2, 7]
+    x = torch.randn(4, 7, 3)
+    filled = x.clone()
+    for row, length in enumerate(lengths):
+        x[row, length:] = 0
+        filled[row, length:] = bad
+    weights = cw.Recurrent("lstm", 3, 17).state_dict()
+    expected = outcome("cpu", x, weights, lengths=lengths)
+    found = outcome("cpu", filled, weights, lengths=lengths)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+        assert bool(value.isfinite().all()), name
+
+
+def test_the_same_threads_give_the_same_bits():
+    x = torch.randn(32, 40, 64)
+    net = cw.LSTM(64, 96, 2, batch_first=True)
+
+    def run():
+        net.zero_grad()
+        y, _ = net(x)
+        y.pow(2).sum().backward()
+        return [y.detach(), *(p.grad.clone() for p in net.parameters())]
+
+    first = run()
+    for _ in range(5):
+        for one, other in zip(run(), first, strict=True):
+            assert torch.equal(one, other)

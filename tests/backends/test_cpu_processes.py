@@ -1,0 +1,158 @@
+"""Threads and processes: the same numbers from each, and nobody waits for ever."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import cellwright as cw
+
+# What libraries say about fork in a process with threads is true, and what is tested here.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def train(net, x, steps=3):
+    """Some steps of training; returns everything that came out."""
+    found = []
+    for _ in range(steps):
+        for weight in net.parameters():
+            weight.grad = None
+        y, _ = net(x)
+        y.pow(2).mean().backward()
+        with torch.no_grad():
+            for weight in net.parameters():
+                weight.sub_(weight.grad, alpha=0.1)
+        found.append(y.detach().clone())
+    return [*found, *(weight.detach().clone() for weight in net.parameters())]
+
+
+def make(seed=0):
+    torch.manual_seed(seed)
+    return cw.LSTM(24, 40, batch_first=True), torch.randn(32, 20, 24)
+
+
+def same(found, expected, exactly=True):
+    for one, other in zip(found, expected, strict=True):
+        if exactly:
+            assert torch.equal(one, other)
+        else:
+            torch.testing.assert_close(one, other)
+
+
+def test_many_threads_train_nets_of_their_own():
+    expected = [train(*make(seed)) for seed in range(4)]
+    found = {}
+
+    def work(seed):
+        found[seed] = train(*make_quietly[seed])
+
+    make_quietly = [make(seed) for seed in range(4)]
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    for seed in range(4):
+        same(found[seed], expected[seed])
+
+
+def test_many_threads_use_one_net_at_once():
+    net, _ = make()
+    batches = [torch.randn(8, 10 + n, 24) for n in range(6)]
+    weights = list(net.parameters())
+
+    def gradients(x):
+        return torch.autograd.grad(net(x)[0].pow(2).sum(), weights)
+
+    expected = [gradients(x) for x in batches]
+    found = {}
+
+    def work(number):
+        for _ in range(5):
+            found[number] = gradients(batches[number])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    for number, wanted in enumerate(expected):
+        same(found[number], wanted)
+
+
+def answer(queue, threads):
+    torch.set_num_threads(threads)
+    queue.put([value.numpy() for value in train(*make())])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_computes_what_its_parent_does(method):
+    expected = train(*make())  # with as many threads as there are, so that they exist
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    child = context.Process(target=answer, args=(queue, torch.get_num_threads()))
+    child.start()
+    try:
+        found = [torch.from_numpy(value) for value in queue.get(timeout=100)]
+    finally:
+        child.join(5)
+        child.kill()
+    same(found, expected, exactly=False)
+
+
+def test_a_bare_fork_does_not_wait_for_threads_that_are_gone():
+    net, x = make()
+    with torch.no_grad():
+        expected = net(x)[0]
+    child = os.fork()
+    if not child:
+        with torch.no_grad():
+            equal = torch.allclose(net(x)[0], expected, atol=1e-6)
+        os._exit(0 if equal else 3)
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+    with torch.no_grad():
+        assert torch.equal(net(x)[0], expected)
+
+
+class Encoded(Dataset):
+    """Items that a compiled cell has a hand in."""
+
+    def __init__(self, net, x):
+        self.net, self.x = net, x
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        with torch.no_grad():
+            return self.net(self.x[index : index + 1])[0][0]
+
+
+def test_workers_that_load_data_may_run_cells():
+    net, x = make()
+    with torch.no_grad():
+        expected = net(x)[0]
+    loader = DataLoader(Encoded(net, x), 8, num_workers=2, timeout=100)
+    torch.testing.assert_close(torch.cat(list(loader)), expected)
