@@ -236,7 +236,7 @@ def test_what_nothing_flows_to_has_a_gradient_of_zeros():
     @cw.cell(state="h", inputs={"unused": 2})
     def idle(x, h, unused):
         """Looks at what it never uses."""
-        glance = cw.affine("glance", unused)
+        glance = cw.affine("glance", unused)  # noqa: F841 a signal, which is recorded
         h = cw.tanh(cw.affine("h", x, h))
         return h
 

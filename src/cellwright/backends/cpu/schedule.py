@@ -11,6 +11,9 @@ from cellwright.backends.cpu.spec import Spec
 
 __all__ = ["schedule"]
 
+_WORTH_SHARING = 2**20  # multiplications
+_CORE_CACHE = 3 * 2**19  # weights
+
 
 def schedule(spec: Spec, batch: Batch) -> Schedule:
     """Choose how to run a batch."""
@@ -22,6 +25,10 @@ def _schedule(spec: Spec, steps: int, rows: int, threads: int) -> Schedule:
     matrices = [w for w in spec.graph.weights.values() if w.op == "matrix"]
     entries = sum(spec.units(m.size) * spec.units(m.attributes["columns"]) for m in matrices)
     work = entries * rows * steps
-    threads = threads if work > 2**20 else 1
-    hoist = rows < 8 * threads or entries > 2**19
-    return Schedule(threads=threads, hoist=hoist, share_units=threads > 1 and rows < 4 * threads)
+    threads = threads if work > _WORTH_SHARING else 1
+    # Products of few rows are slow, and go faster for many steps at once.
+    hoist = rows < 8 * threads
+    # Few rows cannot be shared, and where weights do not fit into a core's own cache it is
+    # better that each core reads only its part of them.
+    share_units = threads > 1 and (rows < 4 * threads or entries > _CORE_CACHE)
+    return Schedule(threads=threads, hoist=hoist, share_units=share_units)

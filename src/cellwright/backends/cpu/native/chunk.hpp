@@ -8,23 +8,28 @@ struct Chunks : Layout {
     Int stride;
   };
 
-  // The rows [first, end) of a part's source as products want them.
+  // The rows [first, end) of a part's source as products want them: as pairs of bfloat16, or a
+  // little further apart than a page, because all rows of a tile are read side by side and rows
+  // a page apart would take each other's places in the nearest cache.
   Rows rows_of_part(Int k, Int first_part, const Real* at, Int first, Int end,
-                    const Rows* known, Real*& narrow) const {
+                    const Rows* known, Real*& room) const {
     Int source = program.parts[k].source;
-#if NARROW
+    if (!copies_rows(source) || (!NARROW && end - first < 4)) return {at, stride[source]};
     for (Int other = first_part; other < k; other++)
       if (program.parts[other].source == source && !(call.hoist && program.parts[other].hoistable))
         return known[other - first_part];
-    Int deep = depth(program.parts[k].weight), words = words_of(deep);
-    Real* to = narrow;
-    for (Int row = first; row < end; row++)
-      narrow_row(at + row * stride[source], deep, to + (row - first) * words);
-    narrow += (end - first) * words;
-    return {to - first * words, words};
+    Int deep = depth(program.parts[k].weight), apart = room_of(deep);
+    Real* to = room;
+    for (Int row = first; row < end; row++) {
+      const Real* from = at + row * stride[source];
+#if NARROW
+      narrow_row(from, deep, to + (row - first) * apart);
 #else
-    return {at, stride[source]};
+      memcpy(to + (row - first) * apart, from, deep * sizeof(Real));
 #endif
+    }
+    room += (end - first) * apart;
+    return {to - first * apart, apart};
   }
 
   Segment segment(const Part& part, const Rows& source, Int row, Int panel) const {
@@ -36,13 +41,13 @@ struct Chunks : Layout {
   // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.
   void multiply_chunk(Int first_part, Int parts, bool only_hoistable, Int size, Int first,
                       Int end, Int chunk_row, Real* target, Int target_stride, bool adds,
-                      Real* narrow) {
+                      Real* room_of_thread) {
     Segment segments[MOST_PARTS];
     Rows sources[MOST_PARTS];
     Int n = units(size);
     for (Int from = first; from < end; from += CHUNK_BLOCK) {
       Int block_end = least(from + CHUNK_BLOCK, end), count = 0;
-      Real* room = narrow;
+      Real* room = room_of_thread;
       const Part* used[MOST_PARTS];
       for (Int k = first_part; k < first_part + parts; k++) {
         const Part& part = program.parts[k];
@@ -84,13 +89,13 @@ struct Chunks : Layout {
   }
 
   // Gradients of matrices from the rows of one chunk; this thread's share of their rows.
-  void add_outers(Int id, Int piece, Int pieces, Int first_step, Int end_step, Int chunk_row,
-                  Int rows, bool fresh, const Real** right_rows) {
+  void add_outers(Int id, Int threads, Int first_step, Int end_step, Int chunk_row, Int rows,
+                  bool fresh, const Real** right_rows) {
     for (Int o = 0; o < program.outer_count;) {
       Int run = o, total = 0;
       for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++)
         total += gradient(run) ? units(program.arrays[program.outers[run].left].size) : 0;
-      Int mine = total * piece / pieces, mine_end = total * (piece + 1) / pieces;
+      Int mine = total * id / threads, mine_end = total * (id + 1) / threads;
       if (mine < mine_end) {
         for (Int step = first_step; step < end_step; step++)
           for (Int row = 0; row < rows_at(step); row++)

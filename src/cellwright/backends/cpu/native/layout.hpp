@@ -81,7 +81,7 @@ struct Layout {
   Int sums_wide = 0;
   Real* packed;       // (threads, pack_size), for gradients of matrices
   Int pack_size = 0;
-  Real* narrow;       // (threads, narrow_size()), rows as bfloat16 pairs
+  Real* copies;       // (threads, copies_size()), rows as products want them
   Int* offset;        // first row of each step, where lengths differ
   Int chunk;
   bool apart = false;           // nothing to wait for between chunks
@@ -110,19 +110,15 @@ struct Layout {
   Int most_rows = 0;
 
   // Steps taken together before gradients of weights are added up: enough rows for products
-  // at full speed, few enough that what lies between stays in the cache.
+  // at full speed, few enough that what lies between stays in the cache. 512 is best on an idle
+  // machine by some 3 %, but on a busy one every meeting costs a slice of somebody else's time.
+  static constexpr Int CHUNK_ROWS = 1024;
+
   void choose_chunk() {
-    Int row = 0;
-    for (Int a = 0; a < program.array_count; a++)
-      if (program.arrays[a].place == CHUNK) row += wide(program.arrays[a].size);
-    bool between = program.sunk_count || program.outer_count || (call.hoist && row);
+    bool between = program.sunk_count || program.outer_count || call.hoist;
     Int wanted = call.chunk;
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
-    if (!wanted) {
-      Int rows = (4 << 20) / (Int)sizeof(Real) / (row ? row : 1);
-      rows = rows < 256 ? 256 : rows > 1024 ? 1024 : rows;
-      wanted = rows / (call.batch ? call.batch : 1);
-    }
+    if (!wanted) wanted = CHUNK_ROWS / (call.batch ? call.batch : 1);
     chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
     apart = !between && chunk == call.steps;  // shares of a further chunk need a meeting
     most_rows = chunk * call.batch;
@@ -134,6 +130,8 @@ struct Layout {
       const Array& array = program.arrays[a];
       bool padded = is_ours(array.place) && array.place != REDUCED;
       stride[a] = padded || array.place == NEXT ? wide(array.size) : units(array.size);
+      // An odd number of lines: rows spread over the whole cache, whatever the size.
+      if (array.place == CHUNK || array.place == SCRATCH) stride[a] += LINE;
     }
     offset = nullptr;
     if (call.lengths) {
@@ -171,24 +169,33 @@ struct Layout {
       place(sums, sums_wide * call.threads);
       pack_size = program.outer_count ? OUTER_NUMBERS + OUTER_DEPTH * PANEL : 0;
       place(packed, pack_size * call.threads);
-      place(narrow, NARROW ? narrow_size() * call.threads : 0);
+      place(copies, copies_size() * call.threads);
     }
     return true;
   }
 
   static constexpr Int CHUNK_BLOCK = 8 * TILE_ROWS;  // rows that are multiplied with a panel
 
-  Int narrow_size() const {
-    Int words = 0;
+  static constexpr Int LINE = 64 / sizeof(Real);
+
+  bool copies_rows(Int source) const { return NARROW || stride[source] * sizeof(Real) % 4096 == 0; }
+  Int room_of(Int deep) const { return NARROW ? words_of(deep) : deep + LINE; }
+
+  // Room of each thread for rows of sources in the form in which products want them.
+  Int copies_size() const {
+    Int numbers = 0;
+    auto count = [&](Int first_part, Int parts) {
+      for (Int k = first_part; k < first_part + parts; k++)
+        if (copies_rows(program.parts[k].source))
+          numbers += room_of(depth(program.parts[k].weight));
+    };
     for (Int g = 0; g < program.group_count; g++)
-      for (Int k = 0; k < program.groups[g].parts; k++)
-        words += words_of(depth(program.parts[program.groups[g].first_part + k].weight));
+      count(program.groups[g].first_part, program.groups[g].parts);
     for (Int s = 0; s < program.sunk_count; s++)
-      for (Int k = 0; k < program.sunk[s].parts; k++)
-        words += words_of(depth(program.parts[program.sunk[s].first_part + k].weight));
-    return words * (call.batch > CHUNK_BLOCK ? call.batch : CHUNK_BLOCK);
+      count(program.sunk[s].first_part, program.sunk[s].parts);
+    return numbers * (call.batch > CHUNK_BLOCK ? call.batch : CHUNK_BLOCK);
   }
-  Real* narrow_of(Int id) const { return NARROW ? narrow + id * narrow_size() : nullptr; }
+  Real* copies_of(Int id) const { return copies + id * copies_size(); }
 
   Int depth(Int m) const {
     const Matrix& x = program.matrices[m];

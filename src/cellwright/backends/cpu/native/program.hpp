@@ -36,7 +36,7 @@ struct Frame {  // where everything is at one step, for one thread
   Real* const* sums;
   const Int* start;
   const Int* sizes;
-  Real* narrow;  // room for rows of sources as bfloat16 pairs
+  Real* room;    // for rows of sources in the form in which products want them
   Int step;
   Int since;     // when this thread last met the others
 };

@@ -5,6 +5,7 @@ struct Run : Chunks {
   using Chunks::Chunks;
 
   Team team;
+  bool share_units = false;
 
   void sweep(const Sweep& w, Frame& f, Int first, Int end, Int first_panel, Int end_panel) {
     alignas(64) Real products[MOST_GROUPS * TILE_ROWS * PANEL];
@@ -13,11 +14,11 @@ struct Run : Chunks {
     Int n = units(w.size), first_part = w.groups ? program.groups[w.first_group].first_part : 0;
     if (w.groups) {
       const Group& last = program.groups[w.first_group + w.groups - 1];
-      Real* narrow = f.narrow;
+      Real* room = f.room;
       for (Int k = first_part; k < last.first_part + last.parts; k++)
         if (!(call.hoist && program.parts[k].hoistable))
           sources[k - first_part] = rows_of_part(k, first_part, f.at[program.parts[k].source],
-                                                 first, end, sources, narrow);
+                                                 first, end, sources, room);
     }
     for (Int r = 0; r < w.reductions; r++) {
       const Reduction& x = program.reductions[w.first_reduction + r];
@@ -100,56 +101,49 @@ struct Run : Chunks {
   }
 
   void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
-    if (call.share_units) {
+    if (share_units) {
       bool alone = team.alone || team.threads == 1;
       if (!alone || id == 0)
         run_steps(id, alone ? 1 : (Int)team.threads, f, first_step, end_step, chunk_row, 0,
                   call.batch);
     } else {
-      // Tiles of fewer rows than this are slow.
-      team.share(id, call.batch / 8, [&](Int piece, Int pieces) {
-        run_steps(0, 1, f, first_step, end_step, chunk_row,
-                  cut(piece, pieces, first_step, end_step),
-                  cut(piece + 1, pieces, first_step, end_step));
-      });
+      run_steps(0, 1, f, first_step, end_step, chunk_row,
+                cut(id, team.threads, first_step, end_step),
+                cut(id + 1, team.threads, first_step, end_step));
     }
   }
 
   // What can be done for all steps of a chunk at once, before the loop and behind it.
   void hoist_chunk(Int id, Int chunk_row, Int rows) {
-    team.share(id, rows / CHUNK_BLOCK, [&](Int piece, Int pieces) {
-      Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
-      for (Int g = 0; g < program.group_count; g++) {
-        const Group& group = program.groups[g];
-        if (group.hoisted < 0) continue;
-        multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size,
-                       first, end, chunk_row, base[group.hoisted], stride[group.hoisted], false, narrow_of(id));
-      }
-    });
+    Int first = rows * id / team.threads, end = rows * (id + 1) / team.threads;
+    for (Int g = 0; g < program.group_count; g++) {
+      const Group& group = program.groups[g];
+      if (group.hoisted < 0) continue;
+      multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size,
+                     first, end, chunk_row, base[group.hoisted], stride[group.hoisted], false,
+                     copies_of(id));
+    }
   }
 
   void sink_chunk(Int id, Int first_step, Int end_step, Int chunk_row, Int rows, bool fresh,
                   const Real** right_rows) {
-    team.share(id, 4 * team.threads, [&](Int piece, Int pieces) {
-      Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
-      for (Int s = 0; s < program.sunk_count; s++) {
-        const Sunk& x = program.sunk[s];
-        if (!base[x.target]) continue;
-        multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
-                       chunk_row, base[x.target] + chunk_row * stride[x.target],
-                       stride[x.target], x.adds, narrow_of(id));
-      }
-      add_outers(id, piece, pieces, first_step, end_step, chunk_row, rows, fresh, right_rows);
-    });
+    Int first = rows * id / team.threads, end = rows * (id + 1) / team.threads;
+    for (Int s = 0; s < program.sunk_count; s++) {
+      const Sunk& x = program.sunk[s];
+      if (!base[x.target]) continue;
+      multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
+                     chunk_row, base[x.target] + chunk_row * stride[x.target], stride[x.target],
+                     x.adds, copies_of(id));
+    }
+    add_outers(id, team.threads, first_step, end_step, chunk_row, rows, fresh, right_rows);
   }
 
   void work() {
     Int id = team.joined.fetch_add(1);
     if (call.openmp.threads && team.threads > 1) team.threads = call.openmp.threads();
-    team.share(id, 4 * team.threads, [&](Int piece, Int pieces) {
-      pack(piece, pieces);
-      begin(call.batch * piece / pieces, call.batch * (piece + 1) / pieces);
-    });
+    Int members = team.threads;
+    pack(id, members);
+    begin(call.batch * id / members, call.batch * (id + 1) / members);
     Real* my_sums = sums + id * sums_wide;
     memset(my_sums, 0, sums_wide * sizeof(Real));
     Real* sum_of[MOST_SUMS];
@@ -159,7 +153,7 @@ struct Run : Chunks {
     if (program.outer_count) right_rows = (const Real**)malloc(most_rows * sizeof(Real*) + 1);
     Frame f;
     f.stride = stride, f.sums = sum_of, f.start = call.start, f.sizes = call.sizes;
-    f.narrow = narrow_of(id);
+    f.room = copies_of(id);
     f.since = microseconds();
     team.meet(f.since);
     Int chunks = chunk ? (call.steps + chunk - 1) / chunk : 0;
@@ -182,7 +176,6 @@ struct Run : Chunks {
     }
     team.meet(f.since);
     free(right_rows);
-    Int members = team.threads;
     finish(call.batch * id / members, call.batch * (id + 1) / members);
     if (id == 0) end_of_gradients(fresh);
     team.meet(f.since);
@@ -218,8 +211,11 @@ struct Run : Chunks {
       if (kept) return_panels(kept);
       return 1;
     }
-    // Threads that would meet at every step are of no use where they do not run side by side.
-    run_together(call.openmp, team, enter, this, team.crowded && call.share_units ? 1 : call.threads);
+    // Threads that would meet at every step are of no use where they do not run side by side:
+    // each takes rows then, or one takes all.
+    bool few = team.crowded && call.share_units && call.batch < 8 * call.threads;
+    share_units = call.share_units && !team.crowded;
+    run_together(call.openmp, team, enter, this, few ? 1 : call.threads);
     free(offset);
     if (kept) return_panels(kept);
     return 0;

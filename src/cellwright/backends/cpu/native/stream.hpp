@@ -30,7 +30,7 @@ struct Stream {
         if (later[2 * n + a]) run.stride[a] = later[2 * n + a];
       }
       f.stride = run.stride, f.sums = nullptr, f.start = call.start, f.sizes = call.sizes;
-      f.narrow = run.narrow_of(0);
+      f.room = run.copies_of(0);
     }
   }
 

@@ -42,14 +42,14 @@ INLINE Int wait_until(Done done) {
 }
 
 // When threads wait for each other longer than this, and for more than a quarter of the time in
-// which they worked, somebody else is on their cores. For a while work is then cut into smaller
-// pieces, which whoever has a core takes.
+// which they worked, somebody else is on their cores. For a while they then do not meet at every
+// step. Who does what, and so every bit of the result, does not depend on it.
 static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 50000;
 static std::atomic<Int> crowded_until{0};
 
 struct Team {
   std::atomic<Int> threads{1};
-  std::atomic<Int> joined{0}, waiting{0}, turn{0}, claimed{0};
+  std::atomic<Int> joined{0}, waiting{0}, turn{0};
   std::atomic<bool> slow{false}, alone{false};
   bool crowded = microseconds() < crowded_until.load(std::memory_order_relaxed);
 
@@ -61,7 +61,6 @@ struct Team {
     if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
       if (slow.load(std::memory_order_relaxed)) alone.store(true, std::memory_order_relaxed);
       waiting.store(0, std::memory_order_relaxed);
-      claimed.store(0, std::memory_order_relaxed);
       turn.store(now + 1, std::memory_order_release);
     } else {
       Int waited = wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
@@ -71,16 +70,6 @@ struct Team {
       }
     }
     since = microseconds();
-  }
-
-  // Shares work between two meetings: `body(n, count)` does the n-th of `count` equal pieces,
-  // of which there should be no more than `most`.
-  template <class Body>
-  void share(Int id, Int most, Body body) {
-    Int members = threads;
-    if (!crowded || members == 1) return body(id, members);
-    Int pieces = most < members ? members : most > 4 * members ? 4 * members : most;
-    for (Int n; (n = claimed.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(n, pieces);
   }
 };
 
