@@ -8,9 +8,8 @@ import time
 
 import pytest
 import torch
+from in_a_child import answer, make, train
 from torch.utils.data import DataLoader, Dataset
-
-import cellwright as cw
 
 # What libraries say about fork in a process with threads is true, and what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -24,28 +23,8 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def train(net, x, steps=3):
-    """Some steps of training; returns everything that came out."""
-    found = []
-    for _ in range(steps):
-        for weight in net.parameters():
-            weight.grad = None
-        y, _ = net(x)
-        y.pow(2).mean().backward()
-        with torch.no_grad():
-            for weight in net.parameters():
-                weight.sub_(weight.grad, alpha=0.1)
-        found.append(y.detach().clone())
-    return [*found, *(weight.detach().clone() for weight in net.parameters())]
-
-
-def make(seed=0):
-    torch.manual_seed(seed)
-    return cw.LSTM(24, 40, batch_first=True), torch.randn(32, 20, 24)
-
-
 def same(found, expected):
-    # Nearly: on a crowded machine who takes which rows decides in which order biases are summed.
+    # Nearly: OpenMP may give a call fewer threads than it asks for.
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -89,11 +68,6 @@ def test_many_threads_use_one_net_at_once():
         thread.join(120)
     for number, wanted in enumerate(expected):
         same(found[number], wanted)
-
-
-def answer(queue, threads):
-    torch.set_num_threads(threads)
-    queue.put([value.numpy() for value in train(*make())])
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

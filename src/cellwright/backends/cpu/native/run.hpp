@@ -74,42 +74,40 @@ struct Run : Chunks {
     return low;
   }
 
-  // The steps of a chunk for some rows; `id` and the other threads each do a part of the units,
-  // or, where `sharing` is 1, this thread does them all.
-  void run_steps(Int id, Int sharing, Frame& f, Int first_step, Int end_step, Int chunk_row,
-                 Int first, Int end) {
+  // Whether there are rows enough for each thread to have its own.
+  bool rows_suffice() const { return call.batch >= 8 * call.threads; }
+
+  // The steps of a chunk. Threads either share the units and meet after every pass over them,
+  // or each does some rows without a look at the others; rows are few where one does them all.
+  void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
+    Int sharing = share_units && !team.parted ? (Int)team.threads : 1, part = id, first, end;
+    auto part_ways = [&] {
+      sharing = 1, part = 0;
+      bool all = share_units && !rows_suffice();
+      first = all ? 0 : cut(id, team.threads, first_step, end_step);
+      end = all ? (id ? 0 : call.batch) : cut(id + 1, team.threads, first_step, end_step);
+    };
+    if (sharing == 1) part_ways(); else first = 0, end = call.batch;
     for (Int n = 0; n < end_step - first_step; n++) {
       Int step = program.backward ? end_step - 1 - n : first_step + n;
-      Int last = least(end, rows_at(step));
       look_at(f, step, chunk_row);
       for (Int s = 0; s < program.sweep_count; s++) {
-        const Sweep& w = program.sweeps[s];
-        Int panels = panels_of(units(w.size)), rows = last - first;
-        if (rows <= 0) {
-        } else if (w.reductions) {  // a reduction wants all units of a row: share the rows
-          Int from = first + rows * id / sharing, to = first + rows * (id + 1) / sharing;
-          if (from < to) sweep(w, f, from, to, 0, panels);
-        } else {
-          sweep(w, f, first, last, panels * id / sharing, panels * (id + 1) / sharing);
-        }
+        run_sweep(program.sweeps[s], f, first, least(end, rows_at(step)), part, sharing);
         if (sharing == 1) continue;
         team.meet(f.since);
-        if (team.alone && id) return;
-        if (team.alone) id = 0, sharing = 1;
+        if (team.parted) part_ways();
       }
     }
   }
 
-  void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
-    if (share_units) {
-      bool alone = team.alone || team.threads == 1;
-      if (!alone || id == 0)
-        run_steps(id, alone ? 1 : (Int)team.threads, f, first_step, end_step, chunk_row, 0,
-                  call.batch);
+  void run_sweep(const Sweep& w, Frame& f, Int first, Int end, Int part, Int sharing) {
+    Int panels = panels_of(units(w.size)), rows = end - first;
+    if (rows <= 0) return;
+    if (w.reductions) {  // a reduction wants all units of a row: share the rows
+      Int from = first + rows * part / sharing, to = first + rows * (part + 1) / sharing;
+      if (from < to) sweep(w, f, from, to, 0, panels);
     } else {
-      run_steps(0, 1, f, first_step, end_step, chunk_row,
-                cut(id, team.threads, first_step, end_step),
-                cut(id + 1, team.threads, first_step, end_step));
+      sweep(w, f, first, end, panels * part / sharing, panels * (part + 1) / sharing);
     }
   }
 
@@ -213,7 +211,7 @@ struct Run : Chunks {
     }
     // Threads that would meet at every step are of no use where they do not run side by side:
     // each takes rows then, or one takes all.
-    bool few = team.crowded && call.share_units && call.batch < 8 * call.threads;
+    bool few = team.crowded && call.share_units && !rows_suffice();
     share_units = call.share_units && !team.crowded;
     run_together(call.openmp, team, enter, this, few ? 1 : call.threads);
     free(offset);
