@@ -218,7 +218,8 @@ class Engine:
         """What is seen, (T, B, n); the states after, (B, n); and what is saved."""
         steps, rows = run.inputs[0].shape[:2]
         new = run.inputs[0].new_empty
-        seen = [new(steps, rows, units) for units in self.units_of_seen()]
+        # A network is called again and again: what it gave last time has often been let go.
+        seen = [empty(steps, rows, units, self.dtype) for units in self.units_of_seen()]
         after = [new(rows, units) for units in self.units_of_states()]
         saved = [empty(steps * rows, n, self.dtype) for n in self.units_of_saved() if training]
         given = self._given(run)

@@ -8,6 +8,7 @@ therefore kept for the next forward pass, up to a limit.
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 from collections import deque
@@ -28,17 +29,20 @@ _KEPT = 1 << 30  # bytes that wait for their next use at most
 _free: deque[mmap.mmap] = deque()
 
 
-def empty(rows: int, units: int, dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor, (rows, units)."""
-    numbers = rows * units
+def empty(*arguments: Any) -> Tensor:
+    """An uninitialised tensor; called as ``empty(*shape, dtype)``."""
+    shape, dtype = arguments[:-1], arguments[-1]
+    numbers = math.prod(shape)
     size = numbers * dtype.itemsize
     if size < _SMALLEST:
-        return torch.empty(rows, units, dtype=dtype)
+        return torch.empty(shape, dtype=dtype)
     pages = _take((size + _ROUND - 1) // _ROUND * _ROUND)
     # The tensor keeps the block alive, and its end gives the pages back.
     block = _block_type(len(pages)).from_buffer(pages)
     block.pages = pages
-    return torch.frombuffer(block, dtype=dtype, count=numbers).view(rows, units)
+    flat = torch.frombuffer(block, dtype=dtype, count=numbers)
+    # Not a view of it, which autograd would treat as one when it is changed in place.
+    return torch.empty(0, dtype=dtype).set_(flat.untyped_storage(), 0, shape)
 
 
 def _take(size: int) -> mmap.mmap:
