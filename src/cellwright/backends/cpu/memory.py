@@ -42,7 +42,9 @@ def empty(*arguments: Any) -> Tensor:
     block.pages = pages
     flat = torch.frombuffer(block, dtype=dtype, count=numbers)
     # Not a view of it, which autograd would treat as one when it is changed in place.
-    return torch.empty(0, dtype=dtype).set_(flat.untyped_storage(), 0, shape)
+    tensor: Tensor = torch.empty(0, dtype=dtype)
+    tensor.set_(flat.untyped_storage(), 0, shape)  # type: ignore[call-overload]
+    return tensor
 
 
 def _take(size: int) -> mmap.mmap:
