@@ -6,8 +6,12 @@ import pytest
 import torch
 
 import cellwright as cw
+from cellwright.pipeline import compile
+from cellwright.toolchain import compiler
 
 close = torch.testing.assert_close
+
+WHERE = {"backend": "cpu", "device": torch.device("cpu")}
 
 
 def outcome(backend, x, weights, *, reverse=False, lengths=None, seed=0):
@@ -85,3 +89,28 @@ def test_the_same_threads_give_the_same_bits(threads):
                 close(one, other)
             else:
                 assert torch.equal(one, other)
+
+
+def test_products_of_bfloat16_are_made_of_bfloat16():
+    # One unit, no gate in the way: h = W x + U h. The second step multiplies a state that
+    # bfloat16 cannot hold, and must round it where the processor multiplies in bfloat16.
+    @cw.cell(state="h")
+    def linear(x, h):
+        h = cw.affine("h", x, h, bias=None)
+        return h
+
+    net = cw.Recurrent(linear, 1, 1, backend="cpu", dtype=torch.bfloat16)
+    kernel = compile(net.graph, {"input": 1, "hidden": 1}, **WHERE, dtype=torch.bfloat16)
+    wide = compile(net.graph, {"input": 1, "hidden": 1}, **WHERE, dtype=torch.float32)
+    layout = (("h_x",), ("h_h",))
+    engine = kernel.prepare(layout, (), (), torch.bfloat16)[1]
+    assert engine.spec.narrow
+    assert engine.dtype == torch.float32
+    assert not wide.prepare(layout, (), (), torch.float32)[1].spec.narrow
+
+    state = 1 + 2**-10  # rounds to 1 in bfloat16
+    weights = [torch.ones(1, 1), torch.ones(1, 1)]
+    run = engine.run([torch.zeros(1, 1, 1), torch.full((1, 1), state), *weights], None, None, False)
+    found = float(engine.forward(run, False)[0][0])
+    rounds = "avx512_bf16" in compiler().features
+    assert found == (1.0 if rounds else state)

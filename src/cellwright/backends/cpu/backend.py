@@ -79,7 +79,7 @@ class CpuKernel:
         # bfloat16 is what tensors are stored in and products are made of; sums, states and
         # everything pointwise are float32.
         inner = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-        key = (weights.layout, call.record, tuple(call.draws), inner)
+        key = (weights.layout, call.record, tuple(call.draws), x.dtype)
         cell, known = (self.face(*key), None) if compiling else self.prepare(*key)
         if cell is None:
             assert self.otherwise is not None
@@ -173,9 +173,10 @@ class CpuKernel:
         dtype: torch.dtype,
     ) -> tuple[Face, Engine] | tuple[None, None]:
         drawn = simplify(self.graph.rewrite(partial(_expected, draws)))
-        spec = Spec(drawn, self.sizes, layout, record)
+        narrow = dtype == torch.bfloat16
+        spec = Spec(drawn, self.sizes, layout, record, narrow)
         try:
-            known = engine(spec, dtype)
+            known = engine(spec, torch.float32 if narrow else dtype)
         except ToolchainError as error:
             if self.otherwise is None:
                 raise
@@ -185,7 +186,7 @@ class CpuKernel:
             )
             return None, None
         if settings().debug >= 1:
-            print(describe(known.code.training, spec.bound, dtype.itemsize), file=sys.stderr)
+            print(describe(known.code.training, spec.bound, known.dtype.itemsize), file=sys.stderr)
         if settings().debug >= 2:
             text = describe_gradient(drawn, record)
             print(f"# {drawn.name} with its gradient\n{text}", file=sys.stderr)
