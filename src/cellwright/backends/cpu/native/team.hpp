@@ -41,29 +41,35 @@ INLINE Int wait_until(Done done) {
   return waited;
 }
 
-// When threads wait for each other longer than this, and longer than they worked, somebody else is on their cores. For a while they then do not meet at every
-// step. Who does what, and so every bit of the result, does not depend on it.
+// When threads wait for each other longer than this, and longer than they worked, somebody else
+// is on their cores. For a while they then do not meet at every step. Who does what, and so
+// every bit of the result, does not depend on it.
 static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 50000;
 static std::atomic<Int> crowded_until{0};
 
+// What is written at every meeting lies in lines of its own: in a line that the others read all
+// the time, each meeting would cost them a trip to the other core.
 struct Team {
   std::atomic<Int> threads{1};
-  std::atomic<Int> joined{0}, waiting{0}, turn{0};
+  std::atomic<Int> joined{0};
   std::atomic<bool> slow{false}, parted{false};
   bool crowded = microseconds() < crowded_until.load(std::memory_order_relaxed);
+  alignas(64) std::atomic<Int> waiting{0};
+  alignas(64) std::atomic<Int> turn{0};
+  alignas(64) char apart = 0;
 
   // All threads reach this point before any goes on. After a long wait they part for the work
   // in which they would meet at every step; all learn of it at the same meeting.
   void meet(Int& since) {
-    if (threads == 1) return;
-    Int now = turn.load(std::memory_order_relaxed), worked = microseconds() - since;
+    if (threads.load(std::memory_order_relaxed) == 1) return;
+    Int now = turn.load(std::memory_order_relaxed);
     if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
       if (slow.load(std::memory_order_relaxed)) parted.store(true, std::memory_order_relaxed);
       waiting.store(0, std::memory_order_relaxed);
       turn.store(now + 1, std::memory_order_release);
     } else {
       Int waited = wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
-      if (waited > LONG_WAIT && waited > worked) {
+      if (waited > LONG_WAIT && waited > microseconds() - waited - since) {
         slow.store(true, std::memory_order_relaxed);
         crowded_until.store(microseconds() + CROWDED_FOR, std::memory_order_relaxed);
       }
