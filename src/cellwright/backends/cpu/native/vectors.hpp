@@ -9,9 +9,11 @@
 #if REAL_IS_DOUBLE
 typedef double Real;
 typedef int64_t Bits;
+#define SUFFIX "d"
 #else
 typedef float Real;
 typedef int32_t Bits;
+#define SUFFIX "s"
 #endif
 
 #if defined(__AVX512F__)
@@ -149,6 +151,23 @@ INLINE Vector greater_of(Vector a, Vector b) { return pick(a != a, a, pick(a > b
 
 INLINE Vector smaller_of(Vector a, Vector b) { return pick(a != a, a, pick(a < b, a, b)); }
 
+// A value, cut off at a limit; NaN stays NaN. x86 has an instruction for it that compilers leave
+// alone, because they do not know that NaN, in second place, is what should come out.
+#if defined(__AVX__)
+#define CUT_OFF(name, instruction, compares)                                        \
+  INLINE Vector name(Vector a, Real limit) {                                        \
+    Vector result;                                                                  \
+    asm(instruction SUFFIX " %2, %1, %0" : "=v"(result) : "v"(fill(limit)), "v"(a)); \
+    return result;                                                                  \
+  }
+#else
+#define CUT_OFF(name, instruction, compares)                                        \
+  INLINE Vector name(Vector a, Real limit) { return pick(a compares limit, fill(limit), a); }
+#endif
+
+CUT_OFF(at_most, "vminp", >)
+CUT_OFF(at_least, "vmaxp", <)
+
 // e^a = 2^n (1 + r + r^2 q(r)) with a = n ln 2 + r, |r| <= ln 2 / 2. The polynomial q
 // interpolates at the Chebyshev nodes of that interval; e^r is off by at most 1e-8 relative
 // in float and 2e-17 in double, before rounding.
@@ -200,7 +219,7 @@ INLINE Split split_exponential(Vector a) {
 INLINE Vector power_of_two(Mask n) { return (Vector)((n + EXPONENT_ZERO) << EXPONENT_AT); }
 
 INLINE Vector exponential(Vector a) {
-  Vector inside = pick(a > LARGEST, fill(LARGEST), pick(a < SMALLEST, fill(SMALLEST), a));
+  Vector inside = at_most(at_least(a, SMALLEST), LARGEST);
   Split parts = split_exponential(inside);
   // In two factors, because 2^n alone may lie outside of what a number can hold.
   Mask half = parts.n >> 1;
@@ -211,7 +230,7 @@ INLINE Vector exponential(Vector a) {
 INLINE Vector logistic(Vector a) {
   // Above, the result is 1. Below, 2^n is an infinity, and the result 0 as it is at -infinity.
   constexpr Real low = REAL_IS_DOUBLE ? -710 : -89, high = REAL_IS_DOUBLE ? 708 : 87;
-  Vector inside = pick(a < low, fill(low), pick(a > high, fill(high), a));
+  Vector inside = at_most(at_least(a, low), high);
   Split parts = split_exponential(-inside);
   return 1 / (1 + (1 + parts.rest) * power_of_two(parts.n));
 }
@@ -220,7 +239,7 @@ INLINE Vector hyperbolic_tangent(Vector a) {
   // tanh |a| = -m / (2 + m) with m = e^(-2|a|) - 1, which loses no digit near zero.
   constexpr Real most = REAL_IS_DOUBLE ? 22 : 10;
   Vector size = absolute(a);
-  Vector inside = pick(size > most, fill(most), size);
+  Vector inside = at_most(size, most);
   Split parts = split_exponential(-2 * inside);
   Vector scale = power_of_two(parts.n);
   Vector m = scale * parts.rest + (scale - 1);
