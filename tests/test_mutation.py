@@ -230,11 +230,18 @@ MUTANTS = (
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
     ),
     Mutant(
-        "native: one thread's sums are lost",
-        "backends/cpu/native/run.hpp",
-        "for (Int t = 0; t < team.threads; t++) total",
-        "for (Int t = 0; t < 1; t++) total",
+        "native: one piece of a vector's gradient is lost",
+        "backends/cpu/native/chunk.hpp",
+        "for (Int unit = n * piece / pieces; unit < end; unit += LANES) {",
+        "for (Int unit = n * piece / pieces; !piece && unit < end; unit += LANES) {",
         "tests/conformance/test_compiled.py -k 'spread and lstm'",
+    ),
+    Mutant(
+        "native: who is alone cuts a call in another way",
+        "backends/cpu/native/run.hpp",
+        "Int pieces = call.threads, members = team.threads;\n    for",
+        "Int pieces = team.threads, members = team.threads;\n    for",
+        "tests/backends/test_cpu_numbers.py -k who_works",
     ),
     Mutant(
         "native: a short sequence goes on",

@@ -1,11 +1,16 @@
 """Numbers that are none, and numbers that are the same every time."""
 
+import ctypes
 import math
+import threading
+import time
 
 import pytest
 import torch
+from odd_cells import normed_lstm
 
 import cellwright as cw
+from cellwright.backends.cpu import library
 from cellwright.pipeline import compile
 from cellwright.toolchain import compiler
 
@@ -84,11 +89,55 @@ def test_the_same_threads_give_the_same_bits(threads):
     first = run()
     for _ in range(5):
         for one, other in zip(run(), first, strict=True):
-            if threads > 1 and one.dim() == 1:
-                # On a crowded machine who takes which rows decides the order of a bias's sum.
-                close(one, other)
-            else:
-                assert torch.equal(one, other)
+            assert torch.equal(one, other)
+
+
+WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+PARALLEL = ctypes.CFUNCTYPE(None, WORK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+
+
+def one_alone(work, data, threads, flags):
+    work(data)
+
+
+def one_comes_late(work, data, threads, flags):
+    def late():
+        time.sleep(0.005)
+        work(data)
+
+    other = threading.Thread(target=late)
+    other.start()
+    work(data)
+    other.join()
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("rows", [1, 5, 6, 13, 20])
+@pytest.mark.parametrize("name", ["lstm", "gru", "normed"])
+def test_who_works_on_a_call_does_not_decide_a_bit_of_it(name, rows, ragged, monkeypatch):
+    # Whether both threads come, or one does everything, or the second comes so late that they
+    # part for the rest of the call: as on a machine that others use, too.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    large = rows == 20 and not ragged  # weights so large that threads share the units
+    hidden, steps = (640, 5) if large else (40, 400 // rows)
+    torch.manual_seed(0)
+    cell = normed_lstm if name == "normed" else name
+    net = cw.Recurrent(cell, 33, hidden, backend="cpu")
+    x = torch.randn(rows, steps, 33, requires_grad=True)
+    lengths = [steps * (n + 1) // rows for n in range(rows)] if ragged else None
+
+    def run():
+        y, _ = net(x, lengths=lengths)
+        return [y.detach(), *torch.autograd.grad(y.pow(2).sum(), [x, *net.parameters()])]
+
+    expected = run()
+    for parallel, threads in ((one_alone, 1), (one_comes_late, 2)):
+        entry = PARALLEL(parallel)
+        count = ctypes.CFUNCTYPE(ctypes.c_int)(lambda threads=threads: threads)
+        places = [ctypes.cast(f, ctypes.c_void_p).value for f in (entry, count)]
+        monkeypatch.setattr(library, "openmp", lambda places=places: places)
+        for one, other in zip(run(), expected, strict=True):
+            assert torch.equal(one, other), parallel.__name__
 
 
 def test_products_of_bfloat16_are_made_of_bfloat16():

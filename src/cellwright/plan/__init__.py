@@ -9,6 +9,7 @@ from cellwright.plan.program import (
     Place,
     Program,
     Reduction,
+    Sum,
     Sunk,
     Sweep,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Plan",
     "Program",
     "Reduction",
+    "Sum",
     "Sunk",
     "Sweep",
     "plan",

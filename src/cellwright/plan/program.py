@@ -16,6 +16,7 @@ __all__ = [
     "Place",
     "Program",
     "Reduction",
+    "Sum",
     "Sunk",
     "Sweep",
 ]
@@ -100,8 +101,6 @@ class Sweep:
         Pointwise operations, inputs before users.
     stores
         What is written where.
-    sums
-        Number of a sum over all rows and steps, and what is added to it.
     reductions
         Values that are reduced over the units.
     """
@@ -110,7 +109,6 @@ class Sweep:
     groups: tuple[Group, ...]
     nodes: tuple[Node, ...]
     stores: tuple[tuple[Node, Array], ...]
-    sums: tuple[tuple[int, Node], ...]
     reductions: tuple[Reduction, ...]
 
 
@@ -133,6 +131,14 @@ class Outer:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """Gradient of a vector: the sum over all rows and steps of an array."""
+
+    vector: Node
+    array: Array
+
+
+@dataclass(frozen=True)
 class Program:
     """A step, planned: what is done for many steps at once, and what in the loop.
 
@@ -146,10 +152,8 @@ class Program:
         Where values lie that are not computed in the loop.
     sweeps
         Passes over the units, in order, at every step.
-    sunk, outers
+    sunk, outers, sums
         What is done behind the loop for a chunk of steps.
-    sums
-        Vectors whose gradients are summed over rows and steps.
     states
         Name -> the array before and the array after a step.
     backward
@@ -162,16 +166,6 @@ class Program:
     sweeps: tuple[Sweep, ...]
     sunk: tuple[Sunk, ...]
     outers: tuple[Outer, ...]
-    sums: tuple[Node, ...]
+    sums: tuple[Sum, ...]
     states: Mapping[str, tuple[Array, Array]]
     backward: bool
-
-    @property
-    def has_reductions(self) -> bool:
-        """Whether a value of a row needs all units of that row."""
-        return any(sweep.reductions for sweep in self.sweeps)
-
-    def given(self) -> tuple[Array, ...]:
-        """The arrays that a caller gives."""
-        theirs = ("step", "previous", "row", "vector")
-        return tuple(a for a in self.arrays if a.place in theirs)

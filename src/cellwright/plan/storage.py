@@ -51,7 +51,7 @@ class Storage:
         if self.has_rows(value) and self.loads[value].place in places:
             return self.loads[value]
         for known, array in self.stores:
-            if known is value and array.place == "chunk":
+            if known is value and array.place == "chunk" and array.size == size:
                 return array
         return self._written("chunk", value, size)
 

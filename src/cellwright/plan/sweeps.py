@@ -23,6 +23,7 @@ from cellwright.plan.program import (
     Place,
     Program,
     Reduction,
+    Sum,
     Sunk,
     Sweep,
 )
@@ -32,7 +33,7 @@ __all__ = ["Step", "plan_step"]
 
 # What can be read behind the loop, for all steps of a chunk at once.
 _SUNK: frozenset[Place] = frozenset({"step", "chunk"})
-_LEFT_OF_OUTER: frozenset[Place] = frozenset({"chunk"})
+_OF_GRADIENT: frozenset[Place] = frozenset({"chunk"})
 _RIGHT_OF_OUTER: frozenset[Place] = frozenset({"step", "previous", "chunk"})
 
 
@@ -80,7 +81,6 @@ class _Sweep:
     groups: list[Group] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     stores: list[tuple[Node, Array]] = field(default_factory=list)
-    sums: list[tuple[int, Node]] = field(default_factory=list)
     reductions: list[Reduction] = field(default_factory=list)
 
     def filled(self, size: Size) -> Sweep:
@@ -90,7 +90,6 @@ class _Sweep:
             tuple(self.groups),
             tuple(self.nodes),
             tuple(self.stores),
-            tuple(self.sums),
             tuple(self.reductions),
         )
 
@@ -104,8 +103,9 @@ class _Planner:
         self.loads, self.stores = self.storage.loads, self.storage.stores
         self.sunk: list[Sunk] = []
         self.outers: list[Outer] = []
+        self.sums: list[Sum] = []
         self._behind_the_loop()
-        roots = [value for value, _ in self.stores] + [value for _, value in step.sums]
+        roots = [value for value, _ in self.stores]
         self.order = [v for v in topological(roots, self.loads) if v.op != "matrix"]
         users: Counter[Node] = Counter(roots)
         for value in self.order:
@@ -121,9 +121,11 @@ class _Planner:
 
     def _behind_the_loop(self) -> None:
         for matrix, gradient, source in self.step.outers:
-            left = self.storage.kept(gradient, matrix.size, _LEFT_OF_OUTER)
+            left = self.storage.kept(gradient, matrix.size, _OF_GRADIENT)
             right = self.storage.kept(source, source.size, _RIGHT_OF_OUTER)
             self.outers.append(Outer(matrix, left, right))
+        for vector, value in self.step.sums:
+            self.sums.append(Sum(vector, self.storage.kept(value, vector.size, _OF_GRADIENT)))
         for value, target in self.step.sunk:
             terms = list(_terms(value, lambda v: v.op == "add", set()))
             products = [t for t in terms if t.kind == "product"]
@@ -200,8 +202,6 @@ class _Planner:
             self._settle(value)
         for value, array in self.stores:
             self._at(value, array.size).stores.append((value, array))
-        for number, (vector, value) in enumerate(self.step.sums):
-            self._at(value, vector.size).sums.append((number, value))
         self._hand_over()
         ordered = sorted(self.sweeps.items(), key=lambda item: item[0][0])
         sweeps = tuple(sweep.filled(size) for (_, size), sweep in ordered)
@@ -214,7 +214,7 @@ class _Planner:
             sweeps=sweeps,
             sunk=tuple(self.sunk),
             outers=tuple(sorted(self.outers, key=lambda o: o.right.name)),
-            sums=tuple(vector for vector, _ in self.step.sums),
+            sums=tuple(self.sums),
             states=self.step.states,
             backward=self.step.backward,
         )
@@ -261,7 +261,7 @@ class _Planner:
     def _hand_over(self) -> None:
         """Values that a later sweep needs are written down."""
         for key, sweep in list(self.sweeps.items()):
-            wanted = [*sweep.nodes, *(v for v, _ in sweep.stores), *(v for _, v in sweep.sums)]
+            wanted = [*sweep.nodes, *(v for v, _ in sweep.stores)]
             wanted += [r.source for r in sweep.reductions]
             for value in self._needed(wanted, key):
                 if value not in self.loads:

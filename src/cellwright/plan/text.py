@@ -76,7 +76,7 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
     if outers:
         yield f"#   behind the loop, one product for each gradient of: {_joined(outers)}"
     if program.sums:
-        yield f"#   summed over rows and steps: {_joined(v.name for v in program.sums)}"
+        yield f"#   behind the loop, summed over rows and steps for the gradient of: {_joined(s.vector.name for s in program.sums)}"
 
 
 def _sweep(number: int, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str]:

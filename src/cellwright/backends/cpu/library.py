@@ -65,7 +65,7 @@ class Function:
         self.sizes = sizes_of(program)
         self.matrices = [matrix.name for matrix in matrices_of(program)]
         self.gradients = [matrix.name for matrix in gradients_of(program)]
-        self.sums = [vector.name for vector in program.sums]
+        self.sums = [each.vector.name for each in program.sums]
 
     def __call__(
         self,

@@ -36,7 +36,6 @@ def render(programs: Sequence[Program], real: str, narrow: bool = False) -> str:
             f"#define NARROW_PRODUCTS {int(narrow)}",
             f"#define MOST_ARRAYS {max(len(t.program.arrays) for t in tables)}",
             f"#define MOST_MATRICES {_most(len(t.matrices) for t in tables)}",
-            f"#define MOST_SUMS {_most(len(t.program.sums) for t in tables)}",
             f"#define MOST_GROUPS {_most(len(s.groups) for t in tables for s in t.program.sweeps)}",
             f"#define MOST_PARTS {_most(t.most_parts for t in tables)}",
             *(_native(name) for name in ("vectors", "products", "team", "program")),
@@ -76,7 +75,6 @@ def _values(program: Program) -> Iterable[Node]:
     """Every value that a program's equations speak of."""
     stack = [v for s in program.sweeps for v in s.nodes]
     stack += [v for s in program.sweeps for v, _ in s.stores]
-    stack += [v for s in program.sweeps for _, v in s.sums]
     stack += [r.source for s in program.sweeps for r in s.reductions]
     seen: set[Node] = set()
     while stack:
@@ -215,7 +213,7 @@ class _Tables:
                 for o in program.outers
             ),
         )
-        yield self._table("Int", "sums", (str(size[vector.size]) for vector in program.sums))
+        yield self._table("Int", "sums", (str(index[s.array]) for s in program.sums))
         states = [f"{index[b]}, {index[a]}" for b, a in program.states.values()]
         yield self._table("State", "states", states)
         yield self._program(len(groups), len(sunk))
@@ -266,19 +264,15 @@ class _Equations:
             self._store(value, array)
         for reduction in self.sweep.reductions:
             self._reduce(reduction.source, reduction.lanes, reduction.value.op)
-        sums = [(number, self._value(value)) for number, value in self.sweep.sums]
-        adds = [f"sum{number} += {value};" for number, value in sums]
         return "\n".join(
             [
                 "template <bool WHOLE>",
                 f"INLINE void {self.name}_rows(const Frame& f, Int row, Int rows, Int unit,",
                 "    Int left, const Real* products) {",
                 *(f"  {line}" for line in self.before),
-                *(f"  Vector sum{number} = {{}};" for number, _ in sums),
                 "  for (Int r = 0; r < rows; r++) {",
-                *(f"    {line}" for line in (*self.inside, *adds)),
+                *(f"    {line}" for line in self.inside),
                 "  }",
-                *(f"  *(Anywhere*)(f.sums[{number}] + unit) += sum{number};" for number, _ in sums),
                 "}",
                 f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
                 "    const Real* products) {",

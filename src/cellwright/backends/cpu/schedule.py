@@ -17,11 +17,12 @@ _CORE_CACHE = 3 * 2**19  # weights
 
 def schedule(spec: Spec, batch: Batch) -> Schedule:
     """Choose how to run a batch."""
-    return _schedule(spec, batch.steps, batch.rows, torch.get_num_threads())
+    ragged = batch.lengths is not None
+    return _schedule(spec, batch.steps, batch.rows, ragged, torch.get_num_threads())
 
 
 @lru_cache(maxsize=1024)
-def _schedule(spec: Spec, steps: int, rows: int, threads: int) -> Schedule:
+def _schedule(spec: Spec, steps: int, rows: int, ragged: bool, threads: int) -> Schedule:
     matrices = [w for w in spec.graph.weights.values() if w.op == "matrix"]
     entries = sum(spec.units(m.size) * spec.units(m.attributes["columns"]) for m in matrices)
     work = entries * rows * steps
@@ -29,6 +30,8 @@ def _schedule(spec: Spec, steps: int, rows: int, threads: int) -> Schedule:
     # Products of few rows are slow, and go faster for many steps at once.
     hoist = rows < 8 * threads
     # Few rows cannot be shared, and where weights do not fit into a core's own cache it is
-    # better that each core reads only its part of them.
-    share_units = threads > 1 and (rows < 4 * threads or entries > _CORE_CACHE)
+    # better that each core reads only its part of them. Not where sequences end one by one: what
+    # is left for each thread in the end, should they have to part, would be cut into other tiles.
+    large = entries > _CORE_CACHE and not ragged
+    share_units = threads > 1 and (rows < 4 * threads or large)
     return Schedule(threads=threads, hoist=hoist, share_units=share_units)

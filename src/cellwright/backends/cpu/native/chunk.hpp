@@ -88,14 +88,15 @@ struct Chunks : Layout {
     return base[x.right] + row * wide;
   }
 
-  // Gradients of matrices from the rows of one chunk; this thread's share of their rows.
-  void add_outers(Int id, Int threads, Int first_step, Int end_step, Int chunk_row, Int rows,
-                  bool fresh, const Real** right_rows) {
+  // Gradients of matrices from the rows of one chunk: one of several pieces of their rows.
+  void add_outers(Int piece, Int pieces, Int first_step, Int end_step, Int chunk_row, Int rows,
+                  bool fresh, Int id) {
+    const Real** right_rows = this->right_rows + id * most_rows;
     for (Int o = 0; o < program.outer_count;) {
       Int run = o, total = 0;
       for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++)
         total += gradient(run) ? units(program.arrays[program.outers[run].left].size) : 0;
-      Int mine = total * id / threads, mine_end = total * (id + 1) / threads;
+      Int mine = total * piece / pieces, mine_end = total * (piece + 1) / pieces;
       if (mine < mine_end) {
         for (Int step = first_step; step < end_step; step++)
           for (Int row = 0; row < rows_at(step); row++)
@@ -106,6 +107,21 @@ struct Chunks : Layout {
                         fresh && !from, right_rows + from, packed + id * pack_size);
       }
       o = run;
+    }
+  }
+
+  // Gradients of vectors from the rows of one chunk: one of several pieces of their units.
+  void add_sums(Int piece, Int pieces, Int rows, bool fresh) const {
+    for (Int s = 0; s < program.sum_count; s++) {
+      Real* to = call.sums[s];
+      if (!to) continue;
+      Int from = program.sums[s], n = units(program.arrays[from].size), wide = stride[from];
+      Int end = n * (piece + 1) / pieces;
+      for (Int unit = n * piece / pieces; unit < end; unit += LANES) {
+        Vector sum = fresh ? Vector{} : load<false>(to + unit, end - unit);
+        for (Int row = 0; row < rows; row++) sum += *(const Anywhere*)(base[from] + row * wide + unit);
+        store<false>(to + unit, sum, end - unit);
+      }
     }
   }
 

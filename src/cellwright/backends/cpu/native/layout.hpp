@@ -77,10 +77,9 @@ struct Layout {
   Int stride[MOST_ARRAYS];
   Real* panels[MOST_MATRICES];       // first panel of each matrix
   Int panel_stride[MOST_MATRICES];   // from one of its panels to the next
-  Real* sums;         // (threads, all sums)
-  Int sums_wide = 0;
   Real* packed;       // (threads, pack_size), for gradients of matrices
   Int pack_size = 0;
+  const Real** right_rows;  // (threads, most_rows), where the rows of a gradient's right side lie
   Real* copies;       // (threads, copies_size()), rows as products want them
   Int* offset;        // first row of each step, where lengths differ
   Int chunk;
@@ -104,6 +103,9 @@ struct Layout {
   }
   Int rows_at(Int step) const { return offset ? offset[step + 1] - offset[step] : call.batch; }
 
+  // Whether there is something to do behind the steps of a chunk.
+  bool behind() const { return program.sunk_count || program.outer_count || program.sum_count; }
+
   Int rows_of(const Array& a) const {
     return a.place == CHUNK ? most_rows : a.place == CARRIED ? 2 * call.batch : call.batch;
   }
@@ -115,7 +117,7 @@ struct Layout {
   static constexpr Int CHUNK_ROWS = 1024;
 
   void choose_chunk() {
-    bool between = program.sunk_count || program.outer_count || call.hoist;
+    bool between = behind() || call.hoist;
     Int wanted = call.chunk;
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
     if (!wanted) wanted = CHUNK_ROWS / (call.batch ? call.batch : 1);
@@ -153,6 +155,11 @@ struct Layout {
       auto place = [&](Real*& where, Int numbers) {
         if (pass) where = arena.take(numbers); else count(numbers);
       };
+      auto place_pointers = [&](const Real**& where, Int pointers) {
+        Real* room = nullptr;
+        place(room, pointers * sizeof(Real*) / sizeof(Real));
+        where = (const Real**)room;
+      };
       for (Int a = 0; a < program.array_count; a++)
         if (is_ours(program.arrays[a].place))
           place(base[a], rows_of(program.arrays[a]) * stride[a]);
@@ -164,11 +171,9 @@ struct Layout {
         if (kept) next += numbers; else place(where, numbers);
         return where;
       });
-      sums_wide = 0;
-      for (Int s = 0; s < program.sum_count; s++) sums_wide += wide(program.sums[s]);
-      place(sums, sums_wide * call.threads);
       pack_size = program.outer_count ? OUTER_NUMBERS + OUTER_DEPTH * PANEL : 0;
       place(packed, pack_size * call.threads);
+      place_pointers(right_rows, program.outer_count ? most_rows * call.threads : 0);
       place(copies, copies_size() * call.threads);
     }
     return true;

@@ -33,7 +33,6 @@ struct Group {  // products that are added up together
 struct Frame {  // where everything is at one step, for one thread
   Real* at[MOST_ARRAYS];
   const Int* stride;
-  Real* const* sums;
   const Int* start;
   const Int* sizes;
   Real* room;    // for rows of sources in the form in which products want them
@@ -101,7 +100,7 @@ struct Program {
   Int sunk_count;
   const Outer* outers;
   Int outer_count;
-  const Int* sums;  // sizes of the sums over rows: gradients of vectors
+  const Int* sums;  // arrays whose sums over all rows are gradients of vectors
   Int sum_count;
   const State* states;
   Int state_count;

@@ -77,63 +77,84 @@ struct Run : Chunks {
   // Whether there are rows enough for each thread to have its own.
   bool rows_suffice() const { return call.batch >= 8 * call.threads; }
 
+  // A call is cut into as many pieces as there were to be threads, whether they come or not, so
+  // that every bit of the result is the same on a busy machine: how rows are cut into tiles
+  // decides in which order products are added up.
+  template <class Body>
+  void each_piece(Int id, Body body) const {
+    Int pieces = call.threads, members = team.threads;
+    for (Int piece = pieces * id / members; piece < pieces * (id + 1) / members; piece++)
+      body(piece, pieces);
+  }
+
   // The steps of a chunk. Threads either share the units and meet after every pass over them,
   // or each does some rows without a look at the others; rows are few where one does them all.
   void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
-    Int sharing = share_units && !team.parted ? (Int)team.threads : 1, part = id, first, end;
-    auto part_ways = [&] {
-      sharing = 1, part = 0;
-      bool all = share_units && !rows_suffice();
-      first = all ? 0 : cut(id, team.threads, first_step, end_step);
-      end = all ? (id ? 0 : call.batch) : cut(id + 1, team.threads, first_step, end_step);
-    };
-    if (sharing == 1) part_ways(); else first = 0, end = call.batch;
-    for (Int n = 0; n < end_step - first_step; n++) {
+    Int n = 0, s = 0, steps = end_step - first_step;
+    auto pass = [&](Int first, Int end, bool shared) {
       Int step = program.backward ? end_step - 1 - n : first_step + n;
-      look_at(f, step, chunk_row);
-      for (Int s = 0; s < program.sweep_count; s++) {
-        run_sweep(program.sweeps[s], f, first, least(end, rows_at(step)), part, sharing);
-        if (sharing == 1) continue;
-        team.meet(f.since);
-        if (team.parted) part_ways();
-      }
+      if (!s) look_at(f, step, chunk_row);
+      run_sweep(program.sweeps[s], f, first, least(end, rows_at(step)), shared ? id : -1);
+      if (++s == program.sweep_count) s = 0, n++;
+    };
+    if (!program.sweep_count) return;
+    while (share_units && !team.parted && n < steps) {
+      pass(0, call.batch, true);
+      team.meet(f.since);
     }
+    Int done = n, sweeps_done = s;
+    each_piece(id, [&](Int piece, Int pieces) {
+      bool all = call.share_units && !rows_suffice();
+      Int first = all ? 0 : cut(piece, pieces, first_step, end_step);
+      Int end = all ? (piece ? 0 : call.batch) : cut(piece + 1, pieces, first_step, end_step);
+      for (n = done, s = sweeps_done; n < steps;) pass(first, end, false);
+    });
   }
 
-  void run_sweep(const Sweep& w, Frame& f, Int first, Int end, Int part, Int sharing) {
-    Int panels = panels_of(units(w.size)), rows = end - first;
+  // One pass over rows: this thread's share of it, or (-1) all.
+  void run_sweep(const Sweep& w, Frame& f, Int first, Int end, Int id) {
+    Int panels = panels_of(units(w.size)), rows = end - first, members = team.threads;
     if (rows <= 0) return;
-    if (w.reductions) {  // a reduction wants all units of a row: share the rows
-      Int from = first + rows * part / sharing, to = first + rows * (part + 1) / sharing;
-      if (from < to) sweep(w, f, from, to, 0, panels);
+    if (w.reductions && call.share_units) {  // a reduction wants all units of a row
+      Int pieces = call.threads, piece = id < 0 ? 0 : pieces * id / members;
+      Int last = id < 0 ? pieces : pieces * (id + 1) / members;
+      for (; piece < last; piece++) {
+        Int from = first + rows * piece / pieces, to = first + rows * (piece + 1) / pieces;
+        if (from < to) sweep(w, f, from, to, 0, panels);
+      }
+    } else if (id < 0) {
+      sweep(w, f, first, end, 0, panels);
     } else {
-      sweep(w, f, first, end, panels * part / sharing, panels * (part + 1) / sharing);
+      sweep(w, f, first, end, panels * id / members, panels * (id + 1) / members);
     }
   }
 
   // What can be done for all steps of a chunk at once, before the loop and behind it.
   void hoist_chunk(Int id, Int chunk_row, Int rows) {
-    Int first = rows * id / team.threads, end = rows * (id + 1) / team.threads;
     for (Int g = 0; g < program.group_count; g++) {
       const Group& group = program.groups[g];
       if (group.hoisted < 0) continue;
-      multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size,
-                     first, end, chunk_row, base[group.hoisted], stride[group.hoisted], false,
-                     copies_of(id));
+      each_piece(id, [&](Int piece, Int pieces) {
+        multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size,
+                       rows * piece / pieces, rows * (piece + 1) / pieces, chunk_row,
+                       base[group.hoisted], stride[group.hoisted], false, copies_of(id));
+      });
     }
   }
 
-  void sink_chunk(Int id, Int first_step, Int end_step, Int chunk_row, Int rows, bool fresh,
-                  const Real** right_rows) {
-    Int first = rows * id / team.threads, end = rows * (id + 1) / team.threads;
-    for (Int s = 0; s < program.sunk_count; s++) {
-      const Sunk& x = program.sunk[s];
-      if (!base[x.target]) continue;
-      multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
-                     chunk_row, base[x.target] + chunk_row * stride[x.target], stride[x.target],
-                     x.adds, copies_of(id));
-    }
-    add_outers(id, team.threads, first_step, end_step, chunk_row, rows, fresh, right_rows);
+  void sink_chunk(Int id, Int first_step, Int end_step, Int chunk_row, Int rows, bool fresh) {
+    each_piece(id, [&](Int piece, Int pieces) {
+      for (Int s = 0; s < program.sunk_count; s++) {
+        const Sunk& x = program.sunk[s];
+        if (!base[x.target]) continue;
+        multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size,
+                       rows * piece / pieces, rows * (piece + 1) / pieces, chunk_row,
+                       base[x.target] + chunk_row * stride[x.target], stride[x.target], x.adds,
+                       copies_of(id));
+      }
+      add_sums(piece, pieces, rows, fresh);
+      add_outers(piece, pieces, first_step, end_step, chunk_row, rows, fresh, id);
+    });
   }
 
   void work() {
@@ -142,15 +163,8 @@ struct Run : Chunks {
     Int members = team.threads;
     pack(id, members);
     begin(call.batch * id / members, call.batch * (id + 1) / members);
-    Real* my_sums = sums + id * sums_wide;
-    memset(my_sums, 0, sums_wide * sizeof(Real));
-    Real* sum_of[MOST_SUMS];
-    Int unit = 0;
-    for (Int s = 0; s < program.sum_count; unit += wide(program.sums[s++])) sum_of[s] = my_sums + unit;
-    const Real** right_rows = nullptr;
-    if (program.outer_count) right_rows = (const Real**)malloc(most_rows * sizeof(Real*) + 1);
     Frame f;
-    f.stride = stride, f.sums = sum_of, f.start = call.start, f.sizes = call.sizes;
+    f.stride = stride, f.start = call.start, f.sizes = call.sizes;
     f.room = copies_of(id);
     f.since = microseconds();
     team.meet(f.since);
@@ -167,27 +181,22 @@ struct Run : Chunks {
       if (!apart) team.meet(f.since);
       run_chunk(id, f, first_step, end_step, chunk_row);
       if (!apart) team.meet(f.since);
-      if (program.sunk_count || program.outer_count)
-        sink_chunk(id, first_step, end_step, chunk_row, rows, fresh, right_rows);
-      if (program.sunk_count || program.outer_count) team.meet(f.since);
+      if (behind()) {
+        sink_chunk(id, first_step, end_step, chunk_row, rows, fresh);
+        team.meet(f.since);
+      }
       fresh = false;
     }
     team.meet(f.since);
-    free(right_rows);
     finish(call.batch * id / members, call.batch * (id + 1) / members);
     if (id == 0) end_of_gradients(fresh);
     team.meet(f.since);
   }
 
   void end_of_gradients(bool untouched) {
-    Int unit = 0;
-    for (Int s = 0; s < program.sum_count; unit += wide(program.sums[s++]))
+    for (Int s = 0; untouched && s < program.sum_count; s++)
       if (call.sums[s])
-        for (Int i = 0; i < units(program.sums[s]); i++) {
-          Real total = 0;
-          for (Int t = 0; t < team.threads; t++) total += sums[t * sums_wide + unit + i];
-          call.sums[s][i] = total;
-        }
+        memset(call.sums[s], 0, units(program.arrays[program.sums[s]].size) * sizeof(Real));
     for (Int o = 0; o < program.outer_count; o++) {
       const Outer& x = program.outers[o];
       if (!gradient(o) || !(untouched || x.mask)) continue;

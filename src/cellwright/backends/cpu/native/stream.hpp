@@ -29,7 +29,7 @@ struct Stream {
         f.at[a] = lent ? run.base[a] : which ? (Real*)later[(which - 1) * n + a] : call.base[a];
         if (later[2 * n + a]) run.stride[a] = later[2 * n + a];
       }
-      f.stride = run.stride, f.sums = nullptr, f.start = call.start, f.sizes = call.sizes;
+      f.stride = run.stride, f.start = call.start, f.sizes = call.sizes;
       f.room = run.copies_of(0);
     }
   }
