@@ -75,8 +75,9 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
     outers = [outer.matrix.name for outer in program.outers]
     if outers:
         yield f"#   behind the loop, one product for each gradient of: {_joined(outers)}"
-    if program.sums:
-        yield f"#   behind the loop, summed over rows and steps for the gradient of: {_joined(s.vector.name for s in program.sums)}"
+    sums = [each.vector.name for each in program.sums]
+    if sums:
+        yield f"#   behind the loop, one sum for each gradient of: {_joined(sums)}"
 
 
 def _sweep(number: int, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str]:
