@@ -11,6 +11,8 @@ import torch
 from in_a_child import answer, make, train
 from torch.utils.data import DataLoader, Dataset
 
+import cellwright as cw
+
 # What libraries say about fork in a process with threads is true, and what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -89,11 +91,15 @@ def test_a_bare_fork_does_not_wait_for_threads_that_are_gone():
     net, x = make()
     with torch.no_grad():
         expected = net(x)[0]
+    with torch.no_grad():
+        in_a_fork(lambda: torch.allclose(net(x)[0], expected, atol=1e-6))
+        assert torch.equal(net(x)[0], expected)
+
+
+def in_a_fork(is_right):
     child = os.fork()
     if not child:
-        with torch.no_grad():
-            equal = torch.allclose(net(x)[0], expected, atol=1e-6)
-        os._exit(0 if equal else 3)
+        os._exit(0 if is_right() else 3)
     for _ in range(600):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -104,8 +110,52 @@ def test_a_bare_fork_does_not_wait_for_threads_that_are_gone():
         os.waitpid(child, 0)
         pytest.fail("the child hangs")
     assert os.waitstatus_to_exitcode(status) == 0
-    with torch.no_grad():
-        assert torch.equal(net(x)[0], expected)
+
+
+def large_stream():
+    torch.manual_seed(0)
+    net = cw.Recurrent("lstm", 40, [150, 300])  # the second layer is shared among threads
+    x = torch.randn(1, 60, 40)
+    torch.set_num_threads(1)
+    alone = net.stream().steps(x)
+    torch.set_num_threads(2)
+    return net, x, alone
+
+
+def test_a_large_stream_is_shared_and_gives_the_same_bits():
+    net, x, alone = large_stream()
+    stream = net.stream()
+    assert stream._chain.numbers[3] == 2
+    in_steps = torch.stack([stream.step(x[:, n]).clone() for n in range(60)], 1)
+    assert torch.equal(in_steps, alone)
+    stream.reset()
+    in_chunks = torch.cat([stream.steps(part) for part in x.split([30, 3, 27], dim=1)], 1)
+    assert torch.equal(in_chunks, alone)
+
+
+def test_a_large_stream_goes_on_in_a_fork():
+    net, x, alone = large_stream()
+    stream = net.stream()
+    torch.testing.assert_close(stream.steps(x[:, :20]), alone[:, :20])
+    in_a_fork(lambda: torch.equal(stream.steps(x[:, 20:]), alone[:, 20:]))
+    assert torch.equal(stream.steps(x[:, 20:]), alone[:, 20:])
+
+
+def test_large_streams_run_side_by_side():
+    net, x, alone = large_stream()
+    found = {}
+
+    def listen(number):
+        stream = net.stream()
+        found[number] = [stream.steps(x), *(stream.reset() or stream.steps(x) for _ in range(20))]
+
+    threads = [threading.Thread(target=listen, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sorted(found) == [0, 1, 2, 3]
+    assert all(torch.equal(each, alone) for all_of_one in found.values() for each in all_of_one)
 
 
 class Encoded(Dataset):

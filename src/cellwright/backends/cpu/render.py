@@ -129,7 +129,9 @@ _STREAM_ENTRIES = f"""
   return nullptr;
 }}
 {_PUBLIC} void close_stream(void* stream) {{ delete (Stream*)stream; }}
-{_PUBLIC} void step_stream(void* stream, Int number) {{ ((Stream*)stream)->step(number); }}
+{_PUBLIC} void step_stream(void* stream, Int number, Int id, Team* team) {{
+  ((Stream*)stream)->step(number, id, *team);
+}}
 {_PUBLIC} Int panel_width() {{ return PANEL; }}
 {_PUBLIC} void step_chain(void* chain, Int steps) {{ run_chain((Chain*)chain, steps); }}
 """

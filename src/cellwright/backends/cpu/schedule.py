@@ -9,9 +9,10 @@ import torch
 from cellwright.backends.cpu.library import Batch, Schedule
 from cellwright.backends.cpu.spec import Spec
 
-__all__ = ["schedule"]
+__all__ = ["schedule", "schedule_of_stream"]
 
 _WORTH_SHARING = 2**20  # multiplications
+_WORTH_MEETING = 2**17  # weights
 _CORE_CACHE = 3 * 2**19  # weights
 
 
@@ -21,10 +22,21 @@ def schedule(spec: Spec, batch: Batch) -> Schedule:
     return _schedule(spec, batch.steps, batch.rows, ragged, torch.get_num_threads())
 
 
+def schedule_of_stream(spec: Spec) -> Schedule:
+    """Choose how to run one step after the other."""
+    # A step of fewer weights is over before two threads have met.
+    threads = torch.get_num_threads() if _entries(spec) > _WORTH_MEETING else 1
+    return Schedule(threads=threads, share_units=threads > 1)
+
+
+def _entries(spec: Spec) -> int:
+    matrices = [w for w in spec.graph.weights.values() if w.op == "matrix"]
+    return sum(spec.units(m.size) * spec.units(m.attributes["columns"]) for m in matrices)
+
+
 @lru_cache(maxsize=1024)
 def _schedule(spec: Spec, steps: int, rows: int, ragged: bool, threads: int) -> Schedule:
-    matrices = [w for w in spec.graph.weights.values() if w.op == "matrix"]
-    entries = sum(spec.units(m.size) * spec.units(m.attributes["columns"]) for m in matrices)
+    entries = _entries(spec)
     work = entries * rows * steps
     threads = threads if work > _WORTH_SHARING else 1
     # Products of few rows are slow, and go faster for many steps at once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import weakref
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +11,15 @@ import torch
 from torch import Tensor
 
 from cellwright.backends.cpu.engine import Engine, array_name
-from cellwright.backends.cpu.library import Batch, Schedule, StreamFunctions
+from cellwright.backends.cpu.library import Batch, StreamFunctions
+from cellwright.backends.cpu.schedule import schedule_of_stream
+from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
 
 __all__ = ["Chain"]
+
+# Where these stand among the numbers of a chain, see stream.hpp.
+_NUMBER, _THREADS = 1, 3
 
 
 class _Layer:
@@ -24,6 +30,7 @@ class _Layer:
         self.panel = engine.code.stream.panel
         self.program = engine.code.use.program
         self.batch, self.dtype = batch, dtype
+        self.schedule = schedule_of_stream(engine.spec)
         self.start = torch.zeros(batch, 1, dtype=torch.int64)
         states = list(self.program.states.items())
         self.states = {
@@ -65,7 +72,7 @@ class _Layer:
         first, odd, even = (self._arrays(number, below) | vectors for number in range(3))
         function = self.engine.code.use
         batch = Batch(1, self.batch, start=self.start)
-        arguments = function.head(batch, Schedule())
+        arguments = function.head(batch, self.schedule)
         arguments += function.arguments(self.engine.spec.bound, first, places)
         arguments += [0] * len(self.states)
         later = [arrays.get(a.name, 0) for arrays in (odd, even) for a in self.program.arrays]
@@ -139,7 +146,8 @@ class Chain:
             for layer in self.layers[: 1 if name == "x" else None]:
                 target = layer.inputs["input", name]
                 copies += [0, target.data_ptr(), target.numel() * target.element_size()]
-        numbers = [len(self.layers), 0, len(copies) // 3]
+        threads = max(layer.schedule.threads for layer in self.layers)
+        numbers = [len(self.layers), 0, len(copies) // 3, threads, *openmp(), 0]
         for function, stream in zip(functions, self._streams, strict=True):
             numbers += [function.step or 0, stream]
         self._first_copy = len(numbers)
@@ -155,6 +163,7 @@ class Chain:
         self.numbers = _numbers(numbers)
         self._run = functions[0].chain
         self._address = ctypes.addressof(self.numbers)
+        _chains.add(self)
 
     def step(self, values: Sequence[Tensor]) -> None:
         """Run one step on contiguous values, (B, n), in the order of `extras`."""
@@ -188,7 +197,7 @@ class Chain:
 
     def states(self) -> list[dict[str, Tensor]]:
         """For each layer its states, (B, n), and ``t``, the steps behind each row: copies."""
-        number = self.numbers[1]
+        number = self.numbers[_NUMBER]
         return [
             {name: layer.state(name, number).clone() for name in layer.states}
             | {"t": layer.start + number}
@@ -197,11 +206,23 @@ class Chain:
 
     def reset(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Start from these states; without ``t`` no step lies behind."""
-        self.numbers[1] = 0
+        self.numbers[_NUMBER] = 0
         for layer, given in zip(self.layers, states, strict=True):
             layer.start.copy_(given["t"]) if "t" in given else layer.start.zero_()
             for name in layer.states:
                 layer.state(name, 0).copy_(given[name])
+
+
+# OpenMP's threads do not survive a fork, and a child must not wait for them.
+_chains: weakref.WeakSet[Chain] = weakref.WeakSet()
+
+
+def _alone() -> None:
+    for chain in _chains:
+        chain.numbers[_THREADS] = 1
+
+
+os.register_at_fork(after_in_child=_alone)
 
 
 def _numbers(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:

@@ -10,31 +10,38 @@ struct Stream {
   Call call;
   Run run;
   Arena arena;
-  Frame frames[3];  // of the first step, of odd and of even ones
+  Frame* frames;  // for each thread: of the first step, of odd and of even ones
   bool good;
 
   // `given` is what `Call` reads, with the arrays of the first step; `later` are those of odd
   // steps, then those of even ones, and then how far apart the rows of each array are, or 0.
   Stream(const Program& p, const Int* given, Int count, const Int* later)
       : program(p), arguments(copied(given, count)), call(p, arguments), run(p, call) {
+    frames = new (std::nothrow) Frame[3 * call.threads];
     run.is_stream = true;
-    good = arguments && run.prepare(arena);
+    run.team.threads = call.threads;
+    good = arguments && frames && run.prepare(arena);
     if (!good) return;
     run.pack(0, 1);
     Int n = p.array_count;
-    for (Int which = 0; which < 3; which++) {
-      Frame& f = frames[which];
+    for (Int a = 0; a < n; a++)
+      if (later[2 * n + a]) run.stride[a] = later[2 * n + a];
+    for (Int k = 0; k < 3 * call.threads; k++) {
+      Frame& f = frames[k];
+      Int which = k % 3;
       for (Int a = 0; a < n; a++) {
         bool lent = run.is_ours(p.arrays[a].place) && !call.base[a];
         f.at[a] = lent ? run.base[a] : which ? (Real*)later[(which - 1) * n + a] : call.base[a];
-        if (later[2 * n + a]) run.stride[a] = later[2 * n + a];
       }
       f.stride = run.stride, f.start = call.start, f.sizes = call.sizes;
-      f.room = run.copies_of(0);
+      f.room = run.copies_of(k / 3);
     }
   }
 
-  ~Stream() { free(arguments); }
+  ~Stream() {
+    free(arguments);
+    delete[] frames;
+  }
 
   static Int* copied(const Int* given, Int count) {
     Int* copy = (Int*)malloc(count * sizeof(Int));
@@ -42,34 +49,80 @@ struct Stream {
     return copy;
   }
 
-  void step(Int number) {
-    Frame& f = frames[number ? 2 - (number & 1) : 0];
-    f.step = number;
-    for (Int s = 0; s < program.sweep_count; s++)
-      run.sweep(program.sweeps[s], f, 0, call.batch, 0, panels_of(run.units(program.sweeps[s].size)));
+  // This thread's part of a step. All threads of a team take part where weights are many enough
+  // to be shared, else the first one does it alone.
+  void step(Int number, Int id, Team& team) {
+    bool shared = team.threads > 1 && team.threads == call.threads;
+    Int since = 0;
+    if (shared || id == 0) {
+      Frame& f = frames[3 * id + (number ? 2 - (number & 1) : 0)];
+      f.step = number;
+      for (Int s = 0; s < program.sweep_count; s++) {
+        run.run_sweep(program.sweeps[s], f, 0, call.batch, shared ? id : -1);
+        if (shared) team.meet(since);
+      }
+    }
+    if (!shared) team.meet(since);
   }
 };
 
-typedef void (*StreamStep)(void*, Int);
+typedef void (*StreamStep)(void* stream, Int number, Int id, Team* team);
 
 struct Chain {  // a stack of streams, and what goes in and out at every step; see stream.py
-  Int layers, number, inputs;
+  Int layers, number, inputs, threads;
+  OpenMP openmp;
+  Int last;  // microseconds: when the last steps were done
   struct Layer { StreamStep step; void* stream; } layer[1];
   // behind the layers, for each input: from, to, bytes; then output: even, odd, to, bytes
 };
 
-static void run_chain(Chain* chain, Int steps) {
+struct ChainRun {
+  Chain* chain;
+  Int steps;
   struct Copy { char *from, *to; Int bytes; };
-  Copy* copies = (Copy*)(chain->layer + chain->layers);
-  char** output = (char**)(copies + chain->inputs);
-  char* to = output[2];
-  Int bytes = (Int)output[3];
-  for (Int step = 0; step < steps; step++) {
-    for (Int i = 0; i < chain->inputs; i++)
-      memcpy(copies[i].to, copies[i].from + step * copies[i].bytes, copies[i].bytes);
-    for (Int l = 0; l < chain->layers; l++)
-      chain->layer[l].step(chain->layer[l].stream, chain->number);
-    memcpy(to + step * bytes, output[chain->number & 1], bytes);
-    chain->number++;
+
+  void run(Int id, Team& team) {
+    Copy* copies = (Copy*)(chain->layer + chain->layers);
+    char** output = (char**)(copies + chain->inputs);
+    char* to = output[2];
+    Int bytes = (Int)output[3], since = 0;
+    for (Int step = 0; step < steps; step++) {
+      Int number = chain->number + step;
+      if (id == 0)
+        for (Int i = 0; i < chain->inputs; i++)
+          memcpy(copies[i].to, copies[i].from + step * copies[i].bytes, copies[i].bytes);
+      team.meet(since);
+      for (Int l = 0; l < chain->layers; l++)
+        chain->layer[l].step(chain->layer[l].stream, number, id, &team);
+      if (id == 0) memcpy(to + step * bytes, output[number & 1], bytes);
+    }
   }
+};
+
+struct SharedChainRun : ChainRun {
+  Team team;
+  static void enter(void* self) {
+    SharedChainRun* shared = (SharedChainRun*)self;
+    Int id = shared->team.joined.fetch_add(1);
+    shared->team.threads = shared->chain->openmp.threads();
+    shared->run(id, shared->team);
+  }
+};
+
+// To wake a thread takes longer than a step. So threads share a step only if there are many, or
+// the last one is so short ago that OpenMP's threads still look out for work.
+static constexpr Int MANY_STEPS = 8, SHORT_AGO = 1000;
+
+static void run_chain(Chain* chain, Int steps) {
+  static Team nobody;
+  bool shared = chain->threads > 1 && chain->openmp.parallel;
+  Int now = shared ? microseconds() : 0;
+  if (shared && (steps >= MANY_STEPS || now - chain->last < SHORT_AGO) && now >= crowded_until) {
+    SharedChainRun run{{chain, steps}, {}};
+    chain->openmp.parallel(SharedChainRun::enter, &run, (unsigned)chain->threads, 0);
+  } else {
+    ChainRun{chain, steps}.run(0, nobody);
+  }
+  chain->number += steps;
+  if (shared) chain->last = microseconds();
 }
