@@ -196,7 +196,7 @@ MUTANTS = (
     ),
     Mutant(
         "renderer: what fills up the last vector is summed as well",
-        "backends/cpu/render.py",
+        "backends/cpu/equations.py",
         'f"{place} += only<WHOLE>({text}, left, 0);"',
         'f"{place} += {text};"',
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and normed'",

@@ -145,14 +145,24 @@ class Result:
         Name -> state after the last step of each row, (B, n).
     signals
         Recorded name -> (T, B, n).
-    count
-        How many steps each row has behind it now, (B, 1).
+    call
+        What was run.
     """
 
     output: Tensor
     states: dict[str, Tensor]
     signals: dict[str, Tensor]
-    count: Tensor
+    call: Call
+
+    @property
+    def count(self) -> Tensor:
+        """How many steps each row has behind it now, (B, 1)."""
+        x, active, start = self.call.inputs["x"], self.call.active, self.call.start
+        if active is not None:
+            done = active.sum(0).unsqueeze(1)
+        else:
+            done = torch.full((x.shape[1], 1), x.shape[0], dtype=torch.int64, device=x.device)
+        return done if start is None else start + done
 
 
 class Kernel(Protocol):

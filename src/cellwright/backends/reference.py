@@ -111,7 +111,7 @@ class ReferenceKernel:
             for name, values in seen.items()
         }
         recorded = {name: signals[name] for name in call.record}
-        return Result(output=signals[output], states=states, signals=recorded, count=count)
+        return Result(output=signals[output], states=states, signals=recorded, call=call)
 
     def units(self, size: Size) -> int:
         """The number of units of a size."""

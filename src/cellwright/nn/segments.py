@@ -98,12 +98,11 @@ def run_in_segments(kernel: Kernel, graph: Graph, call: Call, every: Every) -> R
     run = _Run(kernel, graph, where, call.reverse, call.record, steps, length)
     found: tuple[Tensor, ...] = _Segments.apply(run, *tensors)  # type: ignore[no-untyped-call]
     seen = dict(zip(run.seen, found, strict=False))
-    after = found[len(seen) :]
     return Result(
         output=seen[run.seen[0]],
-        states=dict(zip(run.states, after, strict=False)),
+        states=dict(zip(run.states, found[len(seen) :], strict=True)),
         signals={name: seen[name] for name in call.record},
-        count=after[-1],
+        call=call,
     )
 
 
@@ -211,7 +210,7 @@ class _Segments(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, run: _Run, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run all segments, without a graph; returns what is seen, the states, the count."""
+        """Run all segments, without a graph; returns what is seen, and the states."""
         first = run.call(tensors)
         between = _Between(first.states, first.start)
         kept: list[Tensor] = []
@@ -232,10 +231,9 @@ class _Segments(torch.autograd.Function):
         ctx.precision = _precision(tensors[0].device.type)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(result.count)
         # A state that a cell never changes may be a view of what it was given.
         after = [between.states[name].clone() for name in run.states]
-        return (*seen, *after, result.count)
+        return (*seen, *after)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -246,11 +244,10 @@ class _Segments(torch.autograd.Function):
         wanted, cut = ctx.needs_input_grad[1:], len(run.seen)
         with _precisely(ctx.precision):
             if torch.is_grad_enabled():
-                given = gradients[: cut + len(run.states)]
-                return None, *_differentiable(run, tensors, given, wanted)
+                return None, *_differentiable(run, tensors, gradients, wanted)
             first = run.call(tensors)
             sums = _Sums(run, tensors, wanted)
-            of_states = list(gradients[cut : cut + len(run.states)])
+            of_states = list(gradients[cut:])
             for number, segment in reversed(list(enumerate(run.segments))):
                 between = _Between(first.states, first.start)
                 if number:

@@ -147,6 +147,7 @@ def run_stack(
         above = layers[number + 1] if number + 1 < len(layers) else directions[:0]
         results = []
         for position, direction in enumerate(directions):
+            leaves = leaves_of(direction.graph)
             wanted = {name for user in above for name, _ in leaves_of(user.graph).below}
             kernel = compile(
                 direction.graph,
@@ -162,9 +163,9 @@ def run_stack(
                 weights=direction.weights,
                 active=active,
                 reverse=direction.reverse,
-                below=_below(direction, below[position], x),
-                draws=_draw(direction, x) if training else {},
-                record=leaves_of(direction.graph).observable if record else tuple(sorted(wanted)),
+                below=_below(direction, below[position], x) if leaves.below else {},
+                draws=_draw(direction, x) if training and leaves.draws else {},
+                record=leaves.observable if record else tuple(sorted(wanted)),
             )
             results.append(
                 kernel(call)
@@ -187,11 +188,12 @@ def run_stack(
 
 def zero_states(direction: Direction, x: Tensor) -> dict[str, Tensor]:
     """States of a direction that starts from nothing, for a batch like that of `x`."""
+    rows = x.shape[1]
     return {
-        name: x.new_zeros(
-            x.shape[1], direction.units(size), dtype=torch.int64 if name == "t" else x.dtype
-        )
-        for name, size in direction.carried.items()
+        name: x.new_zeros(rows, direction.units(size), dtype=torch.int64)
+        if name == "t"
+        else x.new_zeros(rows, direction.units(size))
+        for name, size in leaves_of(direction.graph).carried
     }
 
 

@@ -31,6 +31,8 @@ from cellwright.plan.storage import Storage
 
 __all__ = ["Step", "plan_step"]
 
+# What is known of all steps before the first one is taken.
+_KNOWN_AHEAD = frozenset({"input", "below"})
 # What can be read behind the loop, for all steps of a chunk at once.
 _SUNK: frozenset[Place] = frozenset({"step", "chunk"})
 _OF_GRADIENT: frozenset[Place] = frozenset({"chunk"})
@@ -139,8 +141,8 @@ class _Planner:
                 self.sunk.append(Sunk(target, parts, adds=bool(rest)))
 
     def _part(self, product: Node, source: Array) -> Part:
-        known = source.place == "step" and source.name.startswith("input ")
-        return Part(product.inputs[0], product.op == "matmul_transposed", source, known)
+        matrix, value = product.inputs
+        return Part(matrix, product.op == "matmul_transposed", source, value.op in _KNOWN_AHEAD)
 
     # -- groups and levels --
 

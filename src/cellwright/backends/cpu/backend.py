@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.autograd import forward_ad
 
 from cellwright.backends.contract import Answer, Call, Kernel, Result, Weights, announce
@@ -107,7 +106,7 @@ class CpuKernel:
             output=seen[0],
             states=dict(zip(cell.states, after, strict=True)),
             signals={name: signals[name] for name in call.record},
-            count=_count(call),
+            call=call,
         )
 
     def chain(
@@ -216,16 +215,6 @@ def _is_in_gradient_of_func() -> bool:
         return False
     stack: list[Any] = torch._C._functorch.get_interpreter_stack() or []
     return any(level.key() != torch._C._functorch.TransformType.Vmap for level in stack)
-
-
-def _count(call: Call) -> Tensor:
-    """How many steps each row has behind it after the call, (B, 1)."""
-    steps, rows = call.inputs["x"].shape[:2]
-    if call.active is None:
-        done = torch.full((rows, 1), steps, dtype=torch.int64)
-    else:
-        done = call.active.sum(0).unsqueeze(1)
-    return done if call.start is None else call.start + done
 
 
 def _expected(given: Container[str], value: Node) -> Node:

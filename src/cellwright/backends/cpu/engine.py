@@ -57,7 +57,7 @@ class Run:
     Attributes
     ----------
     inputs
-        Values at every step, (T, B, n), in the order of `Engine.inputs`; draws that hold for
+        Values at every step, (T, B, n), in the order of `Spec.inputs`; draws that hold for
         a whole sequence (B, n).
     states
         States before the first step, (B, n).
@@ -105,25 +105,12 @@ class Run:
 
 
 class Engine:
-    """One cell of given sizes, forward and backward.
-
-    Attributes
-    ----------
-    inputs
-        The leaves that are given a value at every step: inputs, the layer below, draws.
-    states
-        Names of the states.
-    seen
-        Names of what is handed out at every step, the output first.
-    """
+    """One cell of given sizes, forward and backward."""
 
     def __init__(self, spec: Spec, dtype: torch.dtype) -> None:
         self.spec, self.dtype = spec, dtype
         graph = spec.graph
         self.code = _compiled(graph, spec.record, dtype, spec.narrow)
-        self.inputs = tuple(v for v in graph.nodes if v.op in ("input", "below", "bernoulli"))
-        self.states = tuple(graph.state_sizes)
-        self.seen = tuple(dict.fromkeys((self.states[0], *spec.record)))
         programs = (self.code.training.forward, self.code.backward.program)
         self.tables = {
             array.name: self._table(value)
@@ -132,20 +119,21 @@ class Engine:
             if value.op == "per_unit"
         }
         self._units = (
-            self._units_of(graph.state_sizes.get(n, graph.observable[n].size) for n in self.seen),
+            self._units_of(graph.state_sizes.get(n, graph.observable[n].size) for n in spec.seen),
             self._units_of(graph.state_sizes.values()),
             self._units_of(array.size for array in self.code.training.saved),
         )
+        self._cuts = len(spec.inputs), len(spec.inputs) + len(spec.states)
         self._offsets = [self._offsets_in(names) for names in spec.blocks]
         self._prepare_arguments()
 
     def _offsets_in(self, names: tuple[str, ...]) -> list[int]:
-        """How many numbers of a block stand before each of its weights."""
+        """How many bytes of a block stand before each of its weights."""
         found, total = [], 0
         for name in names:
             weight = self.spec.graph.weights[name]
             found.append(total)
-            total += self.spec.units(weight.size) * self._stride(weight)
+            total += self.spec.units(weight.size) * self._stride(weight) * self.dtype.itemsize
         return found
 
     def _stride(self, weight: Node) -> int:
@@ -157,15 +145,15 @@ class Engine:
     def _prepare_arguments(self) -> None:
         code, spec = self.code, self.spec
         weights = [name for names in spec.blocks for name in names]
-        given: list[Given] = [("array", array_name(leaf)) for leaf in self.inputs]
-        given += [("array", f"before {name}") for name in self.states]
+        given: list[Given] = [("array", array_name(leaf)) for leaf in spec.inputs]
+        given += [("array", f"before {name}") for name in spec.states]
         given += [("weight", name) for name in weights]
-        given += [("array", f"seen {name}") for name in self.seen]
-        after: list[Given] = [("after", name) for name in self.states]
+        given += [("array", f"seen {name}") for name in spec.seen]
+        after: list[Given] = [("after", name) for name in spec.states]
         saved: list[Given] = [("array", array.name) for array in code.training.saved]
-        coming: list[Given] = [("array", f"gradient of seen {name}") for name in self.seen]
-        coming += [("array", f"gradient of {name} after") for name in self.states]
-        targets: list[Given] = [("array", f"gradient of {array_name(v)}") for v in self.inputs]
+        coming: list[Given] = [("array", f"gradient of seen {name}") for name in spec.seen]
+        coming += [("array", f"gradient of {name} after") for name in spec.states]
+        targets: list[Given] = [("array", f"gradient of {array_name(v)}") for v in spec.inputs]
         targets += [*after, *(("gradient", name) for name in weights)]
         self._use = self._arguments(code.use, [*given, *after])
         self._train = self._arguments(code.forward, [*given, *saved, *after])
@@ -174,10 +162,10 @@ class Engine:
         reached = {*code.backward.gradients, *code.backward.sums}
         # Inputs and blocks of weights (counted behind inputs and states) that nothing flows to,
         # or not to all of.
-        wide = len(self.inputs)
+        wide = len(spec.inputs)
         self._unreached = [n for n, (_, name) in enumerate(targets[:wide]) if name not in there]
         self._unreached += [
-            wide + len(self.states) + number
+            wide + len(spec.states) + number
             for number, names in enumerate(spec.blocks)
             if not reached.issuperset(names)
         ]
@@ -197,7 +185,7 @@ class Engine:
         self, tensors: Sequence[Tensor], active: Tensor | None, start: Tensor | None, reverse: bool
     ) -> Run:
         """A run on inputs, states and weights, one after the other."""
-        first, second = len(self.inputs), len(self.inputs) + len(self.states)
+        first, second = self._cuts
         packing = None if active is None else Packing.of(active, reverse)
         inputs, states = tensors[:first], tensors[first:second]
         return Run(inputs, states, tensors[second:], start, reverse, packing)
@@ -284,23 +272,15 @@ class Engine:
             elif len(numbers) == 1:
                 found.append(block.data_ptr())
             else:
-                start, size = block.data_ptr(), block.element_size()
-                found += [start + number * size for number in numbers]
+                start = block.data_ptr()
+                found += [start + number for number in numbers]
         return found
 
-    def places(self, blocks: Sequence[Tensor | None]) -> dict[str, tuple[int, int]]:
+    def places(self, blocks: Sequence[Tensor]) -> dict[str, tuple[int, int]]:
         """Name -> address and row stride of each weight within its block."""
-        found = {}
-        for names, block in zip(self.spec.blocks, blocks, strict=True):
-            if block is None:
-                continue
-            row = block.shape[1] if block.dim() == 2 else 1
-            address = block.data_ptr()
-            for name in names:
-                found[name] = address, row
-                units = self.spec.units(self.spec.graph.weights[name].size)
-                address += units * row * block.element_size()
-        return found
+        names = [name for block in self.spec.blocks for name in block]
+        strides = [self._stride(self.spec.graph.weights[name]) for name in names]
+        return dict(zip(names, zip(self._addresses_in(blocks), strides, strict=True), strict=True))
 
 
 def array_name(leaf: Node) -> str:

@@ -67,26 +67,6 @@ class Function:
         self.gradients = [matrix.name for matrix in gradients_of(program)]
         self.sums = [each.vector.name for each in program.sums]
 
-    def __call__(
-        self,
-        batch: Batch,
-        schedule: Schedule,
-        sizes: Mapping[str, int],
-        arrays: Mapping[str, int],
-        matrices: Mapping[str, tuple[int, int]],
-        gradients: Mapping[str, tuple[int, int]],
-        sums: Mapping[str, int],
-        after: Mapping[str, int],
-    ) -> None:
-        """Run it; everything is given by address, matrices with their row stride."""
-        self.run(
-            [
-                *self.head(batch, schedule),
-                *self.arguments(sizes, arrays, matrices),
-                *self.targets(gradients, sums, after),
-            ]
-        )
-
     def run(self, arguments: Sequence[int]) -> None:
         """Run it on `head`, `arguments` and `targets`, which `Call` in run.hpp takes apart."""
         if self.call((ctypes.c_int64 * len(arguments))(*arguments)):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
-from cellwright.backends.cpu.spelling import SPELLING
+from cellwright.backends.cpu.equations import Equations
 from cellwright.ir import SCALAR, Node, Size
-from cellwright.plan import Array, Part, Program, Sweep
+from cellwright.plan import Part, Program
 
 __all__ = ["gradients_of", "matrices_of", "render", "sizes_of"]
 
-# Arrays that the kernel itself lays out, each row filled up to whole panels.
-_FILLED_UP = frozenset({"chunk", "carried", "next", "scratch"})
 _MASKS = {"block_diagonal": 1, "block_lower": 2, "block_upper": 3}
 
 
@@ -157,7 +154,8 @@ class _Tables:
         """All tables and equations."""
         program, name = self.program, self.name
         sweeps = [
-            _Equations(self, s, f"{name}_sweep{n}").text() for n, s in enumerate(program.sweeps)
+            Equations(s, f"{name}_sweep{n}", program.loads, self.index, self.size).text()
+            for n, s in enumerate(program.sweeps)
         ]
         return "\n".join([f"// {program.name}", *sweeps, *self._tables()])
 
@@ -244,127 +242,3 @@ class _Tables:
 def _mask(matrix: Node) -> str:
     mask = matrix.attributes["mask"]
     return f"{_MASKS[mask[0]]}, {mask[1]}" if isinstance(mask, tuple) else "0, 1"
-
-
-class _Equations:
-    """The pointwise equations of one sweep."""
-
-    def __init__(self, tables: _Tables, sweep: Sweep, name: str) -> None:
-        self.tables, self.sweep, self.name = tables, sweep, name
-        self.here = set(sweep.nodes)
-        self.group = {group.value: n for n, group in enumerate(sweep.groups)}
-        self.names: dict[Node, str] = {}
-        self.before: list[str] = []
-        self.inside: list[str] = []
-        self.arrays: dict[Array, str] = {}
-
-    def text(self) -> str:
-        """A function for whole vectors and for the last few units."""
-        for value in self.sweep.nodes:
-            self._value(value)
-        for value, array in self.sweep.stores:
-            self._store(value, array)
-        for reduction in self.sweep.reductions:
-            self._reduce(reduction.source, reduction.lanes, reduction.value.op)
-        return "\n".join(
-            [
-                "template <bool WHOLE>",
-                f"INLINE void {self.name}_rows(const Frame& f, Int row, Int rows, Int unit,",
-                "    Int left, const Real* products) {",
-                *(f"  {line}" for line in self.before),
-                "  for (Int r = 0; r < rows; r++) {",
-                *(f"    {line}" for line in self.inside),
-                "  }",
-                "}",
-                f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
-                "    const Real* products) {",
-                "  for (Int v = 0; v < PANEL && v < left; v += LANES) {",
-                "    if (left - v >= LANES)",
-                f"      {self.name}_rows<true>(f, row, rows, unit + v, left - v, products + v);",
-                "    else",
-                f"      {self.name}_rows<false>(f, row, rows, unit + v, left - v, products + v);",
-                "  }",
-                "}",
-            ]
-        )
-
-    def _value(self, value: Node) -> str:
-        """The name of a value, which is computed at its first use."""
-        if value in self.names:
-            return self.names[value]
-        loads = self.tables.program.loads
-        lines = self.inside
-        if value in self.group:
-            text = f"*(const Vector*)(products + ({self.group[value]} * TILE_ROWS + r) * PANEL)"
-            for other in self.sweep.groups[self.group[value]].others:
-                text += f" + {self._value(other)}"
-        elif value in loads and value not in self.here:
-            text = self._load(loads[value])
-            lines = self.before if loads[value].place == "vector" else lines
-        elif value.op == "constant":
-            text, lines = f"fill((Real){_number(value.attributes['value'])})", self.before
-        elif value.op == "count":
-            size = self.tables.size[value.attributes["of"]]  # type: ignore[index]
-            text, lines = f"fill((Real)f.sizes[{size}])", self.before
-        else:
-            text = SPELLING[value.op].format(*(self._value(source) for source in value.inputs))
-        name = self.names[value] = f"v{len(self.names)}"
-        kind = "Mask" if value.kind == "truth" else "Vector"
-        lines.append(f"const {kind} {name} = {text};")
-        return name
-
-    def _pointer(self, array: Array) -> str:
-        """The place of an array in the first row."""
-        if array not in self.arrays:
-            number = self.tables.index[array]
-            name = self.arrays[array] = f"a{number}"
-            across = "" if array.size == SCALAR else " + unit"
-            self.before.append(f"const Int {name}s = f.stride[{number}];")
-            place = f"f.at[{number}] + row * {name}s{across}"
-            if array.optional:
-                place = f"f.at[{number}] ? {place} : nullptr"
-            self.before.append(f"Real* const {name} = {place};")
-        name = self.arrays[array]
-        return f"{name} + r * {name}s"
-
-    def _load(self, array: Array) -> str:
-        if array.place == "count":
-            return "count_of(f, row + r)"
-        if array.place == "vector":
-            number = self.tables.index[array]
-            if array.size == SCALAR:
-                return f"fill(f.at[{number}][0])"
-            return f"load<WHOLE>(f.at[{number}] + unit, left)"
-        place = self._pointer(array)
-        if array.size == SCALAR:
-            text = f"fill(*({place}))"
-        else:
-            text = f"load<{self._whole(array)}>({place}, left)"
-        return f"{self.arrays[array]} ? {text} : Vector{{}}" if array.optional else text
-
-    def _store(self, value: Node, array: Array) -> None:
-        text = self._value(value)
-        place = self._pointer(array)
-        line = f"store<{self._whole(array)}>({place}, {text}, left);"
-        self.inside.append(f"if ({self.arrays[array]}) {line}" if array.optional else line)
-
-    def _whole(self, array: Array) -> str:
-        return "true" if array.place in _FILLED_UP else "WHOLE"
-
-    def _reduce(self, value: Node, lanes: Array, op: str) -> None:
-        text = self._value(value)
-        place = f"*(Anywhere*)({self._pointer(lanes)})"
-        if op == "sum":
-            self.inside.append(f"{place} += only<WHOLE>({text}, left, 0);")
-        else:
-            only = f"only<WHOLE>({text}, left, -INFINITY)"
-            self.inside.append(f"{place} = greater_of({place}, {only});")
-
-
-def _number(number: object) -> str:
-    assert isinstance(number, float)
-    if math.isnan(number):
-        return "NAN"
-    if math.isinf(number):
-        return "INFINITY" if number > 0 else "-INFINITY"
-    return f"({number!r})"

@@ -41,7 +41,7 @@ class _Layer:
         kept = {after: name for name, (_, after) in reversed(states)}
         self.home = {name: kept[after] for name, (_, after) in states}
         self.inputs = {
-            (leaf.op, leaf.name): self._buffer(leaf.size, False) for leaf in engine.inputs
+            (leaf.op, leaf.name): self._buffer(leaf.size, False) for leaf in engine.spec.inputs
         }
 
     def _buffer(self, size: object, filled_up: bool) -> Tensor:
@@ -95,12 +95,12 @@ class _Layer:
     def _buffers(self, number: int, below: _Layer | None) -> dict[str, Tensor]:
         """Where the inputs lie at a step: here, or as states of the layer below."""
         found = {}
-        for leaf in self.engine.inputs:
+        for leaf in self.engine.spec.inputs:
             buffer = self.inputs[leaf.op, leaf.name]
             if below is not None and leaf.op == "below":
                 buffer = below.after(leaf.name, number)
             elif below is not None and leaf.name == "x":
-                buffer = below.after(below.engine.states[0], number)
+                buffer = below.after(below.engine.spec.states[0], number)
             found[array_name(leaf)] = buffer
         return found
 
@@ -136,10 +136,10 @@ class Chain:
         for layer, lower, (_, weights) in zip(self.layers, below, layers, strict=True):
             self._streams.append(layer.open(weights, lower))
         last = self.layers[-1]
-        result = last.engine.states[0]
+        result = last.engine.spec.states[0]
         self.output = torch.zeros(batch, last.after(result, 0).shape[1], dtype=dtype)
         first = self.layers[0]
-        leaves = [leaf for leaf in first.engine.inputs if leaf.op == "input"]
+        leaves = [leaf for leaf in first.engine.spec.inputs if leaf.op == "input"]
         self.extras = {leaf.name: first.engine.spec.units(leaf.size) for leaf in leaves}
         copies: list[int] = []
         for name in self.extras:
