@@ -19,9 +19,11 @@ from peers.machine import Load
 
 __all__ = ["Candidate", "DisagreementError", "Timed", "check_agreement", "mark_changed", "measure"]
 
-# Threads of OpenMP, ONNX Runtime and XLA go on spinning for some milliseconds after their
-# work, and would take a core from whoever is timed next.
-PAUSE = 0.02
+# Threads of OpenMP, ONNX Runtime and XLA go on spinning after their work, some for 40 ms, and
+# would take a core from whoever is timed next. So nobody is timed before all of them sleep.
+PAUSE = 0.01
+QUIET = 0.05  # of a core
+LONGEST_PAUSE = 1.0
 # The first call of a group wakes its threads and fills the caches, and is left out. Where a
 # call takes longer than SLOW that is lost in it, and one call is a group.
 GROUP = 0.02
@@ -148,9 +150,18 @@ def _calls(candidate: Candidate) -> int:
 
 def _group(candidate: Candidate, calls: int) -> float:
     """Median seconds a call of several back to back, the first left out."""
-    time.sleep(PAUSE)
+    _wait_for_quiet()
     values = [_timed(candidate) for _ in range(calls)]
     return statistics.median(values[1:] or values) / candidate.inner
+
+
+def _wait_for_quiet() -> None:
+    end = time.perf_counter() + LONGEST_PAUSE
+    while time.perf_counter() < end:
+        start, used = time.perf_counter(), time.process_time()
+        time.sleep(PAUSE)
+        if time.process_time() - used < QUIET * (time.perf_counter() - start):
+            return
 
 
 def _timed(candidate: Candidate) -> float:
