@@ -42,7 +42,7 @@ struct KeptPanels {
 
 static std::mutex kept_mutex;
 static std::vector<KeptPanels*> kept_panels;         // the last one was used last
-static constexpr size_t MOST_KEPT = (size_t)64 << 20;  // bytes in one library
+static constexpr size_t MOST_KEPT = (size_t)128 << 20;  // bytes in one library
 
 static void drop_oldest(size_t wanted) {
   size_t total = wanted;

@@ -124,8 +124,16 @@ struct Run : Chunks {
       }
     } else if (id < 0) {
       sweep(w, f, first, end, 0, panels);
-    } else {
+    } else if (!rows_suffice()) {
       sweep(w, f, first, end, panels * id / members, panels * (id + 1) / members);
+    } else {  // a panel that cannot be shared out is shared by rows
+      Int from = panels * id, to = panels * (id + 1), whole = (from + members - 1) / members;
+      auto cut = [&](Int number) { return first + rows * (number % members) / members; };
+      if (from % members)
+        sweep(w, f, cut(from), to < whole * members ? cut(to) : end, whole - 1, whole);
+      sweep(w, f, first, end, whole, to / members);
+      if (to % members && to / members >= whole)
+        sweep(w, f, first, cut(to), to / members, to / members + 1);
     }
   }
 
