@@ -237,6 +237,13 @@ MUTANTS = (
         "tests/conformance/test_compiled.py -k 'spread and lstm'",
     ),
     Mutant(
+        "native: what is ahead of the loop is done for the first chunk again and again",
+        "backends/cpu/native/run.hpp",
+        "f.at[a] = base[a] + chunk_row * stride[a];",
+        "f.at[a] = base[a];",
+        "tests/conformance/test_compiled.py -k 'spread and embedded'",
+    ),
+    Mutant(
         "native: who is alone cuts a call in another way",
         "backends/cpu/native/run.hpp",
         "Int pieces = call.threads, members = team.threads;\n    for",

@@ -212,7 +212,7 @@ def test_draws_that_are_missing_and_a_start_that_is_given(name, backend):
     check(backend, graph, case.sizes, call)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "min_lstm", "normed_lstm"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "embedded", "min_lstm", "normed_lstm"])
 def test_nan_and_infinity_go_where_they_go_in_the_reference(name, backend):
     graph = GRAPHS[name]
     case = Case(5, 35, 4, 17, 7, "full", False, True, False, 0)

@@ -171,7 +171,7 @@ def test_cells_of_unusual_shape(cell, backend):
     assert_same_as_whole(net, x[:, :5], state)
 
 
-@pytest.mark.parametrize("name", ["delayed", "normed_lstm", "min_lstm", "tied"])
+@pytest.mark.parametrize("name", ["delayed", "embedded", "normed_lstm", "min_lstm", "tied"])
 def test_cells_that_a_compiler_can_get_wrong(name):
     net = cw.Recurrent(cw.Cell(GRAPHS[name]), 5, [17, 6], dtype=torch.float64)
     x = torch.randn(2, 11, 5, dtype=torch.float64)

@@ -55,6 +55,22 @@ def test_a_cell_whose_gates_see_the_input_alone_has_no_product_in_the_loop():
     assert len(found.forward.sweeps) == len(found.backward.sweeps) == 1
 
 
+def test_what_follows_from_the_input_alone_and_meets_a_matrix_is_done_ahead_of_the_loop():
+    found = planned("embedded")
+    first, second = found.forward.ahead
+    assert [p.matrix.name for s in (first, second) for g in s.groups for p in g.parts] == [
+        "e_x",
+        "d_e",
+    ]
+    assert {array.place for s in (first, second) for _, array in s.stores} == {"chunk"}
+    products = {part.matrix.name: part.hoistable for part in parts(found.forward)}
+    assert products == {"f_d": True, "p_e": True, "f_h": False}
+    assert found.backward.ahead == ()
+    # A number that all units share, or noise, or the step, is no reason to leave the loop.
+    for name in ("lstm", "everything", "normed_lstm", "tied"):
+        assert planned(name).forward.ahead == ()
+
+
 def test_an_lstm_is_one_pass_forward_and_two_backward():
     found = planned("lstm")
     gates = {f"{gate}_{source}" for gate in "ifgo" for source in "xh"}
@@ -226,7 +242,7 @@ def assert_in_order(program: Program):
     targets = {array for s in program.sweeps for _, array in s.stores}
     written -= {a for a in targets if a.place == "step"}
     written |= {g.hoisted for s in program.sweeps for g in s.groups if g.hoisted}
-    for sweep in program.sweeps:
+    for sweep in (*program.ahead, *program.sweeps):
         for group in sweep.groups:
             for part in group.parts:
                 assert part.source in written, part

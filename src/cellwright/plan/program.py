@@ -152,6 +152,8 @@ class Program:
         Where values lie that are not computed in the loop.
     sweeps
         Passes over the units, in order, at every step.
+    ahead
+        The same, done for a chunk of steps before the loop: what follows from the input alone.
     sunk, outers, sums
         What is done behind the loop for a chunk of steps.
     states
@@ -169,3 +171,4 @@ class Program:
     sums: tuple[Sum, ...]
     states: Mapping[str, tuple[Array, Array]]
     backward: bool
+    ahead: tuple[Sweep, ...] = ()

@@ -28,15 +28,20 @@ class Storage:
         What is to be written at every step, and where.
     made
         Arrays that the plan itself has asked for.
+    within
+        Where values are kept that only the step itself reads.
     """
 
     loads: dict[Node, Array]
     stores: list[tuple[Node, Array]]
     made: list[Array] = field(default_factory=list)
+    within: Place = "scratch"
 
     def make(self, place: Place, size: Size) -> Array:
         """A new array."""
-        array = Array(f"{place} {len(self.made)}", place, size)
+        # Two storages of one program must not name an array alike.
+        prefix = "" if self.within == "scratch" else "ahead "
+        array = Array(f"{prefix}{place} {len(self.made)}", place, size)
         self.made.append(array)
         return array
 
@@ -63,7 +68,7 @@ class Storage:
             fits = array.place in _READABLE and array.size == value.size
             if known is value and fits and not array.optional:
                 return array
-        return self._written("scratch", value, value.size)
+        return self._written(self.within, value, value.size)
 
     def _written(self, place: Place, value: Node, size: Size) -> Array:
         array = self.make(place, size)

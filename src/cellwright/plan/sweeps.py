@@ -5,6 +5,9 @@ behind the products that feed it, while their sums are still in the nearest cach
 a value that the step itself computes needs all units of that value, and so does a reduction:
 there a pass ends and the next one begins. The number of passes that a node has to wait for is
 its *level*.
+
+What follows from the input alone, and is multiplied with a matrix, is a step of its own that is
+planned in the same way and done for many steps at once, *ahead* of the loop.
 """
 
 from __future__ import annotations
@@ -99,9 +102,12 @@ class _Sweep:
 class _Planner:
     """Collects what is wanted, gives every node a level, and fills the sweeps."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, within: Place = "scratch") -> None:
         self.step = step
-        self.storage = Storage(dict(step.leaves), list(step.stores))
+        self.storage = Storage(dict(step.leaves), list(step.stores), within=within)
+        self.in_loop = within == "scratch"
+        self.known: set[Node] = set()
+        self.ahead = None if step.backward or not self.in_loop else self._plan_ahead()
         self.loads, self.stores = self.storage.loads, self.storage.stores
         self.sunk: list[Sunk] = []
         self.outers: list[Outer] = []
@@ -118,6 +124,22 @@ class _Planner:
         self._find_groups()
         self.level: dict[Node, int] = {}
         self._find_levels()
+
+    # -- ahead of the loop --
+
+    def _plan_ahead(self) -> Program | None:
+        """Plan what is multiplied with a matrix and follows from the input alone."""
+        leaves, sources = self.step.leaves, list(_known_sources(self.step))
+        if not sources:
+            return None
+        stores = [(s, Array(f"ahead {n}", "chunk", s.size)) for n, s in enumerate(sources)]
+        wanted = set(topological(sources, leaves))
+        given = {leaf: array for leaf, array in leaves.items() if leaf in wanted}
+        found = _Planner(Step(f"{self.step.name} ahead", given, stores, {}), "chunk").program()
+        self.storage.loads.update(stores)
+        self.known = set(sources)
+        self.storage.made += [a for a in found.arrays if a not in given.values()]
+        return found
 
     # -- behind the loop --
 
@@ -142,7 +164,8 @@ class _Planner:
 
     def _part(self, product: Node, source: Array) -> Part:
         matrix, value = product.inputs
-        return Part(matrix, product.op == "matmul_transposed", source, value.op in _KNOWN_AHEAD)
+        known = value.op in _KNOWN_AHEAD or value in self.known
+        return Part(matrix, product.op == "matmul_transposed", source, known and self.in_loop)
 
     # -- groups and levels --
 
@@ -212,13 +235,14 @@ class _Planner:
         return Program(
             name=self.step.name,
             arrays=self.storage.arrays(self.step.states, given),
-            loads=self.loads,
+            loads={**(self.ahead.loads if self.ahead else {}), **self.loads},
             sweeps=sweeps,
             sunk=tuple(self.sunk),
             outers=tuple(sorted(self.outers, key=lambda o: o.right.name)),
             sums=tuple(self.sums),
             states=self.step.states,
             backward=self.step.backward,
+            ahead=self.ahead.sweeps if self.ahead else (),
         )
 
     def _is_inline(self, value: Node) -> bool:
@@ -291,6 +315,24 @@ class _Planner:
             elif value not in self.loads and value.kind != "reduction":
                 stack.extend(value.inputs)
         return list(found)
+
+
+def _known_sources(step: Step) -> Iterable[Node]:
+    """What follows from the input alone, has to be computed, and meets a matrix."""
+    known: dict[Node, bool] = {}  # and whether the input has a part in it
+    sources: dict[Node, None] = {}
+    for value in topological([value for value, _ in step.stores], step.leaves):
+        place = step.leaves[value].place if value in step.leaves else None
+        if value.kind == "weight" or value.op == "constant" or place == "vector":
+            known[value] = False
+        elif value.kind == "leaf" and place == "step":
+            known[value] = True
+        elif not place and value.kind != "reduction" and known.keys() >= set(value.inputs):
+            known[value] = any(known[source] for source in value.inputs)
+        source = value.inputs[1] if value.kind == "product" else value
+        if value.kind == "product" and known.get(source) and source not in step.leaves:
+            sources[source] = None
+    return sources
 
 
 def _terms(value: Node, opens: Callable[[Node], bool], opened: set[Node]) -> Iterable[Node]:

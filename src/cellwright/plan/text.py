@@ -64,8 +64,10 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
     order = ", from the last step to the first" if program.backward else ""
     count = len(program.sweeps)
     yield f"# {program.name}: {count} pass{'es' * (count != 1)} over the units a step{order}"
+    for number, sweep in enumerate(program.ahead, 1):
+        yield from _sweep(f"ahead, for many steps at once, {number}", sweep, names)
     for number, sweep in enumerate(program.sweeps, 1):
-        yield from _sweep(number, sweep, names)
+        yield from _sweep(str(number), sweep, names)
     hoisted = [_product(p) for g in _groups(program) for p in g.parts if p.hoistable]
     if hoisted:
         yield f"#   may be done for many steps before the loop: {_joined(hoisted)}"
@@ -80,7 +82,7 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
         yield f"#   behind the loop, one sum for each gradient of: {_joined(sums)}"
 
 
-def _sweep(number: int, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str]:
+def _sweep(number: str, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str]:
     products = _joined(_product(part) for group in sweep.groups for part in group.parts)
     writes = _joined(array.name for _, array in sweep.stores)
     reduced = "".join(f"; reduces to {r.result.name}" for r in sweep.reductions)

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from cellwright.backends.cpu.equations import Equations
 from cellwright.ir import SCALAR, Node, Size
-from cellwright.plan import Part, Program
+from cellwright.plan import Part, Program, Sweep
 
 __all__ = ["gradients_of", "matrices_of", "render", "sizes_of"]
 
@@ -33,7 +33,7 @@ def render(programs: Sequence[Program], real: str, narrow: bool = False) -> str:
             f"#define NARROW_PRODUCTS {int(narrow)}",
             f"#define MOST_ARRAYS {max(len(t.program.arrays) for t in tables)}",
             f"#define MOST_MATRICES {_most(len(t.matrices) for t in tables)}",
-            f"#define MOST_GROUPS {_most(len(s.groups) for t in tables for s in t.program.sweeps)}",
+            f"#define MOST_GROUPS {_most(t.most_groups for t in tables)}",
             f"#define MOST_PARTS {_most(t.most_parts for t in tables)}",
             *(_native(name) for name in ("vectors", "products", "team", "program")),
             *(t.text() for t in tables),
@@ -70,9 +70,9 @@ def gradients_of(program: Program) -> tuple[Node, ...]:
 
 def _values(program: Program) -> Iterable[Node]:
     """Every value that a program's equations speak of."""
-    stack = [v for s in program.sweeps for v in s.nodes]
-    stack += [v for s in program.sweeps for v, _ in s.stores]
-    stack += [r.source for s in program.sweeps for r in s.reductions]
+    stack = [v for s in _passes(program) for v in s.nodes]
+    stack += [v for s in _passes(program) for v, _ in s.stores]
+    stack += [r.source for s in _passes(program) for r in s.reductions]
     seen: set[Node] = set()
     while stack:
         value = stack.pop()
@@ -82,8 +82,13 @@ def _values(program: Program) -> Iterable[Node]:
             stack.extend(value.inputs)
 
 
+def _passes(program: Program) -> tuple[Sweep, ...]:
+    """All sweeps, those ahead of the loop first, as the tables have them."""
+    return (*program.ahead, *program.sweeps)
+
+
 def _parts(program: Program) -> Iterable[Part]:
-    for sweep in program.sweeps:
+    for sweep in _passes(program):
         for group in sweep.groups:
             yield from group.parts
     for sunk in program.sunk:
@@ -147,7 +152,8 @@ class _Tables:
             self.matrices.setdefault((part.matrix, part.transposed), len(self.matrices))
         self.given = {matrix: n for n, matrix in enumerate(matrices_of(program))}
         self.wanted = {matrix: n for n, matrix in enumerate(gradients_of(program))}
-        groups = [g.parts for s in program.sweeps for g in s.groups]
+        groups = [g.parts for s in _passes(program) for g in s.groups]
+        self.most_groups = _most(len(s.groups) for s in _passes(program))
         self.most_parts = _most(len(parts) for parts in (*groups, *(s.parts for s in program.sunk)))
 
     def text(self) -> str:
@@ -155,7 +161,7 @@ class _Tables:
         program, name = self.program, self.name
         sweeps = [
             Equations(s, f"{name}_sweep{n}", program.loads, self.index, self.size).text()
-            for n, s in enumerate(program.sweeps)
+            for n, s in enumerate(_passes(program))
         ]
         return "\n".join([f"// {program.name}", *sweeps, *self._tables()])
 
@@ -174,7 +180,7 @@ class _Tables:
         groups: list[str] = []
         sweeps: list[str] = []
         reductions: list[str] = []
-        for number, sweep in enumerate(program.sweeps):
+        for number, sweep in enumerate(_passes(program)):
             sweeps.append(
                 f"{size[sweep.size]}, {len(groups)}, {len(sweep.groups)}, {len(reductions)}, "
                 f"{len(sweep.reductions)}, {self.name}_sweep{number}"
@@ -222,7 +228,7 @@ class _Tables:
         p, n = self.program, self.name
         fields = [
             f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, {n}_reductions",
-            f"{n}_sweeps, {len(p.sweeps)}, {n}_matrices, {len(self.matrices)}",
+            f"{n}_sweeps, {len(p.ahead)}, {len(_passes(p))}, {n}_matrices, {len(self.matrices)}",
             f"{n}_sunk, {sunk}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
             f"{n}_states, {len(p.states)}, {len(self.size)}, {int(p.backward)}",
             # The first program is the one without gradients: weights last for many calls.

@@ -117,7 +117,7 @@ struct Layout {
   static constexpr Int CHUNK_ROWS = 1024;
 
   void choose_chunk() {
-    bool between = behind() || call.hoist;
+    bool between = behind() || call.hoist || program.ahead_count;
     Int wanted = call.chunk;
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
     if (!wanted) wanted = CHUNK_ROWS / (call.batch ? call.batch : 1);

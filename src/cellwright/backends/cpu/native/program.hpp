@@ -93,6 +93,7 @@ struct Program {
   Int group_count;
   const Reduction* reductions;
   const Sweep* sweeps;
+  Int ahead_count;  // that many are done for all steps of a chunk before the loop
   Int sweep_count;
   const Matrix* matrices;
   Int matrix_count;

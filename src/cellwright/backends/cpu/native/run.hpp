@@ -90,14 +90,14 @@ struct Run : Chunks {
   // The steps of a chunk. Threads either share the units and meet after every pass over them,
   // or each does some rows without a look at the others; rows are few where one does them all.
   void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
-    Int n = 0, s = 0, steps = end_step - first_step;
+    Int n = 0, s = program.ahead_count, steps = end_step - first_step;
     auto pass = [&](Int first, Int end, bool shared) {
       Int step = program.backward ? end_step - 1 - n : first_step + n;
-      if (!s) look_at(f, step, chunk_row);
+      if (s == program.ahead_count) look_at(f, step, chunk_row);
       run_sweep(program.sweeps[s], f, first, least(end, rows_at(step)), shared ? id : -1);
-      if (++s == program.sweep_count) s = 0, n++;
+      if (++s == program.sweep_count) s = program.ahead_count, n++;
     };
-    if (!program.sweep_count) return;
+    if (program.sweep_count == program.ahead_count) return;
     while (share_units && !team.parted && n < steps) {
       pass(0, call.batch, true);
       team.meet(f.since);
@@ -138,6 +138,21 @@ struct Run : Chunks {
   }
 
   // What can be done for all steps of a chunk at once, before the loop and behind it.
+  void go_ahead(Int id, Frame& f, Int chunk_row, Int rows) {
+    for (Int a = 0; a < program.array_count; a++)
+      if (program.arrays[a].place == STEP && base[a]) f.at[a] = base[a] + chunk_row * stride[a];
+      else if (program.arrays[a].place == CHUNK || program.arrays[a].place == VECTOR) f.at[a] = base[a];
+    f.step = 0;
+    each_piece(id, [&](Int piece, Int pieces) {
+      Int end = rows * (piece + 1) / pieces;
+      for (Int from = rows * piece / pieces; from < end; from += CHUNK_BLOCK)
+        for (Int s = 0; s < program.ahead_count; s++) {
+          const Sweep& w = program.sweeps[s];
+          sweep(w, f, from, least(from + CHUNK_BLOCK, end), 0, panels_of(units(w.size)));
+        }
+    });
+  }
+
   void hoist_chunk(Int id, Int chunk_row, Int rows) {
     for (Int g = 0; g < program.group_count; g++) {
       const Group& group = program.groups[g];
@@ -185,6 +200,7 @@ struct Run : Chunks {
       Int rows = 0;
       for (Int step = first_step; step < end_step; step++) rows += rows_at(step);
       if (!rows) continue;
+      if (program.ahead_count) go_ahead(id, f, chunk_row, rows);
       if (call.hoist) hoist_chunk(id, chunk_row, rows);
       if (!apart) team.meet(f.since);
       run_chunk(id, f, first_step, end_step, chunk_row);
