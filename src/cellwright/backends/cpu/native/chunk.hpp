@@ -78,6 +78,48 @@ struct Chunks : Layout {
     }
   }
 
+  // A panel of so few units would be zeros for the most part. This is what the gradients of a
+  // sequence of single numbers are like.
+  static constexpr Int THIN = NARROW ? 0 : 4;
+
+  bool is_thin(const Sunk& x) const {
+    Int deep = 0;
+    for (Int k = x.first_part; k < x.first_part + x.parts; k++)
+      deep += (depth(program.parts[k].weight) + LANES - 1) / LANES * LANES;
+    return units(program.arrays[x.target].size) <= THIN && deep * THIN <= pack_size;
+  }
+
+  // What `multiply_chunk` does, unit by unit of the target.
+  void multiply_thin(const Sunk& x, Int first, Int end, Int chunk_row, Real* columns) const {
+    Int n = units(program.arrays[x.target].size);
+    for (Int unit = 0; unit < n; unit++) {
+      Real* to = columns;
+      for (Int k = x.first_part; k < x.first_part + x.parts; k++) {
+        Int m = program.parts[k].weight, deep = depth(m);
+        for (Int i = 0; i < (deep + LANES - 1) / LANES * LANES; i++)
+          *to++ = i < deep ? panels[m][i * PANEL + unit] : 0;
+      }
+      for (Int row = first; row < end; row++) {
+        const Real* column = columns;
+        Vector sum = {};
+        for (Int k = x.first_part; k < x.first_part + x.parts; k++) {
+          const Part& part = program.parts[k];
+          bool inside = program.arrays[part.source].place == CHUNK;
+          const Real* from = base[part.source] + (row + (inside ? 0 : chunk_row)) * stride[part.source];
+          Int deep = depth(part.weight), i = 0;
+          for (; i + LANES <= deep; i += LANES, column += LANES)
+            sum += *(const Anywhere*)(from + i) * *(const Anywhere*)column;
+          if (i < deep) {
+            sum += load<false>(from + i, deep - i) * *(const Anywhere*)column;
+            column += LANES;
+          }
+        }
+        Real& number = base[x.target][(chunk_row + row) * stride[x.target] + unit];
+        number = (x.adds ? number : 0) + sum_of_lanes(sum);
+      }
+    }
+  }
+
   const Real* right_row(const Outer& x, Int step, Int row, Int chunk_row) const {
     const Array& array = program.arrays[x.right];
     Int wide = stride[x.right];
@@ -102,7 +144,9 @@ struct Chunks : Layout {
           for (Int row = 0; row < rows_at(step); row++)
             right_rows[at(step) - chunk_row + row] =
                 right_row(program.outers[o], step, row, chunk_row);
-        for (Int from = 0; from < rows; from += OUTER_DEPTH)
+        if (units(program.arrays[program.outers[o].right].size) <= THIN)
+          add_thin_outers(o, run, mine, mine_end, rows, fresh, right_rows);
+        else for (Int from = 0; from < rows; from += OUTER_DEPTH)
           add_outers_of(o, run, mine, mine_end, from, least(OUTER_DEPTH, rows - from),
                         fresh && !from, right_rows + from, packed + id * pack_size);
       }
@@ -151,6 +195,29 @@ struct Chunks : Layout {
           });
         unit += m;
       }
+    }
+  }
+
+  void add_thin_outers(Int first, Int end, Int mine, Int mine_end, Int rows, bool fresh,
+                       const Real* const* right_rows) const {
+    Int unit = 0, n = units(program.arrays[program.outers[first].right].size);
+    for (Int o = first; o < end; o++) {
+      if (!gradient(o)) continue;
+      Int left = program.outers[o].left, m = units(program.arrays[left].size);
+      Int stride_of = call.gradients[2 * program.outers[o].gradient + 1];
+      Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
+      bool starts = fresh && first_of_gradient(o);
+      for (Int row = low; row < high; row += LANES)
+        for (Int column = 0; column < n; column++) {
+          Vector sum = {};
+          for (Int k = 0; k < rows; k++)
+            sum += right_rows[k][column] * *(const Anywhere*)(base[left] + k * stride[left] + row);
+          for (Int lane = 0; lane < LANES && row + lane < high; lane++) {
+            Real& to = gradient(o)[(row + lane) * stride_of + column];
+            to = (starts ? 0 : to) + sum[lane];
+          }
+        }
+      unit += m;
     }
   }
 

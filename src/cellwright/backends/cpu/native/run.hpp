@@ -169,11 +169,12 @@ struct Run : Chunks {
     each_piece(id, [&](Int piece, Int pieces) {
       for (Int s = 0; s < program.sunk_count; s++) {
         const Sunk& x = program.sunk[s];
+        Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
         if (!base[x.target]) continue;
-        multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size,
-                       rows * piece / pieces, rows * (piece + 1) / pieces, chunk_row,
-                       base[x.target] + chunk_row * stride[x.target], stride[x.target], x.adds,
-                       copies_of(id));
+        if (is_thin(x)) multiply_thin(x, first, end, chunk_row, packed + id * pack_size);
+        else multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
+                            chunk_row, base[x.target] + chunk_row * stride[x.target],
+                            stride[x.target], x.adds, copies_of(id));
       }
       add_sums(piece, pieces, rows, fresh);
       add_outers(piece, pieces, first_step, end_step, chunk_row, rows, fresh, id);
