@@ -24,6 +24,9 @@ from cellwright.plan import Plan, plan
 
 __all__ = ["Engine", "Run", "array_name", "engine"]
 
+# Numbers: of a cache line at most, and between two arrays that lie in one block.
+_LINE, _APART = 16, 80
+
 
 @lru_cache(maxsize=256)
 def engine(spec: Spec, dtype: torch.dtype) -> Engine:
@@ -198,21 +201,30 @@ class Engine:
         """Units of each state."""
         return self._units[1]
 
-    def units_of_saved(self) -> list[int]:
-        """Units of everything that a training forward leaves for the backward."""
-        return self._units[2]
+    def places_of_saved(self, count: int) -> list[int]:
+        """Where in one tensor everything lies that a training forward leaves for the backward.
+
+        The number that each array begins with, for so many rows of all steps, and behind the
+        last one how many there are altogether.
+        """
+        places = [0]
+        for units in self._units[2]:
+            # Rows of two arrays that are read side by side should not share cache places.
+            places.append(places[-1] + -(-count * units // _LINE) * _LINE + _APART)
+        return places
 
     def forward(self, run: Run, training: bool) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """What is seen, (T, B, n); the states after, (B, n); and what is saved."""
+        """What is seen, (T, B, n); the states after, (B, n); what is saved, in one tensor."""
         steps, rows = run.inputs[0].shape[:2]
         new = run.inputs[0].new_empty
         # A network is called again and again: what it gave last time has often been let go.
         seen = [empty(steps, rows, units, self.dtype) for units in self.units_of_seen()]
         after = [new(rows, units) for units in self.units_of_states()]
-        saved = [empty(steps * rows, n, self.dtype) for n in self.units_of_saved() if training]
+        places = self.places_of_saved(steps * rows) if training else [0]
+        saved = [empty(places[-1], self.dtype)] if places[-1] else []
         given = self._given(run)
         addresses = [*_addresses(given), *self._addresses_in(run.weights)]
-        addresses += _addresses([*seen, *saved, *after])
+        addresses += [*_addresses(seen), *self._addresses_of(saved, places), *_addresses(after)]
         batch = run.batch
         (self._train if training else self._use)(batch, schedule(self.spec, batch), addresses)
         if run.packing is None:
@@ -250,7 +262,9 @@ class Engine:
         coming = [*map(run.steps, gradients[: len(seen)]), *map(run.rows, gradients[len(seen) :])]
         rows = len(run.inputs) + len(run.states)
         addresses = [*_addresses(given), *self._addresses_in(run.weights)]
-        addresses += _addresses([*outputs, *saved, *coming, *found[:rows]])
+        places = self.places_of_saved(run.inputs[0].shape[0] * run.inputs[0].shape[1])
+        addresses += [*_addresses(outputs), *self._addresses_of(saved, places)]
+        addresses += _addresses([*coming, *found[:rows]])
         addresses += self._addresses_in(found[rows:])
         batch = run.batch
         self._learn(batch, schedule(self.spec, batch), addresses)
@@ -275,6 +289,18 @@ class Engine:
                 start = block.data_ptr()
                 found += [start + number for number in numbers]
         return found
+
+    def clear_unwritten(self, saved: Tensor, run: Run) -> None:
+        """Write zeros where a forward run has left what is saved as it was."""
+        count = run.inputs[0].shape[0] * run.inputs[0].shape[1]
+        there = len(run.packing.flat) if run.packing else count
+        places = self.places_of_saved(count)
+        for units, place, end in zip(self._units[2], places, places[1:], strict=False):
+            saved[place + there * units : end] = 0
+
+    def _addresses_of(self, saved: Sequence[Tensor], places: Sequence[int]) -> list[int]:
+        start, size = (saved[0].data_ptr() if saved else 0), self.dtype.itemsize
+        return [start + place * size for place in places[:-1]]
 
     def places(self, blocks: Sequence[Tensor]) -> dict[str, tuple[int, int]]:
         """Name -> address and row stride of each weight within its block."""

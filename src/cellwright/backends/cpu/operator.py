@@ -133,12 +133,10 @@ def _run(
     known = _engine(spec, inputs[0])
     run = known.run([*inputs, *states, *weights], active, start, reverse)
     seen, after, saved = known.forward(run, training)
-    if run.packing is None or not training:
-        return [*seen, *after, *saved]
-    there = len(run.packing.flat)
-    for rows in saved:
-        rows[there:] = 0  # an operator must not hand out what memory held before
-    return [*seen, *after, *saved, *run.packing.tensors]
+    packing = run.packing.tensors if run.packing and training else ()
+    for block in saved:  # an operator must not hand out what memory held before
+        known.clear_unwritten(block, run)
+    return [*seen, *after, *saved, *packing]
 
 
 @torch.library.register_fake("cellwright::run")  # type: ignore[untyped-decorator]
@@ -158,7 +156,8 @@ def _run_fake(
     found = [new(steps, rows, units) for units in known.units_of_seen()]
     found += [new(rows, units) for units in known.units_of_states()]
     if training:
-        found += [new(steps * rows, units) for units in known.units_of_saved()]
+        numbers = known.places_of_saved(steps * rows)[-1]
+        found += [new(numbers)] if numbers else []
         if active is not None:
             found += [new(n, dtype=torch.int64) for n in (steps * rows, rows, rows)]
     return found
