@@ -20,7 +20,7 @@ from torch import Tensor
 
 __all__ = ["empty"]
 
-_SMALLEST = 1 << 18  # what is less comes out of the ordinary heap without a page fault
+_SMALLEST = 1 << 20  # what is less comes out of the ordinary heap without a page fault
 _ROUND = 1 << 21  # a large page
 _KEPT = 1 << 30  # bytes that wait for their next use at most
 
