@@ -10,6 +10,7 @@ struct Digest {
   uint64_t sum = 0, sums = 0;
 
   bool operator==(const Digest& other) const { return sum == other.sum && sums == other.sums; }
+  bool operator!=(const Digest& other) const { return !(*this == other); }
 
   void add(const Real* from, Int numbers) {
     Words first = {}, second = {};
@@ -34,7 +35,7 @@ struct Digest {
 
 struct KeptPanels {
   std::vector<Int> layout;  // everything that decides what lies where
-  Digest digest;            // of the weights that are packed here
+  std::vector<Digest> digests;  // of the weights that are packed here, a piece each
   Real* memory;
   size_t bytes;
   std::atomic<bool> used;   // by a call that runs now

@@ -85,7 +85,7 @@ struct Layout {
   Int chunk;
   bool apart = false;           // nothing to wait for between chunks
   KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
-  bool is_packed = false;       // by an earlier call
+  std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
 
   Layout(const Program& p, const Call& c) : program(p), call(c) {}
@@ -251,22 +251,27 @@ struct Layout {
     });
     std::vector<Int> layout(call.sizes, call.sizes + program.size_count);
     layout.push_back(call.hoist);
-    Digest digest;
+    for (Int m = 0; m < program.matrix_count; m++)
+      layout.push_back(call.values[2 * program.matrices[m].values]);
+    kept = borrow_panels(layout, bytes);
+    if (kept) digests.resize(call.threads);
+  }
+
+  // One of several pieces of all weights, by rows.
+  void digest(Int piece, Int pieces) {
+    Digest found;
     for (Int m = 0; m < program.matrix_count; m++) {
       const Matrix& x = program.matrices[m];
       const Real* values = (const Real*)call.values[2 * x.values];
       Int apart = call.values[2 * x.values + 1], columns = units(x.columns);
-      layout.push_back((Int)values);
-      for (Int row = 0; row < (apart == columns ? 1 : units(x.rows)); row++)
-        digest.add(values + row * apart, apart == columns ? units(x.rows) * columns : columns);
+      Int row = units(x.rows) * piece / pieces, end = units(x.rows) * (piece + 1) / pieces;
+      if (apart == columns) found.add(values + row * columns, (end - row) * columns);
+      else for (; row < end; row++) found.add(values + row * apart, columns);
     }
-    kept = borrow_panels(layout, bytes);
-    is_packed = kept && kept->digest == digest;
-    if (kept) kept->digest = digest;
+    digests[piece] = found;
   }
 
   void pack(Int id, Int sharing) {
-    if (is_packed) return;
     Int number = 0;
     for (Int m = 0; m < program.matrix_count; m++) {
       const Matrix& x = program.matrices[m];

@@ -185,13 +185,18 @@ struct Run : Chunks {
     Int id = team.joined.fetch_add(1);
     if (call.openmp.threads && team.threads > 1) team.threads = call.openmp.threads();
     Int members = team.threads;
-    pack(id, members);
+    if (kept) each_piece(id, [&](Int piece, Int pieces) { digest(piece, pieces); });
+    else pack(id, members);
     begin(call.batch * id / members, call.batch * (id + 1) / members);
     Frame f;
     f.stride = stride, f.start = call.start, f.sizes = call.sizes;
     f.room = copies_of(id);
     f.since = microseconds();
-    team.meet(f.since);
+    team.gather(id, f.since);
+    if (kept && kept->digests != digests) {
+      pack(id, members);
+      team.meet(f.since);
+    }
     Int chunks = chunk ? (call.steps + chunk - 1) / chunk : 0;
     bool fresh = true;
     for (Int n = 0; n < chunks; n++) {
@@ -213,6 +218,7 @@ struct Run : Chunks {
       fresh = false;
     }
     team.meet(f.since);
+    if (id == 0 && kept) kept->digests = digests;
     finish(call.batch * id / members, call.batch * (id + 1) / members);
     if (id == 0) end_of_gradients(fresh);
     team.meet(f.since);

@@ -91,7 +91,7 @@ struct ChainRun {
       if (id == 0)
         for (Int i = 0; i < chain->inputs; i++)
           memcpy(copies[i].to, copies[i].from + step * copies[i].bytes, copies[i].bytes);
-      team.meet(since);
+      if (step) team.meet(since); else team.gather(id, since);
       for (Int l = 0; l < chain->layers; l++)
         chain->layer[l].step(chain->layer[l].stream, number, id, &team);
       if (id == 0) memcpy(to + step * bytes, output[number & 1], bytes);

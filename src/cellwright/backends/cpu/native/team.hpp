@@ -34,7 +34,7 @@ INLINE Int wait_until(Done done) {
   }
   Int start = microseconds(), waited = 0;
   while (!done()) {
-    if (waited < 5000) sched_yield();
+    if (waited < 100) sched_yield();
     else std::this_thread::sleep_for(std::chrono::microseconds(50));
     waited = microseconds() - start;
   }
@@ -45,7 +45,13 @@ INLINE Int wait_until(Done done) {
 // is on their cores. For a while they then do not meet at every step. Who does what, and so
 // every bit of the result, does not depend on it.
 static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 50000;
+// The first meeting has to wait for threads that sleep, as they do after a pause of their own
+// choice: to wake one on a virtual machine takes up to a millisecond.
+static constexpr Int LONG_WAY = 4000;
 static std::atomic<Int> crowded_until{0};
+// One long wait may be an accident; two, one soon after the other, are company.
+static constexpr Int SOON = 250000;
+static std::atomic<Int> last_long_wait{-SOON};
 
 // What is written at every meeting lies in lines of its own: in a line that the others read all
 // the time, each meeting would cost them a trip to the other core.
@@ -53,14 +59,41 @@ struct Team {
   std::atomic<Int> threads{1};
   std::atomic<Int> joined{0};
   std::atomic<bool> slow{false}, parted{false};
+  static constexpr Int MOST_PLACES = 64;
+  std::atomic<int> places[MOST_PLACES];  // on which core each thread is, at the first meeting
   bool crowded = microseconds() < crowded_until.load(std::memory_order_relaxed);
   alignas(64) std::atomic<Int> waiting{0};
   alignas(64) std::atomic<Int> turn{0};
   alignas(64) char apart = 0;
 
+  // The first meeting. Linux may wake a thread on the core of the one that wakes it, and where
+  // it does not know that cores share a cache, as in some virtual machines, it leaves both there
+  // for ten milliseconds, although another core is idle. So the second one moves away.
+  void gather(Int id, Int& since) {
+#ifdef __linux__
+    if (id < MOST_PLACES) places[id].store(sched_getcpu(), std::memory_order_relaxed);
+    meet(since, LONG_WAY);
+    cpu_set_t before, others;
+    if (id == 0 || id >= MOST_PLACES || sched_getaffinity(0, sizeof before, &before)) return;
+    int here = sched_getcpu();
+    bool taken = false;
+    others = before;
+    for (Int n = 0; n < id; n++) {
+      int place = places[n].load(std::memory_order_relaxed);
+      taken |= place == here;
+      if (place >= 0 && place < CPU_SETSIZE) CPU_CLR(place, &others);
+    }
+    if (!taken || !CPU_COUNT(&others)) return;
+    sched_setaffinity(0, sizeof others, &others);
+    sched_setaffinity(0, sizeof before, &before);
+#else
+    meet(since, LONG_WAY);
+#endif
+  }
+
   // All threads reach this point before any goes on. After a long wait they part for the work
   // in which they would meet at every step; all learn of it at the same meeting.
-  void meet(Int& since) {
+  void meet(Int& since, Int long_wait = LONG_WAIT) {
     if (threads.load(std::memory_order_relaxed) == 1) return;
     Int now = turn.load(std::memory_order_relaxed);
     if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
@@ -69,9 +102,11 @@ struct Team {
       turn.store(now + 1, std::memory_order_release);
     } else {
       Int waited = wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
-      if (waited > LONG_WAIT && waited > microseconds() - waited - since) {
+      if (waited > long_wait && waited > microseconds() - waited - since) {
+        Int end = microseconds();
         slow.store(true, std::memory_order_relaxed);
-        crowded_until.store(microseconds() + CROWDED_FOR, std::memory_order_relaxed);
+        if (end - last_long_wait.exchange(end, std::memory_order_relaxed) < SOON)
+          crowded_until.store(end + CROWDED_FOR, std::memory_order_relaxed);
       }
     }
     since = microseconds();
