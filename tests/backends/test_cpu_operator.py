@@ -11,7 +11,7 @@ import cellwright as cw
 from cellwright.backends import contract
 from cellwright.backends.cpu.engine import Engine
 from cellwright.backends.cpu.spec import Spec
-from cellwright.errors import CellwrightWarning
+from cellwright.errors import BackendError, CellwrightWarning
 from cellwright.nn import LSTM
 
 close = torch.testing.assert_close
@@ -178,6 +178,14 @@ def test_torch_finds_nothing_wrong_with_its_gradient():
     data = (inputs, states, weights, [seen], saved, [])
     given = (text, coming, there, *data, None, reverse, wanted)
     torch.library.opcheck(torch.ops.cellwright.run_backward.default, given)
+
+
+def test_a_program_of_another_version_is_refused():
+    text, *rest = arguments(training=False, ragged=False)
+    older = text.replace('"form": ', '"form": 1')
+    assert older != text
+    with pytest.raises(BackendError, match="export it again"):
+        torch.ops.cellwright.run(older, *rest)
 
 
 def test_the_operator_and_the_short_way_give_the_same_bits():

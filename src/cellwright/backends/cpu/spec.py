@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from cellwright.errors import BackendError
 from cellwright.ir import Graph, Node, from_json, to_json
 
 __all__ = ["Spec"]
+
+# Goes up whenever the operators give their results in another form. torch.compile keeps programs
+# on disk, and must not find one that expects the form of before.
+_FORM = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Spec:
                 "blocks": self.blocks,
                 "record": self.record,
                 "narrow": self.narrow,
+                "form": _FORM,
             }
         )
 
@@ -90,6 +96,11 @@ class Spec:
 @lru_cache(maxsize=256)
 def _read(text: str) -> Spec:
     data = json.loads(text)
+    if data.get("form") != _FORM:
+        raise BackendError(
+            "this program was exported with another version of cellwright, whose compiled cells "
+            "gave their results in another form; export it again"
+        )
     return Spec(
         graph=from_json(data["graph"]),
         sizes=tuple(sorted((str(name), int(units)) for name, units in data["sizes"].items())),
