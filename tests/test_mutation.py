@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "planner: every product is hoisted, known or not",
         "plan/sweeps.py",
-        'known = source.place == "step" and source.name.startswith("input ")',
-        'known = source.place in ("step", "previous")',
+        "known = value.op in _KNOWN_AHEAD or value in self.known",
+        "known = True",
         "tests/plan tests/conformance/test_compiled.py -k 'hoisted or spread and elman'",
     ),
     Mutant(
