@@ -73,17 +73,18 @@ struct Team {
 #ifdef __linux__
     if (id < MOST_PLACES) places[id].store(sched_getcpu(), std::memory_order_relaxed);
     meet(since, LONG_WAY);
-    cpu_set_t before, others;
-    if (id == 0 || id >= MOST_PLACES || sched_getaffinity(0, sizeof before, &before)) return;
-    int here = sched_getcpu();
+    if (id >= MOST_PLACES) return;
     bool taken = false;
-    others = before;
+    int here = places[id].load(std::memory_order_relaxed);
+    for (Int n = 0; n < id; n++) taken |= places[n].load(std::memory_order_relaxed) == here;
+    cpu_set_t before;
+    if (!taken || sched_getaffinity(0, sizeof before, &before)) return;
+    cpu_set_t others = before;
     for (Int n = 0; n < id; n++) {
       int place = places[n].load(std::memory_order_relaxed);
-      taken |= place == here;
       if (place >= 0 && place < CPU_SETSIZE) CPU_CLR(place, &others);
     }
-    if (!taken || !CPU_COUNT(&others)) return;
+    if (!CPU_COUNT(&others)) return;
     sched_setaffinity(0, sizeof others, &others);
     sched_setaffinity(0, sizeof before, &before);
 #else
