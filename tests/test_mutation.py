@@ -162,7 +162,7 @@ MUTANTS = (
     Mutant(
         "planner: every product is hoisted, known or not",
         "plan/sweeps.py",
-        "known = value.op in _KNOWN_AHEAD or value in self.known",
+        "known = _is_given(value, source) or value in self.known",
         "known = True",
         "tests/plan tests/conformance/test_compiled.py -k 'hoisted or spread and elman'",
     ),

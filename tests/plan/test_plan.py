@@ -66,7 +66,7 @@ def test_what_follows_from_the_input_alone_and_meets_a_matrix_is_done_ahead_of_t
     products = {part.matrix.name: part.hoistable for part in parts(found.forward)}
     assert products == {"f_d": True, "p_e": True, "f_h": False}
     assert found.backward.ahead == ()
-    # A number that all units share, or noise, or the step, is no reason to leave the loop.
+    # Nothing in these meets a matrix but what is given, or what the state has a part in.
     for name in ("lstm", "everything", "normed_lstm", "tied"):
         assert planned(name).forward.ahead == ()
 

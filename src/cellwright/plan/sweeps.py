@@ -34,8 +34,6 @@ from cellwright.plan.storage import Storage
 
 __all__ = ["Step", "plan_step"]
 
-# What is known of all steps before the first one is taken.
-_KNOWN_AHEAD = frozenset({"input", "below"})
 # What can be read behind the loop, for all steps of a chunk at once.
 _SUNK: frozenset[Place] = frozenset({"step", "chunk"})
 _OF_GRADIENT: frozenset[Place] = frozenset({"chunk"})
@@ -164,7 +162,7 @@ class _Planner:
 
     def _part(self, product: Node, source: Array) -> Part:
         matrix, value = product.inputs
-        known = value.op in _KNOWN_AHEAD or value in self.known
+        known = _is_given(value, source) or value in self.known
         return Part(matrix, product.op == "matmul_transposed", source, known and self.in_loop)
 
     # -- groups and levels --
@@ -322,17 +320,23 @@ def _known_sources(step: Step) -> Iterable[Node]:
     known: dict[Node, bool] = {}  # and whether the input has a part in it
     sources: dict[Node, None] = {}
     for value in topological([value for value, _ in step.stores], step.leaves):
-        place = step.leaves[value].place if value in step.leaves else None
-        if value.kind == "weight" or value.op == "constant" or place == "vector":
+        array = step.leaves.get(value)
+        if value.kind == "weight" or value.op == "constant" or (array and array.place == "vector"):
             known[value] = False
-        elif value.kind == "leaf" and place == "step":
-            known[value] = True
-        elif not place and value.kind != "reduction" and known.keys() >= set(value.inputs):
+        elif array is not None:
+            if _is_given(value, array):
+                known[value] = True
+        elif value.kind != "reduction" and known.keys() >= set(value.inputs):
             known[value] = any(known[source] for source in value.inputs)
-        source = value.inputs[1] if value.kind == "product" else value
-        if value.kind == "product" and known.get(source) and source not in step.leaves:
-            sources[source] = None
+        for source in value.inputs[1:] if value.kind == "product" else ():
+            if known.get(source) and source not in step.leaves:
+                sources[source] = None
     return sources
+
+
+def _is_given(value: Node, array: Array) -> bool:
+    """Whether a value is known of all steps before the first one is taken."""
+    return value.kind == "leaf" and array.place == "step"
 
 
 def _terms(value: Node, opens: Callable[[Node], bool], opened: set[Node]) -> Iterable[Node]:

@@ -181,31 +181,20 @@ struct Chunks : Layout {
     for (Int c = 0; c < n; c += columns) {
       Int count = least(columns, n - c);
       pack_right(right_rows, depth, c, count, pack);
-      Int unit = 0;
-      for (Int o = first; o < end; o++) {
-        if (!gradient(o)) continue;
-        Int left = program.outers[o].left, m = units(program.arrays[left].size);
-        Int stride_of = call.gradients[2 * program.outers[o].gradient + 1];
-        Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
+      each_left(first, end, mine, mine_end, [&](Int o, Int left, Int stride_of, Int low, Int high) {
         bool starts = fresh && first_of_gradient(o);
-        if (low < high)
-          each_tile(low, high, [&](Int row, Int rows) {
-            outer_tile(base[left] + from * stride[left] + row, stride[left], depth, rows, pack,
-                       count, gradient(o) + row * stride_of + c, stride_of, starts);
-          });
-        unit += m;
-      }
+        each_tile(low, high, [&](Int row, Int rows) {
+          outer_tile(base[left] + from * stride[left] + row, stride[left], depth, rows, pack,
+                     count, gradient(o) + row * stride_of + c, stride_of, starts);
+        });
+      });
     }
   }
 
   void add_thin_outers(Int first, Int end, Int mine, Int mine_end, Int rows, bool fresh,
                        const Real* const* right_rows) const {
-    Int unit = 0, n = units(program.arrays[program.outers[first].right].size);
-    for (Int o = first; o < end; o++) {
-      if (!gradient(o)) continue;
-      Int left = program.outers[o].left, m = units(program.arrays[left].size);
-      Int stride_of = call.gradients[2 * program.outers[o].gradient + 1];
-      Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
+    Int n = units(program.arrays[program.outers[first].right].size);
+    each_left(first, end, mine, mine_end, [&](Int o, Int left, Int stride_of, Int low, Int high) {
       bool starts = fresh && first_of_gradient(o);
       for (Int row = low; row < high; row += LANES)
         for (Int column = 0; column < n; column++) {
@@ -217,6 +206,19 @@ struct Chunks : Layout {
             to = (starts ? 0 : to) + sum[lane];
           }
         }
+    });
+  }
+
+  // Matrices whose gradients have one right side: of each the rows [low, high) that lie within
+  // [mine, mine_end), counted through all of them.
+  template <class Body>
+  void each_left(Int first, Int end, Int mine, Int mine_end, Body body) const {
+    Int unit = 0;
+    for (Int o = first; o < end; o++) {
+      if (!gradient(o)) continue;
+      Int left = program.outers[o].left, m = units(program.arrays[left].size);
+      Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
+      if (low < high) body(o, left, call.gradients[2 * program.outers[o].gradient + 1], low, high);
       unit += m;
     }
   }
