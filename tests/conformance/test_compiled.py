@@ -41,10 +41,10 @@ SCHEDULES = [
     )
 ]
 # Sums over many units of what is not bounded lose more digits than a gate does.
-LOOSER = {("everything", torch.float32): 4e-5, ("everything", torch.bfloat16): 0.1}
+LOOSER = {("everything", torch.float32): 4e-5}
 LOOSER |= {("tied", torch.float32): 2e-5, ("normed_lstm", torch.float32): 4e-5}
-# One matrix three times in a row, and a single unit whose rounding nothing averages out.
-LOOSER |= {("tied", torch.bfloat16): 5e-2, ("jordan", torch.bfloat16): 4e-2}
+# Where a rounding falls to the other side, one matrix three times in a row makes more of it.
+LOOSER |= {("tied", torch.bfloat16): 2e-2}
 
 
 @dataclass(frozen=True)
