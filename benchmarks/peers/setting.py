@@ -50,6 +50,11 @@ class Setting:
         return 0.4 if self.quick else 6.0
 
     @property
+    def rounds(self) -> int:
+        """The fewest rounds of one row."""
+        return 3 if self.quick else 5
+
+    @property
     def seconds_left(self) -> float:
         """Until a quick run should end."""
         return QUICK_SECONDS - (time.perf_counter() - self.started) if self.quick else float("inf")

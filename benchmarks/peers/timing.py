@@ -29,7 +29,6 @@ LONGEST_PAUSE = 1.0
 GROUP = 0.02
 SLOW = 0.15
 MOST_CALLS = 20
-LEAST_ROUNDS = 5
 MOST_ROUNDS = 60
 # Of the norm. Sums of some million float32 terms in another order differ by some 1e-6, and
 # kernels that are not the same computation by far more than this.
@@ -117,18 +116,24 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
 
 
 def measure(
-    candidates: dict[str, Candidate], seconds: float, least_rounds: int = LEAST_ROUNDS
+    candidates: dict[str, Candidate], seconds: float, least_rounds: int
 ) -> Timed:
     """Time candidates in turns until the seconds are used, for `least_rounds` at least."""
     load = Load()
     names = list(candidates)
-    calls = {name: _calls(candidates[name]) for name in names}
-    rounds: dict[str, list[float]] = {name: [] for name in names}
     gc.collect()
     gc.disable()
     try:
+        first = {name: _timed(candidates[name]) for name in names}
+        calls = {name: _calls(candidates[name], first[name]) for name in names}
+        # All have been called before, to compare their results. So a slow one's first call, which
+        # is a group of its own, counts.
+        rounds = {
+            name: [first[name] / candidates[name].inner] if first[name] > SLOW else []
+            for name in names
+        }
         end = time.perf_counter() + seconds
-        done = 0
+        done = min(map(len, rounds.values()))
         while done < least_rounds or (done < MOST_ROUNDS and time.perf_counter() < end):
             turn = done % len(names)
             for name in names[turn:] + names[:turn]:
@@ -139,9 +144,8 @@ def measure(
     return Timed({name: Samples(values) for name, values in rounds.items()}, load.others())
 
 
-def _calls(candidate: Candidate) -> int:
-    """How many calls make a group."""
-    once = _timed(candidate)
+def _calls(candidate: Candidate, once: float) -> int:
+    """How many calls make a group, if one took so many seconds."""
     if once > SLOW:
         return 1
     again = _timed(candidate)

@@ -85,10 +85,10 @@ def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out():
     def named(name, seconds):
         return Candidate(lambda: (calls.append(name), time.sleep(seconds)))
 
-    timed = measure({"a": named("a", 0.004), "b": named("b", 0.008)}, seconds=0.0)
+    timed = measure({"a": named("a", 0.004), "b": named("b", 0.008)}, seconds=0.0, least_rounds=5)
     order = [name for name, _ in itertools.groupby(calls)]
-    # Once to see how long they take, then five rounds, each starting with the other one.
-    assert order == list("abababab")
+    # Twice to see how long they take, then five rounds, each starting with the other one.
+    assert order == list("ababababab")
     assert {len(samples.rounds) for samples in timed.samples.values()} == {5}
     assert timed.samples["a"].median >= 0.004
     assert timed.samples["b"].median >= 0.008
@@ -96,7 +96,7 @@ def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out():
 
 def test_calls_of_microseconds_are_timed_many_at_once():
     count = itertools.count()
-    timed = measure({"a": Candidate(lambda: next(count), inner=100)}, seconds=0.0)
+    timed = measure({"a": Candidate(lambda: next(count), inner=100)}, seconds=0.0, least_rounds=5)
     assert timed.samples["a"].median < 1e-5
     assert next(count) % 100 == 0
 

@@ -92,9 +92,9 @@ def busy(setting: Setting) -> Section:
             for name, net in zip((OURS, TORCH), pair("LSTM", shape), strict=True)
         }
         check_agreement(f"busy {shape}", candidates)
-        alone = measure(candidates, setting.seconds)
+        alone = measure(candidates, setting.seconds, setting.rounds)
         with neighbours():
-            beside = measure(candidates, setting.seconds, least_rounds=3)
+            beside = measure(candidates, setting.seconds, 3)
         row = Row(str(shape), alone.samples, others=alone.others)
         for name in candidates:
             row.samples[f"{name}, beside"] = beside.samples[name]

@@ -44,7 +44,7 @@ def section(setting: Setting) -> Section:
         check_agreement(f"ragged {shape}", candidates)
         candidates[FULL] = _ours(ours, x, grad, None)
         candidates[FULL].call()
-        timed = measure(candidates, setting.seconds)
+        timed = measure(candidates, setting.seconds, setting.rounds)
         flops = 6.0 * float(lengths.sum()) * entries(theirs)
         row = Row(f"{shape}, {part:.0%} exist", timed.samples, flops=flops, others=timed.others)
         beyond = timed.samples[OURS].median / (timed.samples[FULL].median * part)

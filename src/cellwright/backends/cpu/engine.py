@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,8 +53,7 @@ def _compiled(graph: Graph, record: tuple[str, ...], dtype: torch.dtype, narrow:
     return _Compiled(inference, training, use, forward, backward, stream)
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What a run of a cell over a batch is given, both ways; all tensors contiguous.
 
     Attributes
