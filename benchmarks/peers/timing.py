@@ -115,9 +115,7 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
     return float((got - wanted).norm()) / norm if norm else float(got.norm())
 
 
-def measure(
-    candidates: dict[str, Candidate], seconds: float, least_rounds: int
-) -> Timed:
+def measure(candidates: dict[str, Candidate], seconds: float, least_rounds: int) -> Timed:
     """Time candidates in turns until the seconds are used, for `least_rounds` at least."""
     load = Load()
     names = list(candidates)
