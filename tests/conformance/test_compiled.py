@@ -24,8 +24,8 @@ from comparing import (
     scheduled,
 )
 from odd_cells import GRAPHS
+from some_cells import TYPICAL, typical
 
-import cellwright as cw
 from cellwright.backends import BACKENDS
 from cellwright.pipeline import lower
 
@@ -64,7 +64,8 @@ class Case:
 
     @property
     def sizes(self):
-        return {"input": self.features, "hidden": self.units, "proj": self.proj}
+        own = {"proj": self.proj, "output": self.proj}
+        return {"input": self.features, "hidden": self.units, **own}
 
 
 def walk(number, seed):
@@ -135,14 +136,19 @@ def backend(request, monkeypatch):
 
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
-# Every cell is one more source to compile for single precision, and for what is recorded.
-BOTH_PRECISIONS = {*cw.cells.names(), "everything", "normed_lstm"}
-RECORDED = {"elman", "lstm", "projected_lstm", "gru_reset_before", "everything", "delayed"}
-
-
-def some(names, chosen):
-    """All names, those that are not chosen for the slow set only."""
-    return [n if n in chosen else pytest.param(n, marks=pytest.mark.slow) for n in names]
+# Every cell is one more source to compile for single precision, and for what is recorded; and
+# the cells of the zoo have much in common.
+BOTH_PRECISIONS = {*TYPICAL, "everything", "normed_lstm"}
+SPREAD = {*BOTH_PRECISIONS, "intersection_rnn", "embedded", "delayed", "tied"}
+RECORDED = {
+    "elman",
+    "clockwork",
+    "lstm",
+    "projected_lstm",
+    "gru_reset_before",
+    "everything",
+    "delayed",
+}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -151,7 +157,7 @@ def test_it_equals_the_reference(name, backend, record_property):
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
-@pytest.mark.parametrize("name", some(GRAPHS, BOTH_PRECISIONS))
+@pytest.mark.parametrize("name", typical(GRAPHS, BOTH_PRECISIONS))
 def test_it_equals_the_reference_in_less_precision(name, dtype, backend, record_property):
     grid(name, dtype, backend, record_property, walk(24, name))
 
@@ -174,7 +180,7 @@ def grid(name, dtype, backend, record_property, cases):
             check(backend, graph, case.sizes, call, tolerance=tolerance, where=case)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", typical(GRAPHS, SPREAD))
 def test_however_the_work_is_spread(name, backend, record_property):
     graph = GRAPHS[name]
     case = Case(5, 35, 4, 17, 7, "full", False, True, False, 0)
@@ -190,7 +196,7 @@ def test_however_the_work_is_spread(name, backend, record_property):
             assert_same(found, expected, TOLERANCE[torch.float64], (lengths, reverse, choices))
 
 
-@pytest.mark.parametrize("name", some(GRAPHS, RECORDED))
+@pytest.mark.parametrize("name", typical(GRAPHS, RECORDED))
 def test_what_is_recorded_and_gradients_through_it(name, backend, record_property):
     graph = GRAPHS[name]
     record = tuple(graph.observable)

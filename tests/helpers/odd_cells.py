@@ -20,14 +20,6 @@ def everything(x, h, c, t, gap, c_below, h_below):
     return h, c
 
 
-@cw.cell(state=("y", "h"))
-def jordan(x, y, h):
-    """The output layer is fed back, and is smaller: two passes over units of two sizes."""
-    h = cw.tanh(cw.affine("h", x, y))
-    y = cw.sigmoid(cw.affine("y", h, size="proj"))
-    return y, h
-
-
 @cw.cell(state="h")
 def embedded(x, h):
     """What follows from the input alone, through two layers, is done ahead of the loop."""
@@ -35,16 +27,6 @@ def embedded(x, h):
     d = cw.relu(cw.affine("d", e))
     f = cw.sigmoid(cw.affine("f", d, h) + cw.affine("p", e))
     h = f * h + (1 - f) * d * cw.mean_units(e)
-    return h
-
-
-@cw.cell(state="h")
-def min_lstm(x, h):
-    """Gates that see the input alone: no product is left in the loop."""
-    f = cw.sigmoid(cw.affine("f", x))
-    i = cw.sigmoid(cw.affine("i", x))
-    n = cw.affine("n", x)
-    h = f / (f + i) * h + i / (f + i) * n
     return h
 
 
@@ -89,6 +71,6 @@ def tied():
 
 
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
-ODD = (everything, jordan, embedded, min_lstm, normed_lstm, delayed)
+ODD = (everything, embedded, normed_lstm, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from some_cells import typical
 
 import cellwright as cw
 from cellwright.backends import BACKENDS, Call, Weights, contract
@@ -207,7 +208,7 @@ def trained(net, x, state=None, **options):
 @pytest.mark.parametrize("lengths", [None, [10, 0, 3, 7]])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", cw.cells.names())
+@pytest.mark.parametrize("name", typical())
 def test_a_network_trains_the_same_in_segments(name, backend, bidirectional, lengths):
     plain, segmented = networks(
         name,

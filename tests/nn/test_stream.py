@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from odd_cells import GRAPHS
+from some_cells import typical
 
 import cellwright as cw
 from cellwright.errors import SettingError, ShapeError
@@ -121,7 +122,7 @@ def test_drop_ins(module, options):
     assert_same_as_whole(net, x, state)
 
 
-@pytest.mark.parametrize("name", cw.cells.names())
+@pytest.mark.parametrize("name", typical())
 def test_every_cell_of_the_zoo_in_layers_of_odd_sizes(name):
     graph = cw.cells.get(name).graph
     sizes = {"proj": [3, 17, 2]} if "proj" in graph.symbols else None
@@ -171,7 +172,9 @@ def test_cells_of_unusual_shape(cell, backend):
     assert_same_as_whole(net, x[:, :5], state)
 
 
-@pytest.mark.parametrize("name", ["delayed", "embedded", "normed_lstm", "min_lstm", "tied"])
+@pytest.mark.parametrize(
+    "name", ["delayed", "embedded", "normed_lstm", "min_lstm", "clockwork", "tied"]
+)
 def test_cells_that_a_compiler_can_get_wrong(name):
     net = cw.Recurrent(cw.Cell(GRAPHS[name]), 5, [17, 6], dtype=torch.float64)
     x = torch.randn(2, 11, 5, dtype=torch.float64)

@@ -94,7 +94,7 @@ def test_a_gru_with_the_reset_before_the_product_has_two_passes():
 def test_a_projection_and_a_jordan_output_are_passes_of_their_own_size():
     gates = {f"{gate}_{source}" for gate in "ifgo" for source in "xh"}
     assert passes(planned("projected_lstm").forward) == [("hidden", gates), ("proj", {"r_m"})]
-    assert passes(planned("jordan").forward) == [("hidden", {"h_x", "h_y"}), ("proj", {"y_h"})]
+    assert passes(planned("jordan").forward) == [("hidden", {"h_x", "h_y"}), ("output", {"y_h"})]
 
 
 def test_the_bias_is_added_to_the_products():

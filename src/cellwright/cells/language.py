@@ -17,6 +17,7 @@ from cellwright.ir import HIDDEN, Node, Size, node
 __all__ = [
     "affine",
     "bernoulli",
+    "bias",
     "cos",
     "exp",
     "floor",
@@ -122,6 +123,27 @@ def scale(name: str, value: Operand, init: float = 1.0) -> Value:
         return Value(_vector(tracing, name, source.node.size, "scale", init)) * source
     except GraphError as error:
         raise CellError(f'scale("{name}"): {error}') from error
+
+
+def bias(name: str, init: float = 0.0, size: Size = HIDDEN) -> Value:
+    """A learned vector, shape (size,), for sums that no `affine` closes.
+
+    Parameters
+    ----------
+    name
+        Name of the parameter.
+    init
+        What every entry starts at.
+    size
+        Units: ``"hidden"``, a symbol bound when a layer is built, or a number.
+    """
+    tracing = current("bias")
+    if not isinstance(name, str):
+        raise CellError('bias takes its name first, as in bias("i_bias")')
+    try:
+        return Value(_vector(tracing, name, size, "bias", init))
+    except GraphError as error:
+        raise CellError(f'bias("{name}"): {error}') from error
 
 
 def per_unit(values: Sequence[float], size: Size = HIDDEN) -> Value:

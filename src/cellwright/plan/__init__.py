@@ -1,6 +1,7 @@
 """From equations to a plan: what is done for many steps at once, and what in the loop."""
 
 from cellwright.plan.cell_plan import Plan, plan
+from cellwright.plan.clocks import follows_from_step
 from cellwright.plan.program import (
     Array,
     Group,
@@ -26,5 +27,6 @@ __all__ = [
     "Sum",
     "Sunk",
     "Sweep",
+    "follows_from_step",
     "plan",
 ]

@@ -139,8 +139,7 @@ def _forward(arrays: _Arrays) -> Step:
         leaves[state] = before
         states[state.name] = (before, after)
     stores += [(graph.observable[name], array) for name, array in arrays.seen.items()]
-    stores += list(arrays.saved.items())
-    return Step(f"{graph.name} forward", leaves, stores, states)
+    return Step(f"{graph.name} forward", leaves, stores, states, list(arrays.saved.items()))
 
 
 def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
@@ -176,9 +175,9 @@ def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
         _used(leaves, stores, sunk, outers, sums),
         stores,
         states,
-        sunk,
-        outers,
-        sums,
+        sunk=sunk,
+        outers=outers,
+        sums=sums,
         backward=True,
     )
 

@@ -59,22 +59,46 @@ class Array:
 
 @dataclass(frozen=True)
 class Part:
-    """One matrix times one array; `hoistable` if it can be done for many steps at once."""
+    """One matrix times one array.
+
+    Attributes
+    ----------
+    matrix, transposed, source
+        What is multiplied.
+    hoistable
+        Whether it can be done for many steps at once.
+    clock
+        Says for which units the array is zero at a step, if it is; see `Clocks`.
+    """
 
     matrix: Node
     transposed: bool
     source: Array
     hoistable: bool = False
+    clock: Node | None = None
 
 
 @dataclass(frozen=True)
 class Group:
-    """A sum whose products are added up in registers; `others` are added to them."""
+    """A sum whose products are added up in registers.
+
+    Attributes
+    ----------
+    value
+        The sum.
+    parts, others
+        Its products, and what is added to them.
+    hoisted
+        Where products lie that were done before the loop.
+    clock
+        Says for which units nobody looks at the sum at a step, if so; see `Clocks`.
+    """
 
     value: Node
     parts: tuple[Part, ...]
     others: tuple[Node, ...] = ()
     hoisted: Array | None = None
+    clock: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -123,11 +147,15 @@ class Sunk:
 
 @dataclass(frozen=True)
 class Outer:
-    """Gradient of a matrix: the sum over all rows and steps of left (outer) right."""
+    """Gradient of a matrix: the sum over all rows and steps of left (outer) right.
+
+    Where there is a clock, it says for which units the left side is zero at a step.
+    """
 
     matrix: Node
     left: Array
     right: Array
+    clock: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -172,3 +200,13 @@ class Program:
     states: Mapping[str, tuple[Array, Array]]
     backward: bool
     ahead: tuple[Sweep, ...] = ()
+
+    @property
+    def clocks(self) -> tuple[Node, ...]:
+        """What says at each step which units rest."""
+        groups = [group for sweep in self.sweeps for group in sweep.groups]
+        parts = [part for group in groups for part in group.parts]
+        parts += [part for sunk in self.sunk for part in sunk.parts]
+        found = [group.clock for group in groups] + [part.clock for part in parts]
+        found += [outer.clock for outer in self.outers]
+        return tuple(dict.fromkeys(clock for clock in found if clock is not None))

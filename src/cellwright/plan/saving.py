@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from cellwright.autodiff import Derivative
 from cellwright.ir import Graph, Node, topological
+from cellwright.plan.clocks import follows_from_step
 
-__all__ = ["needed_values", "values_to_save"]
+__all__ = ["CHEAP", "needed_values", "values_to_save"]
 
-# Cheaper to compute again from what is there than to write to memory and read back.
-_CHEAP = frozenset(
+CHEAP = frozenset(
     {"neg", "abs", "sign", "relu", "add", "sub", "mul", "maximum", "minimum"}
     | {"where", "less", "less_equal", "equal"}
 )
-# Computed again only if what they are a function of is kept anyway: twenty operations of a
-# vector unit for eight bytes of traffic.
-_FROM_KEPT = frozenset({"sigmoid", "tanh", "exp", "sqrt", "div"})
+# What it costs to compute an operation of a vector again, about in cycles; one that is not here
+# is never computed again.
+_COST = dict.fromkeys(CHEAP, 1) | {"div": 16, "sqrt": 16, "exp": 16, "sigmoid": 24, "tanh": 24}
+# What it costs to write a vector to memory and read it back, of which a long batch is full.
+_SAVING = 45
 
 
 def needed_values(derivative: Derivative) -> list[Node]:
@@ -50,12 +52,18 @@ def values_to_save(derivative: Derivative, kept: Iterable[Node]) -> list[Node]:
     for value in needed:
         if value.op == "state" and value.size == after[value.name].size:
             there.keep(after[value.name])
-    wanted = set(needed)
-    for value in topological(needed):
-        if value in wanted and value.op not in _CHEAP:
-            there.save(value)
-    for value in needed:
-        there.save(value)
+    # A truth is no number: what is compared is kept instead.
+    wanted = {s for v in needed for s in (v.inputs if v.kind == "truth" else (v,))}
+    order = [value for value in topological(needed) if value in wanted]
+    # First what does not even follow from all the others that come before it.
+    before: set[Node] = set()
+    for value in order:
+        if not there.can_compute(value, before):
+            there.keep(value)
+        before.add(value)
+    for value in order:
+        if not there.can_compute(value):
+            there.keep(value)
     return there.saved
 
 
@@ -64,6 +72,7 @@ class _There:
 
     def __init__(self, graph: Graph, kept: Iterable[Node]) -> None:
         self.after = graph.after
+        self.free = follows_from_step(graph.nodes)
         self.kept: set[Node] = set(kept)
         self.saved: list[Node] = []
 
@@ -73,34 +82,24 @@ class _There:
             self.kept.add(value)
             self.saved.append(value)
 
-    def save(self, value: Node) -> None:
-        """Have a value written down unless it can be computed."""
-        if self.can_compute(value):
-            return
-        if value.kind == "truth":  # which is no number: what is compared is
-            for source in value.inputs:
-                self.save(source)
-        else:
-            self.keep(value)
-
     def can_read(self, value: Node) -> bool:
         """Whether a value lies in memory when the backward step is taken."""
         if value.op == "state" and value not in self.kept:
             # The state before a step is the state after the one before, if that is written down.
             after = self.after[value.name]
             return after in self.kept and after.size == value.size
-        return value in self.kept or value.kind in ("leaf", "weight")
+        return value in self.kept or value in self.free or value.kind in ("leaf", "weight")
 
-    def can_compute(self, value: Node) -> bool:
-        """Whether a value follows cheaply from what lies in memory."""
-        stack, seen = [value], set()
+    def can_compute(self, value: Node, also: Container[Node] = ()) -> bool:
+        """Whether a value follows from what lies in memory, for less than saving it costs."""
+        stack, seen, cost = [value], set(), 0
         while stack:
             current = stack.pop()
-            if current in seen or self.can_read(current):
+            if current in seen or current in also or self.can_read(current):
                 continue
             seen.add(current)
-            dear = current.op in _FROM_KEPT and not all(map(self.can_read, current.inputs))
-            if dear or current.op not in _CHEAP | _FROM_KEPT:
+            cost += _COST.get(current.op, _SAVING)
+            if cost >= _SAVING:
                 return False
             stack.extend(current.inputs)
         return True

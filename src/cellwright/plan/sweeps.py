@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from cellwright.ir import SCALAR, Node, Size, node, topological
+from cellwright.plan.clocks import Clocks
 from cellwright.plan.program import (
     Array,
     Group,
@@ -30,6 +31,7 @@ from cellwright.plan.program import (
     Sunk,
     Sweep,
 )
+from cellwright.plan.saving import CHEAP
 from cellwright.plan.storage import Storage
 
 __all__ = ["Step", "plan_step"]
@@ -38,6 +40,8 @@ __all__ = ["Step", "plan_step"]
 _SUNK: frozenset[Place] = frozenset({"step", "chunk"})
 _OF_GRADIENT: frozenset[Place] = frozenset({"chunk"})
 _RIGHT_OF_OUTER: frozenset[Place] = frozenset({"step", "previous", "chunk"})
+# Cheap operations that take no longer than to write a vector to the second cache and read it.
+_AGAIN = 6
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Step:
         Where the values lie that come from outside.
     stores
         What is to be written at every step, and where.
+    saved
+        The same, for nobody but the gradient of the step.
     sunk
         The same, for what nothing in the loop waits for.
     outers
@@ -66,10 +72,23 @@ class Step:
     leaves: Mapping[Node, Array]
     stores: Sequence[tuple[Node, Array]]
     states: Mapping[str, tuple[Array, Array]]
+    saved: Sequence[tuple[Node, Array]] = ()
     sunk: Sequence[tuple[Node, Array]] = ()
     outers: Sequence[tuple[Node, Node, Node]] = ()
     sums: Sequence[tuple[Node, Node]] = ()
     backward: bool = False
+
+    @property
+    def written(self) -> list[tuple[Node, Array]]:
+        """All that is written at every step, and where."""
+        return [*self.stores, *self.saved]
+
+    def clocks(self) -> Clocks:
+        """What rests at a step; a gradient is looked at in any case."""
+        after = {array for _, array in self.states.values()}
+        seen = [v for v, _ in self.stores] + [v for v, array in self.saved if array in after]
+        roots = [v for v, _ in (*self.written, *self.sunk)] + [v for _, v, _ in self.outers]
+        return Clocks(roots, set(roots if self.backward else seen))
 
 
 def plan_step(step: Step) -> Program:
@@ -102,8 +121,9 @@ class _Planner:
 
     def __init__(self, step: Step, within: Place = "scratch") -> None:
         self.step = step
-        self.storage = Storage(dict(step.leaves), list(step.stores), within=within)
+        self.storage = Storage(dict(step.leaves), step.written, within=within)
         self.in_loop = within == "scratch"
+        self.clocks = step.clocks()
         self.known: set[Node] = set()
         self.ahead = None if step.backward or not self.in_loop else self._plan_ahead()
         self.loads, self.stores = self.storage.loads, self.storage.stores
@@ -145,7 +165,7 @@ class _Planner:
         for matrix, gradient, source in self.step.outers:
             left = self.storage.kept(gradient, matrix.size, _OF_GRADIENT)
             right = self.storage.kept(source, source.size, _RIGHT_OF_OUTER)
-            self.outers.append(Outer(matrix, left, right))
+            self.outers.append(Outer(matrix, left, right, self.clocks.rests(gradient)))
         for vector, value in self.step.sums:
             self.sums.append(Sum(vector, self.storage.kept(value, vector.size, _OF_GRADIENT)))
         for value, target in self.step.sunk:
@@ -163,7 +183,9 @@ class _Planner:
     def _part(self, product: Node, source: Array) -> Part:
         matrix, value = product.inputs
         known = _is_given(value, source) or value in self.known
-        return Part(matrix, product.op == "matmul_transposed", source, known and self.in_loop)
+        hoistable = known and self.in_loop
+        clock = self.clocks.rests(value) if self.in_loop else None
+        return Part(matrix, product.op == "matmul_transposed", source, hoistable, clock)
 
     # -- groups and levels --
 
@@ -228,7 +250,7 @@ class _Planner:
         self._hand_over()
         ordered = sorted(self.sweeps.items(), key=lambda item: item[0][0])
         sweeps = tuple(sweep.filled(size) for (_, size), sweep in ordered)
-        given = [array for _, array in (*self.step.stores, *self.step.sunk)]
+        given = [array for _, array in (*self.step.written, *self.step.sunk)]
         given = [*self.step.leaves.values(), *given]
         return Program(
             name=self.step.name,
@@ -266,7 +288,8 @@ class _Planner:
             hoisted = (
                 self.storage.make("chunk", value.size) if any(p.hoistable for p in parts) else None
             )
-            sweep.groups.append(Group(value, parts, tuple(others), hoisted))
+            clock = self.clocks.needed(value) if self.in_loop else None
+            sweep.groups.append(Group(value, parts, tuple(others), hoisted, clock))
 
     def _settle_reduction(self, value: Node) -> None:
         source = value.inputs[0]
@@ -306,7 +329,7 @@ class _Planner:
                 continue
             seen.add(value)
             home = self.home.get(value)
-            if home is not None and home != key:
+            if home is not None and home != key and not self._again(value):
                 found[value] = None
             elif value in self.groups:
                 stack.extend(self.groups[value][1])
@@ -314,12 +337,25 @@ class _Planner:
                 stack.extend(value.inputs)
         return list(found)
 
+    def _again(self, value: Node) -> bool:
+        """Whether a value is sooner computed again from what lies in memory than read."""
+        stack, seen = [value], set()
+        while stack:
+            current = stack.pop()
+            if current in seen or current in self.loads or current.kind in ("leaf", "weight"):
+                continue
+            seen.add(current)
+            if current in self.groups or current.op not in CHEAP or len(seen) > _AGAIN:
+                return False
+            stack.extend(current.inputs)
+        return True
+
 
 def _known_sources(step: Step) -> Iterable[Node]:
     """What follows from the input alone, has to be computed, and meets a matrix."""
     known: dict[Node, bool] = {}  # and whether the input has a part in it
     sources: dict[Node, None] = {}
-    for value in topological([value for value, _ in step.stores], step.leaves):
+    for value in topological([value for value, _ in step.written], step.leaves):
         array = step.leaves.get(value)
         if value.kind == "weight" or value.op == "constant" or (array and array.place == "vector"):
             known[value] = False

@@ -83,7 +83,7 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
 
 
 def _sweep(number: str, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str]:
-    products = _joined(_product(part) for group in sweep.groups for part in group.parts)
+    products = _joined(_product(part) + _resting(group, part) for group, part in _parts(sweep))
     writes = _joined(array.name for _, array in sweep.stores)
     reduced = "".join(f"; reduces to {r.result.name}" for r in sweep.reductions)
     named = _joined(names[value] for value in sweep.nodes if value in names)
@@ -104,6 +104,18 @@ def _product(part: Part) -> str:
     matrix, source = part.matrix, part.source
     turned = "ᵀ" if part.transposed else ""
     return f"{matrix.name}{turned} · {source.name}"
+
+
+def _parts(sweep: Sweep) -> Iterator[tuple[Group, Part]]:
+    for group in sweep.groups:
+        for part in group.parts:
+            yield group, part
+
+
+def _resting(group: Group, part: Part) -> str:
+    """What of a product is left out, because units rest."""
+    shown = " for units that tick" if group.clock else ""
+    return shown + (" of units that tick" if part.clock else "")
 
 
 def _joined(words: Iterable[str]) -> str:

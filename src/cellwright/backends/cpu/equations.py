@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 
 from cellwright.backends.cpu.spelling import SPELLING
-from cellwright.ir import SCALAR, Node, Size
-from cellwright.plan import Array, Sweep
+from cellwright.ir import SCALAR, Node, Size, topological
+from cellwright.plan import Array, Sweep, follows_from_step
 
-__all__ = ["Equations"]
+__all__ = ["Equations", "clock_text", "time_lines"]
 
 # Arrays that the kernel itself lays out, each row filled up to whole panels.
 _FILLED_UP = frozenset({"chunk", "carried", "next", "scratch"})
@@ -41,6 +41,8 @@ class Equations:
         self.sweep, self.name = sweep, name
         self.loads, self.index, self.size = loads, index, size
         self.here = set(sweep.nodes)
+        roots = [*sweep.nodes, *(v for v, _ in sweep.stores), *(r.source for r in sweep.reductions)]
+        self.timed = follows_from_step(topological(roots))
         self.group = {group.value: n for n, group in enumerate(sweep.groups)}
         self.names: dict[Node, str] = {}
         self.before: list[str] = []
@@ -50,7 +52,8 @@ class Equations:
     def text(self) -> str:
         """A function for whole vectors and for the last few units."""
         for value in self.sweep.nodes:
-            self._value(value)
+            if value not in self.timed:
+                self.value(value)
         for value, array in self.sweep.stores:
             self._store(value, array)
         for reduction in self.sweep.reductions:
@@ -77,7 +80,7 @@ class Equations:
             ]
         )
 
-    def _value(self, value: Node) -> str:
+    def value(self, value: Node) -> str:
         """The name of a value, which is computed at its first use."""
         if value in self.names:
             return self.names[value]
@@ -86,21 +89,35 @@ class Equations:
         if value in self.group:
             text = f"*(const Vector*)(products + ({self.group[value]} * TILE_ROWS + r) * PANEL)"
             for other in self.sweep.groups[self.group[value]].others:
-                text += f" + {self._value(other)}"
+                text += f" + {self.value(other)}"
         elif value in loads and value not in self.here:
             text = self._load(loads[value])
             lines = self.before if loads[value].place == "vector" else lines
+        elif value in self.timed and value.op != "step":
+            text = self._timed(value)
         elif value.op == "constant":
             text, lines = f"fill((Real){_number(value.attributes['value'])})", self.before
         elif value.op == "count":
             size = self.size[value.attributes["of"]]  # type: ignore[index]
             text, lines = f"fill((Real)f.sizes[{size}])", self.before
         else:
-            text = SPELLING[value.op].format(*(self._value(source) for source in value.inputs))
+            text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
         name = self.names[value] = f"v{len(self.names)}"
         kind = "Mask" if value.kind == "truth" else "Vector"
         lines.append(f"const {kind} {name} = {text};")
         return name
+
+    def _timed(self, value: Node) -> str:
+        """What follows from the time alone: the same in all rows that have one time."""
+        name = f"at{len(self.before)}"
+        lines = time_lines(value, self.sweep.size, self.loads, self.index, self.size)
+        self.before += [
+            f"const auto {name} = [&](Int row) {{",
+            *(f"  {line}" for line in lines),
+            "};",
+            f"const auto {name}_all = {name}(0);",
+        ]
+        return f"f.start ? {name}(row + r) : {name}_all"
 
     def _pointer(self, array: Array) -> str:
         """The place of an array in the first row."""
@@ -132,7 +149,7 @@ class Equations:
         return f"{self.arrays[array]} ? {text} : Vector{{}}" if array.optional else text
 
     def _store(self, value: Node, array: Array) -> None:
-        text = self._value(value)
+        text = self.value(value)
         place = self._pointer(array)
         line = f"store<{self._whole(array)}>({place}, {text}, left);"
         self.inside.append(f"if ({self.arrays[array]}) {line}" if array.optional else line)
@@ -141,13 +158,41 @@ class Equations:
         return "true" if array.place in _FILLED_UP else "WHOLE"
 
     def _reduce(self, value: Node, lanes: Array, op: str) -> None:
-        text = self._value(value)
+        text = self.value(value)
         place = f"*(Anywhere*)({self._pointer(lanes)})"
         if op == "sum":
             self.inside.append(f"{place} += only<WHOLE>({text}, left, 0);")
         else:
             only = f"only<WHOLE>({text}, left, -INFINITY)"
             self.inside.append(f"{place} = greater_of({place}, {only});")
+
+
+def time_lines(
+    value: Node,
+    size: Size,
+    loads: Mapping[Node, Array],
+    index: Mapping[Array, int],
+    sizes: Mapping[Size, int],
+) -> list[str]:
+    """Lines that return what follows from the time of one row, for the units at hand."""
+    equations = Equations(Sweep(size, (), (), (), ()), "", loads, index, sizes)
+    name = equations.value(value)
+    return ["constexpr Int r = 0;", *equations.before, *equations.inside, f"return {name};"]
+
+
+def clock_text(name: str, lines: list[str]) -> str:
+    """A function that says whether any of the next few units ticks, from its `time_lines`."""
+    return "\n".join(
+        [
+            f"static bool {name}(const Frame& f, Int unit, Int left) {{",
+            "  constexpr bool WHOLE = false;",
+            "  const auto ticks = [&](Int row) {",
+            *(f"    {line}" for line in lines),
+            "  };",
+            "  return sum_of_lanes(only<WHOLE>(pick(ticks(0), fill(1), Vector{}), left, 0)) > 0;",
+            "}",
+        ]
+    )
 
 
 def _number(number: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
-from cellwright.backends.cpu.equations import Equations
+from cellwright.backends.cpu.equations import Equations, clock_text, time_lines
 from cellwright.ir import SCALAR, Node, Size
 from cellwright.plan import Part, Program, Sweep
 
@@ -35,6 +35,7 @@ def render(programs: Sequence[Program], real: str, narrow: bool = False) -> str:
             f"#define MOST_MATRICES {_most(len(t.matrices) for t in tables)}",
             f"#define MOST_GROUPS {_most(t.most_groups for t in tables)}",
             f"#define MOST_PARTS {_most(t.most_parts for t in tables)}",
+            f"#define MOST_CLOCKS {_most(len(t.program.clocks) for t in tables)}",
             *(_native(name) for name in ("vectors", "products", "team", "program")),
             *(t.text() for t in tables),
             *(_native(name) for name in ("kept", "layout", "chunk", "run", "stream")),
@@ -150,6 +151,7 @@ class _Tables:
         self.matrices: dict[tuple[Node, bool], int] = {}
         for part in _parts(program):
             self.matrices.setdefault((part.matrix, part.transposed), len(self.matrices))
+        self.clock = {clock: n for n, clock in enumerate(program.clocks)}
         self.given = {matrix: n for n, matrix in enumerate(matrices_of(program))}
         self.wanted = {matrix: n for n, matrix in enumerate(gradients_of(program))}
         groups = [g.parts for s in _passes(program) for g in s.groups]
@@ -163,7 +165,13 @@ class _Tables:
             Equations(s, f"{name}_sweep{n}", program.loads, self.index, self.size).text()
             for n, s in enumerate(_passes(program))
         ]
-        return "\n".join([f"// {program.name}", *sweeps, *self._tables()])
+        clocks = [
+            clock_text(
+                f"{name}_clock{n}", time_lines(c, c.size, program.loads, self.index, self.size)
+            )
+            for n, c in enumerate(program.clocks)
+        ]
+        return "\n".join([f"// {program.name}", *sweeps, *clocks, *self._tables()])
 
     def _tables(self) -> Iterable[str]:
         program = self.program
@@ -187,7 +195,8 @@ class _Tables:
             )
             for group in sweep.groups:
                 hoisted = index[group.hoisted] if group.hoisted else -1
-                groups.append(f"{len(parts)}, {len(group.parts)}, {hoisted}")
+                clock = self.clock[group.clock] if group.clock else -1
+                groups.append(f"{len(parts)}, {len(group.parts)}, {hoisted}, {clock}")
                 parts.extend(map(self._part, group.parts))
             reductions.extend(
                 f"{int(r.value.op == 'max')}, {index[r.lanes]}, {index[r.result]}"
@@ -215,13 +224,16 @@ class _Tables:
             "Outer",
             "outers",
             (
-                f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}"
+                f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}, "
+                f"{self.clock[o.clock] if o.clock else -1}"
                 for o in program.outers
             ),
         )
         yield self._table("Int", "sums", (str(index[s.array]) for s in program.sums))
         states = [f"{index[b]}, {index[a]}" for b, a in program.states.values()]
         yield self._table("State", "states", states)
+        clocks = [f"{size[clock.size]}, {self.name}_clock{n}" for clock, n in self.clock.items()]
+        yield self._table("Clock", "clocks", clocks)
         yield self._program(len(groups), len(sunk))
 
     def _program(self, groups: int, sunk: int) -> str:
@@ -230,7 +242,8 @@ class _Tables:
             f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, {n}_reductions",
             f"{n}_sweeps, {len(p.ahead)}, {len(_passes(p))}, {n}_matrices, {len(self.matrices)}",
             f"{n}_sunk, {sunk}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
-            f"{n}_states, {len(p.states)}, {len(self.size)}, {int(p.backward)}",
+            f"{n}_states, {len(p.states)}, {n}_clocks, {len(self.clock)}",
+            f"{len(self.size)}, {int(p.backward)}",
             # The first program is the one without gradients: weights last for many calls.
             str(int(self.number == 0)),
         ]
@@ -242,7 +255,8 @@ class _Tables:
 
     def _part(self, part: Part) -> str:
         matrix = self.matrices[part.matrix, part.transposed]
-        return f"{self.index[part.source]}, {matrix}, {int(part.hoistable)}"
+        clock = self.clock[part.clock] if part.clock else -1
+        return f"{self.index[part.source]}, {matrix}, {int(part.hoistable)}, {clock}"
 
 
 def _mask(matrix: Node) -> str:

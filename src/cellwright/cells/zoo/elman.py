@@ -1,7 +1,8 @@
 """Simple recurrent networks, before gates."""
 
 from cellwright.cells.decorator import cell
-from cellwright.cells.language import affine, relu, tanh
+from cellwright.cells.language import affine, per_unit, relu, scale, tanh, where
+from cellwright.errors import CellError
 
 
 @cell(state="h")
@@ -19,7 +20,47 @@ def elman_relu(x, h):
     """Elman network with rectified units: gradients that do not saturate.
 
     Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified
-    linear units", arXiv:1504.00941 (2015); start it with recurrent="identity" for their IRNN.
+    linear units", arXiv:1504.00941 (2015); start it with initialization="identity" for
+    their IRNN.
     """
     h = relu(affine("h", x, h))
+    return h
+
+
+@cell(state="y")
+def jordan(x, y):
+    """Jordan network: what comes back is the output of the last step, of a size of its own.
+
+    Jordan, "Serial order: a parallel distributed processing approach", ICS report 8604,
+    University of California, San Diego (1986). Bind the output's size with
+    sizes={"output": …}.
+    """
+    h = tanh(affine("h", x, y))
+    y = tanh(affine("y", h, size="output"))
+    return y
+
+
+@cell(state="h")
+def indrnn(x, h):
+    """Independently recurrent network: each unit sees of the past only its own value.
+
+    Li et al., "Independently recurrent neural network (IndRNN): building a longer and deeper
+    RNN", CVPR (2018).
+    """
+    h = relu(affine("h", x) + scale("u", h))
+    return h
+
+
+@cell(state="h")
+def clockwork(x, h, t, *, periods=(1, 2, 4, 8)):
+    """Clockwork network: groups of units that tick at different periods, the slow ones seldom.
+
+    Koutnik, Greff, Gomez and Schmidhuber, "A clockwork RNN", ICML (2014). The units are cut
+    into as many equal groups as there are periods; a group sees itself and the slower ones.
+    """
+    if list(periods) != sorted(set(periods)) or not all(p >= 1 and p % 1 == 0 for p in periods):
+        raise CellError(f"periods must be whole numbers from 1 up that grow, not {periods}")
+    ticks = t % per_unit(periods) == 0
+    n = tanh(affine("h", x) + affine("h", h, bias=None, mask=("block_upper", len(periods))))
+    h = where(ticks, n, h)
     return h

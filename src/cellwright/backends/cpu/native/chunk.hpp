@@ -3,6 +3,24 @@
 struct Chunks : Layout {
   using Layout::Layout;
 
+  struct Stretch {  // steps of a chunk, and for each of them and each clock what ticks
+    Int first, end, chunk_row;
+    const Range* ticking;  // or none, where steps of few rows are not worth a look
+  };
+
+  // Everything that ticks for some of the rows [first, end) of a chunk.
+  void ticking_within(const Stretch& steps, Int first, Int end, Range* found) const {
+    for (Int c = 0; c < program.clock_count; c++) {
+      found[c] = {1 << 30, 0};
+      for (Int step = steps.first; step < steps.end; step++) {
+        Int row = at(step) - steps.chunk_row;
+        if (row >= end || row + rows_at(step) <= first) continue;
+        Range ticking = steps.ticking[(step - steps.first) * program.clock_count + c];
+        found[c] = {least(found[c].first, ticking.first), -least(-found[c].end, -ticking.end)};
+      }
+    }
+  }
+
   struct Rows {  // a source of products: row r at `at + r stride`
     const Real* at;
     Int stride;
@@ -32,17 +50,29 @@ struct Chunks : Layout {
     return {to - first * apart, apart};
   }
 
-  Segment segment(const Part& part, const Rows& source, Int row, Int panel) const {
+  Segment segment(const Part& part, const Rows& source, Int row, Int panel,
+                  const Range* ticking = nullptr) const {
     Int m = part.weight;
-    return {source.at + row * source.stride, source.stride, panels[m] + panel * panel_stride[m],
-            words_of(depth(m))};
+    const Matrix& x = program.matrices[m];
+    Int wide = units(x.transposed ? x.columns : x.rows);
+    Range kept = kept_depths(x.mask, x.blocks, x.transposed, wide, depth(m), panel * PANEL,
+                             least((panel + 1) * PANEL, wide));
+    if (ticking && part.clock >= 0) {
+      kept.first = -least(-kept.first, -ticking[part.clock].first);
+      kept.end = least(kept.end, ticking[part.clock].end);
+      if (kept.end < kept.first) kept.end = kept.first;
+    }
+    Int from = word_of(kept.first);
+    return {source.at + row * source.stride + from, source.stride,
+            panels[m] + panel * panel_stride[m] + from * PANEL, words_of(kept.end) - from};
   }
 
   // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.
   void multiply_chunk(Int first_part, Int parts, bool only_hoistable, Int size, Int first,
                       Int end, Int chunk_row, Real* target, Int target_stride, bool adds,
-                      Real* room_of_thread) {
+                      Real* room_of_thread, const Stretch* steps = nullptr) {
     Segment segments[MOST_PARTS];
+    Range ticking[MOST_CLOCKS];
     Rows sources[MOST_PARTS];
     Int n = units(size);
     for (Int from = first; from < end; from += CHUNK_BLOCK) {
@@ -59,7 +89,10 @@ struct Chunks : Layout {
       }
       for (Int p = 0; p < panels_of(n); p++)
         each_tile(from, block_end, [&](Int row, Int rows) {
-          for (Int k = 0; k < count; k++) segments[k] = segment(*used[k], sources[k], row, p);
+          if (steps && steps->ticking) ticking_within(*steps, row, row + rows, ticking);
+          for (Int k = 0; k < count; k++)
+            segments[k] = segment(*used[k], sources[k], row, p,
+                                  steps && steps->ticking ? ticking : nullptr);
           Real* to = target + row * target_stride + p * PANEL;
           Int left = least(PANEL, n - p * PANEL);
           if (left == PANEL || target_stride >= (p + 1) * PANEL) {
@@ -131,8 +164,8 @@ struct Chunks : Layout {
   }
 
   // Gradients of matrices from the rows of one chunk: one of several pieces of their rows.
-  void add_outers(Int piece, Int pieces, Int first_step, Int end_step, Int chunk_row, Int rows,
-                  bool fresh, Int id) {
+  void add_outers(Int piece, Int pieces, const Stretch& steps, Int rows, bool fresh, Int id) {
+    Int chunk_row = steps.chunk_row;
     const Real** right_rows = this->right_rows + id * most_rows;
     for (Int o = 0; o < program.outer_count;) {
       Int run = o, total = 0;
@@ -140,14 +173,14 @@ struct Chunks : Layout {
         total += gradient(run) ? units(program.arrays[program.outers[run].left].size) : 0;
       Int mine = total * piece / pieces, mine_end = total * (piece + 1) / pieces;
       if (mine < mine_end) {
-        for (Int step = first_step; step < end_step; step++)
+        for (Int step = steps.first; step < steps.end; step++)
           for (Int row = 0; row < rows_at(step); row++)
             right_rows[at(step) - chunk_row + row] =
                 right_row(program.outers[o], step, row, chunk_row);
         if (units(program.arrays[program.outers[o].right].size) <= THIN)
           add_thin_outers(o, run, mine, mine_end, rows, fresh, right_rows);
         else for (Int from = 0; from < rows; from += OUTER_DEPTH)
-          add_outers_of(o, run, mine, mine_end, from, least(OUTER_DEPTH, rows - from),
+          add_outers_of(o, run, mine, mine_end, steps, from, least(OUTER_DEPTH, rows - from),
                         fresh && !from, right_rows + from, packed + id * pack_size);
       }
       o = run;
@@ -173,8 +206,29 @@ struct Chunks : Layout {
     return (Real*)call.gradients[2 * program.outers[outer].gradient];
   }
 
-  void add_outers_of(Int first, Int end, Int mine, Int mine_end, Int from, Int depth, bool fresh,
-                     const Real* const* right_rows, Real* pack) {
+  // The rows [from, from + depth) of a chunk in which some of the units [first, end) of the left
+  // side tick, as pieces of a sum.
+  Int pieces_of(const Outer& x, const Stretch& steps, Int from, Int depth, Int first, Int end,
+                const Real* right, Segment* pieces) const {
+    const Real* left = base[x.left] + first;
+    Int wide = stride[x.left], count = 0;
+    if (x.clock < 0 || !steps.ticking) {
+      pieces[0] = {left + from * wide, wide, right, depth};
+      return 1;
+    }
+    for (Int step = steps.first; step < steps.end; step++) {
+      Range ticking = steps.ticking[(step - steps.first) * program.clock_count + x.clock];
+      if (ticking.first >= end || ticking.end <= first) continue;
+      Int row = at(step) - steps.chunk_row, last = least(row + rows_at(step), from + depth);
+      row = row < from ? from : row;
+      if (row < last) pieces[count++] = {left + row * wide, wide, right + (row - from) * PANEL, last - row};
+    }
+    return count;
+  }
+
+  void add_outers_of(Int first, Int end, Int mine, Int mine_end, const Stretch& steps, Int from,
+                     Int depth, bool fresh, const Real* const* right_rows, Real* pack) {
+    Segment pieces[MOST_PIECES];
     Int n = units(program.arrays[program.outers[first].right].size);
     Int columns = OUTER_NUMBERS / depth / PANEL * PANEL;
     columns = columns < PANEL ? PANEL : columns;
@@ -183,9 +237,14 @@ struct Chunks : Layout {
       pack_right(right_rows, depth, c, count, pack);
       each_left(first, end, mine, mine_end, [&](Int o, Int left, Int stride_of, Int low, Int high) {
         bool starts = fresh && first_of_gradient(o);
+        const Outer& x = program.outers[o];
+        Int m = units(program.arrays[left].size);
         each_tile(low, high, [&](Int row, Int rows) {
-          outer_tile(base[left] + from * stride[left] + row, stride[left], depth, rows, pack,
-                     count, gradient(o) + row * stride_of + c, stride_of, starts);
+          Range kept = kept_depths(x.mask, x.blocks, false, m, n, row, row + rows);
+          kept = {kept.first < c ? 0 : kept.first - c, least(kept.end - c, count)};
+          Int found = pieces_of(x, steps, from, depth, row, row + rows, pack, pieces);
+          outer_tile(pieces, found, depth, rows, count, kept, gradient(o) + row * stride_of + c,
+                     stride_of, starts);
         });
       });
     }

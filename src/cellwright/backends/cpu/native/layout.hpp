@@ -336,5 +336,30 @@ struct Layout {
       f.at[a] = from;
     }
     f.step = step;
+    look_at_clocks(f);
+  }
+
+  // Rows that have one time tick together.
+  void look_at_start(Frame& f) const {
+    f.start = call.start, f.started = 0;
+    if (!call.start || !call.batch) return;
+    for (Int row = 1; row < call.batch; row++)
+      if (call.start[row] != call.start[0]) return;
+    f.start = nullptr, f.started = call.start[0];
+  }
+
+  void look_at_clocks(Frame& f) const {
+    for (Int c = 0; c < program.clock_count; c++) {
+      const Clock& clock = program.clocks[c];
+      Int n = units(clock.size);
+      Range& ticking = f.ticking[c];
+      ticking = {0, n};
+      if (f.start) continue;  // every row has its own time
+      while (ticking.first < n && !clock.ticks(f, ticking.first, n - ticking.first))
+        ticking.first += LANES;
+      Int last = (n - 1) / LANES * LANES;
+      while (last > ticking.first && !clock.ticks(f, last, n - last)) last -= LANES;
+      ticking.end = least(last + LANES, n);
+    }
   }
 };

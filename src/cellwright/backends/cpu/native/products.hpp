@@ -104,9 +104,20 @@ struct Weight {
   Int mask, blocks;  // 0 none, 1 block diagonal, 2 block lower, 3 block upper
 };
 
-INLINE bool is_kept(const Weight& w, Int row, Int column) {
-  Int difference = row * w.blocks / w.rows - column * w.blocks / w.columns;
-  return w.mask == 1 ? difference == 0 : w.mask == 2 ? difference >= 0 : difference <= 0;
+struct Range {
+  Int first, end;
+};
+
+// What a mask leaves of the depths, `depth` in all, that units [first, end) of `wide` are summed
+// over; the units are rows of the matrix, or its columns if it is transposed.
+INLINE Range kept_depths(Int mask, Int blocks, bool transposed, Int wide, Int depth, Int first,
+                         Int end) {
+  if (!mask) return {0, depth};
+  Int low = first * blocks / wide, high = (end - 1) * blocks / wide + 1;
+  Range kept = {(low * depth + blocks - 1) / blocks, (high * depth + blocks - 1) / blocks};
+  if (mask == (transposed ? 3 : 2)) kept.first = 0;
+  if (mask == (transposed ? 2 : 3)) kept.end = depth;
+  return kept;
 }
 
 static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to);
@@ -128,12 +139,13 @@ static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to) {
   Int wide = transposed ? w.columns : w.rows, depth = transposed ? w.rows : w.columns;
   Int from = panel * PANEL, count = least(PANEL, wide - from);
   if (w.mask) {
-    for (Int k = 0; k < depth; k++)
-      for (Int j = 0; j < PANEL; j++) {
-        Int row = transposed ? k : from + j, column = transposed ? from + j : k;
-        bool kept = j < count && is_kept(w, row, column);
-        to[k * PANEL + j] = kept ? w.values[row * w.stride + column] : 0;
-      }
+    memset(to, 0, depth * PANEL * sizeof(Real));
+    for (Int j = 0; j < count; j++) {
+      Int unit = from + j;
+      Range kept = kept_depths(w.mask, w.blocks, transposed, wide, depth, unit, unit + 1);
+      for (Int k = kept.first; k < kept.end; k++)
+        to[k * PANEL + j] = transposed ? w.values[k * w.stride + unit] : w.values[unit * w.stride + k];
+    }
   } else if (transposed) {
     for (Int k = 0; k < depth; k++) {
       const Real* row = w.values + k * w.stride + from;
@@ -159,6 +171,7 @@ static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to) {
 }
 
 static constexpr Int OUTER_DEPTH = 1024;      // rows that are added up in registers at most
+static constexpr Int MOST_PIECES = 128;       // steps that such a sum looks at one by one
 static constexpr Int OUTER_NUMBERS = 1 << 17; // packed numbers, which stay in the second cache
 
 // Rows of the right side of a weight's gradient, packed into panels over its units.
@@ -177,18 +190,24 @@ static void pack_right(const Real* const* rows, Int depth, Int from, Int count, 
     }
 }
 
-// gradient (rows, units) += left^T right, or = where it is fresh; left (depth, rows), right packed by `pack_right`.
-static void outer_tile(const Real* left, Int left_stride, Int depth, Int rows, const Real* right,
-                       Int units, Real* gradient, Int stride, bool fresh) {
-  for (Int p = 0; p < panels_of(units); p++) {
+// gradient (rows, units) += left^T right, or = where it is fresh; left in pieces of (depth, rows),
+// right packed by `pack_right`, of whose first panel the pieces tell. Only panels with units in
+// `kept`.
+static void outer_tile(const Segment* pieces, Int count, Int depth, Int rows, Int units, Range kept,
+                       Real* gradient, Int stride, bool fresh) {
+  Segment segments[MOST_PIECES];
+  for (Int p = kept.first / PANEL; p < panels_of(kept.end); p++) {
     Real* to = gradient + p * PANEL;
-    Segment segment = {left, left_stride, right + p * depth * PANEL, depth};
+    for (Int i = 0; i < count; i++) {
+      segments[i] = pieces[i];
+      segments[i].panel += p * depth * PANEL;
+    }
     Int wide = least(PANEL, units - p * PANEL);
     if (wide == PANEL) {
-      multiply_rows<true>(rows, &segment, 1, fresh ? nullptr : to, stride, to, stride);
+      multiply_rows<true>(rows, segments, count, fresh ? nullptr : to, stride, to, stride);
     } else {
       Real sums[TILE_ROWS * PANEL];
-      multiply_rows<true>(rows, &segment, 1, nullptr, 0, sums, PANEL);
+      multiply_rows<true>(rows, segments, count, nullptr, 0, sums, PANEL);
       for (Int r = 0; r < rows; r++)
         for (Int j = 0; j < wide; j++) to[r * stride + j] = (fresh ? 0 : to[r * stride + j]) + sums[r * PANEL + j];
     }

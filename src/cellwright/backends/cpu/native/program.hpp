@@ -23,31 +23,40 @@ struct Array {
 struct Part {  // one matrix times one array
   Int source, weight;
   bool hoistable;  // the source is known before the loop
+  Int clock;       // says where the source is zero at a step, or -1
 };
 
 struct Group {  // products that are added up together
   Int first_part, parts;
   Int hoisted;  // the CHUNK array that holds what was multiplied before the loop, or -1
+  Int clock;    // says for which units nobody looks at the sum at a step, or -1
 };
 
 struct Frame {  // where everything is at one step, for one thread
   Real* at[MOST_ARRAYS];
   const Int* stride;
-  const Int* start;
+  const Int* start;  // how many steps each row has behind it, where they differ
+  Int started;       // or all of them
   const Int* sizes;
   Real* room;    // for rows of sources in the form in which products want them
   Int step;
   Int since;     // when this thread last met the others
+  Range ticking[MOST_CLOCKS];  // for each clock, all units that tick at this step lie within
 };
 
 INLINE Vector count_of(const Frame& f, Int row) {
-  return fill((Real)(f.step + (f.start ? f.start[row] : 0)));
+  return fill((Real)(f.step + (f.start ? f.start[row] : f.started)));
 }
 
 // Pointwise equations of a sweep for some rows and one panel of units; `products` is
 // (groups, TILE_ROWS, PANEL).
 typedef void (*Pointwise)(const Frame&, Int row, Int rows, Int unit, Int left,
                           const Real* products);
+
+struct Clock {  // says at each step which units rest
+  Int size;
+  bool (*ticks)(const Frame&, Int unit, Int left);  // any of the next few units
+};
 
 struct Reduction {
   bool greatest;  // else the sum
@@ -79,6 +88,7 @@ struct Outer {  // gradient of a matrix: sum over rows of left (outer) right
   Int left, right;
   Int gradient;
   Int mask, blocks;
+  Int clock;  // says where the left side is zero at a step, or -1
 };
 
 struct State {
@@ -105,6 +115,8 @@ struct Program {
   Int sum_count;
   const State* states;
   Int state_count;
+  const Clock* clocks;
+  Int clock_count;
   Int size_count;
   bool backward;      // runs from the last step to the first
   bool keeps_panels;  // for the next call, whose weights are likely the same

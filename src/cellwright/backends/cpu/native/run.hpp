@@ -31,10 +31,16 @@ struct Run : Chunks {
       each_tile(first, end, [&](Int row, Int rows) {
         for (Int g = 0; g < w.groups; g++) {
           const Group& group = program.groups[w.first_group + g];
+          Real* sums = products + g * TILE_ROWS * PANEL;
+          if (rests(group, f, p)) {
+            memset(sums, 0, rows * PANEL * sizeof(Real));
+            continue;
+          }
           Int count = 0;
           for (Int k = group.first_part; k < group.first_part + group.parts; k++) {
             if (call.hoist && program.parts[k].hoistable) continue;
-            segments[count++] = segment(program.parts[k], sources[k - first_part], row, p);
+            segments[count++] =
+                segment(program.parts[k], sources[k - first_part], row, p, f.ticking);
           }
           const Real* addend = nullptr;
           Int addend_stride = 0;
@@ -42,8 +48,7 @@ struct Run : Chunks {
             addend_stride = stride[group.hoisted];
             addend = f.at[group.hoisted] + row * addend_stride + p * PANEL;
           }
-          multiply_rows<false>(rows, segments, count, addend, addend_stride,
-                               products + g * TILE_ROWS * PANEL, PANEL);
+          multiply_rows<false>(rows, segments, count, addend, addend_stride, sums, PANEL);
         }
         w.pointwise(f, row, rows, p * PANEL, n - p * PANEL, products);
       });
@@ -59,6 +64,13 @@ struct Run : Chunks {
         f.at[x.result][row] = total;
       }
     }
+  }
+
+  // Whether nobody looks at a group's sums for the units of a panel at this step.
+  bool rests(const Group& group, const Frame& f, Int panel) const {
+    if (group.clock < 0) return false;
+    Range ticking = f.ticking[group.clock];
+    return panel * PANEL >= ticking.end || (panel + 1) * PANEL <= ticking.first;
   }
 
   // Where a piece of the rows begins, so that each has as many steps of a chunk to do.
@@ -165,7 +177,20 @@ struct Run : Chunks {
     }
   }
 
-  void sink_chunk(Int id, Int first_step, Int end_step, Int chunk_row, Int rows, bool fresh) {
+  // Steps of fewer rows are too many to look at each of them.
+  static constexpr Int WORTH_A_LOOK = 8;
+
+  void sink_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row, Int rows,
+                  bool fresh) {
+    Stretch steps = {first_step, end_step, chunk_row, nullptr};
+    std::vector<Range> ticking;
+    if (program.clock_count && call.batch >= WORTH_A_LOOK && end_step - first_step <= MOST_PIECES) {
+      for (Int step = first_step; step < end_step; step++) {
+        look_at(f, step, chunk_row);
+        ticking.insert(ticking.end(), f.ticking, f.ticking + program.clock_count);
+      }
+      steps.ticking = ticking.data();
+    }
     each_piece(id, [&](Int piece, Int pieces) {
       for (Int s = 0; s < program.sunk_count; s++) {
         const Sunk& x = program.sunk[s];
@@ -174,10 +199,10 @@ struct Run : Chunks {
         if (is_thin(x)) multiply_thin(x, first, end, chunk_row, packed + id * pack_size);
         else multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
                             chunk_row, base[x.target] + chunk_row * stride[x.target],
-                            stride[x.target], x.adds, copies_of(id));
+                            stride[x.target], x.adds, copies_of(id), &steps);
       }
       add_sums(piece, pieces, rows, fresh);
-      add_outers(piece, pieces, first_step, end_step, chunk_row, rows, fresh, id);
+      add_outers(piece, pieces, steps, rows, fresh, id);
     });
   }
 
@@ -189,7 +214,8 @@ struct Run : Chunks {
     else pack(id, members);
     begin(call.batch * id / members, call.batch * (id + 1) / members);
     Frame f;
-    f.stride = stride, f.start = call.start, f.sizes = call.sizes;
+    f.stride = stride, f.sizes = call.sizes;
+    look_at_start(f);
     f.room = copies_of(id);
     f.since = microseconds();
     team.gather(id, f.since);
@@ -212,7 +238,7 @@ struct Run : Chunks {
       run_chunk(id, f, first_step, end_step, chunk_row);
       if (!apart) team.meet(f.since);
       if (behind()) {
-        sink_chunk(id, first_step, end_step, chunk_row, rows, fresh);
+        sink_chunk(id, f, first_step, end_step, chunk_row, rows, fresh);
         team.meet(f.since);
       }
       fresh = false;
@@ -232,10 +258,14 @@ struct Run : Chunks {
       const Outer& x = program.outers[o];
       if (!gradient(o) || !(untouched || x.mask)) continue;
       Int m = units(program.arrays[x.left].size), n = units(program.arrays[x.right].size);
-      Weight w = {gradient(o), m, n, call.gradients[2 * x.gradient + 1], x.mask, x.blocks};
-      for (Int row = 0; row < m; row++)
-        for (Int column = 0; column < n; column++)
-          if (untouched || !is_kept(w, row, column)) gradient(o)[row * w.stride + column] = 0;
+      Int apart = call.gradients[2 * x.gradient + 1];
+      for (Int row = 0; row < m; row++) {
+        Range kept = {0, 0};
+        if (!untouched) kept = kept_depths(x.mask, x.blocks, false, m, n, row, row + 1);
+        Real* to = gradient(o) + row * apart;
+        memset(to, 0, kept.first * sizeof(Real));
+        memset(to + kept.end, 0, (n - kept.end) * sizeof(Real));
+      }
     }
   }
 

@@ -33,7 +33,7 @@ struct Stream {
         bool lent = run.is_ours(p.arrays[a].place) && !call.base[a];
         f.at[a] = lent ? run.base[a] : which ? (Real*)later[(which - 1) * n + a] : call.base[a];
       }
-      f.stride = run.stride, f.start = call.start, f.sizes = call.sizes;
+      f.stride = run.stride, f.sizes = call.sizes;
       f.room = run.copies_of(k / 3);
     }
   }
@@ -57,6 +57,8 @@ struct Stream {
     if (shared || id == 0) {
       Frame& f = frames[3 * id + (number ? 2 - (number & 1) : 0)];
       f.step = number;
+      run.look_at_start(f);
+      run.look_at_clocks(f);
       for (Int s = 0; s < program.sweep_count; s++) {
         run.run_sweep(program.sweeps[s], f, 0, call.batch, shared ? id : -1);
         if (shared) team.meet(since);

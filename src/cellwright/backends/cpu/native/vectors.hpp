@@ -89,6 +89,7 @@ INLINE Real sum_of_lanes(Vector value) {
 }
 
 INLINE Int words_of(Int depth) { return NARROW ? (depth + 1) / 2 : depth; }
+INLINE Int word_of(Int depth) { return NARROW ? depth / 2 : depth; }
 
 #if NARROW
 INLINE Vector multiply_add(Vector sum, Real pair, Vector pairs) {
@@ -131,7 +132,6 @@ INLINE Vector multiply_add(Vector sum, Real factor, Vector numbers) {
     return result;                                                       \
   }
 
-LANE_BY_LANE(floor_of, std::floor(a))
 LANE_BY_LANE(square_root, std::sqrt(a))
 LANE_BY_LANE(logarithm, std::log(a))
 LANE_BY_LANE(logarithm_of_one_plus, std::log1p(a))
@@ -141,6 +141,15 @@ LANE_BY_LANE(cosine, std::cos(a))
 INLINE Vector absolute(Vector a) {
   constexpr Bits most = REAL_IS_DOUBLE ? (Bits)INT64_MAX : (Bits)INT32_MAX;
   return (Vector)((Mask)a & most);
+}
+
+INLINE Vector floor_of(Vector a) {
+  constexpr Bits top = REAL_IS_DOUBLE ? (Bits)INT64_MIN : (Bits)INT32_MIN;
+  constexpr Real whole = REAL_IS_DOUBLE ? 4503599627370496.0 : 8388608.0;  // from here on all are
+  Vector cut = __builtin_convertvector(__builtin_convertvector(a, Mask), Vector);
+  cut = pick(cut > a, cut - 1, cut);
+  cut = (Vector)((Mask)cut | ((Mask)a & top));  // the floor of -0 is -0
+  return pick(absolute(a) < whole, cut, a);
 }
 
 INLINE Vector sign_of(Vector a) { return pick(a > 0, fill(1), pick(a < 0, fill(-1), fill(0))); }

@@ -1,0 +1,14 @@
+"""Cells that stand for the others where every one more is a source to compile."""
+
+import pytest
+
+import cellwright as cw
+
+TYPICAL = {"elman", "elman_relu", "lstm", "projected_lstm", "peephole_lstm", "gru", "jordan"}
+TYPICAL |= {"gru_reset_before", "clockwork", "slstm", "layer_norm_lstm", "min_gru"}
+
+
+def typical(names=None, chosen=TYPICAL):
+    """All names, of the zoo if none are given, those that are not chosen for the slow set only."""
+    names = cw.cells.names() if names is None else names
+    return [n if n in chosen else pytest.param(n, marks=pytest.mark.slow) for n in names]
