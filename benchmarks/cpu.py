@@ -21,7 +21,7 @@ from peers.claims import Section
 from peers.fma_peak import fma_peak
 from peers.machine import BUSY, describe, others_now
 from peers.report import asked, summary, table, write
-from peers.sections import SECTIONS
+from peers.sections import SECTIONS, ZOO
 from peers.setting import Setting
 from peers.timing import DisagreementError
 
@@ -34,6 +34,8 @@ def main() -> None:
     others = others_now()
     if not others <= BUSY and not arguments.busy_anyway:
         sys.exit(f"other processes use {others} cores; wait, or give --busy-anyway")
+    if arguments.zoo and arguments.only:
+        sys.exit("--zoo is a section of its own; give it without --only")
     setting = Setting(arguments.quick, arguments.case, arguments.max_steps)
     about = {
         "machine": describe(),
@@ -44,10 +46,11 @@ def main() -> None:
     }
     print(heading(about), flush=True)
     sections: list[Section] = []
-    for name in arguments.only or SECTIONS:
+    offered = ZOO if arguments.zoo else SECTIONS
+    for name in arguments.only or offered:
         start = time.perf_counter()
         try:
-            sections.append(SECTIONS[name](setting))
+            sections.append(offered[name](setting))
         except DisagreementError as error:
             sys.exit(f"{name}: {error}")
         print(table(sections[-1], about["peak"]["gflops"]), flush=True)
@@ -64,6 +67,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, three minutes")
     sections: dict[str, Any] = {"choices": SECTIONS, "help": ", ".join(SECTIONS)}
     parser.add_argument("--only", nargs="+", metavar="SECTION", **sections)
+    parser.add_argument(
+        "--zoo", action="store_true", help="every cell of the zoo, and nothing else"
+    )
     parser.add_argument("--case", default="", help="only shapes and cells that contain this")
     parser.add_argument("--max-steps", type=int, help="shorten sequences, to try the benchmark")
     parser.add_argument("--busy-anyway", action="store_true", help="run on a busy machine")
@@ -93,7 +99,8 @@ def heading(about: dict[str, Any]) -> str:
 
 def save(arguments: argparse.Namespace, about: dict[str, Any], sections: list[Section]) -> None:
     partial = arguments.only or arguments.case or arguments.max_steps
-    out = arguments.out or (None if partial else Path(__file__).with_suffix(".json"))
+    name = "zoo.json" if arguments.zoo else "cpu.json"
+    out = arguments.out or (None if partial else Path(__file__).with_name(name))
     if out is None:
         print("a part of the benchmark: give --out to keep the numbers", file=sys.stderr)
     else:

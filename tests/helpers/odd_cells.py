@@ -43,6 +43,18 @@ def normed_lstm(x, h, c):
     return h, c
 
 
+@cw.cell(state=("h", "c"))
+def resting(x, h, c, t):
+    """Units that rest, behind a product, a reduction and another time; one that is recorded."""
+    phase = t % cw.per_unit([3, 1, 2])
+    ticks = phase < 1
+    a = cw.affine("a", x, h)
+    n = cw.where(ticks, cw.tanh(cw.affine("n", x, h, mask=("block_upper", 3))), c)
+    c = cw.where(ticks, c + cw.layer_norm("c", a), 0.5 * c)
+    h = cw.tanh(c) * n + cw.exp(-phase) * cw.where(t % 2 == 0, cw.sigmoid(a), 0)
+    return h, c
+
+
 @cw.cell(state=("h", "old", "before_old", "number", "bias"))
 def delayed(x, h, old, before_old, number, bias):
     """States that become each other's last values, a number, or a vector."""
@@ -71,6 +83,6 @@ def tied():
 
 
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
-ODD = (everything, embedded, normed_lstm, delayed)
+ODD = (everything, embedded, normed_lstm, resting, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()

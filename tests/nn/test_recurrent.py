@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from some_cells import typical
+from some_cells import own_sizes, recurrent_dropout, typical
 from torch.nn.utils import prune
 from torch.nn.utils.rnn import pack_sequence
 
@@ -194,12 +194,8 @@ def test_a_cell_may_see_the_layer_below():
 
 @pytest.mark.parametrize("name", typical())
 def test_regularisers_act_in_training_only(name):
-    own = set(cw.cells.get(name).graph.symbols) & {"proj", "output"}
-    sizes = dict.fromkeys(own, 4)
-    options = {"dropout": 0.4, "zoneout": 0.3, "sizes": sizes}
-    graph = cw.cells.get(name).graph
-    if any(product.inputs[1] in graph.depends_on("state") for product in graph.leaves("matmul")):
-        options["recurrent_dropout"] = 0.3
+    options = {"dropout": 0.4, "zoneout": 0.3, "sizes": own_sizes(name, 4)}
+    options["recurrent_dropout"] = recurrent_dropout(name, 0.3)
     torch.manual_seed(0)
     net = cw.Recurrent(name, 3, [6, 6], **options)
     x = torch.randn(4, 8, 3)

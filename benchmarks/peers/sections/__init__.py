@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 
 from peers.claims import Section
-from peers.sections import custom, fresh, ragged, streaming, vendor
+from peers.sections import custom, fresh, ragged, streaming, vendor, zoo
 from peers.setting import Setting
 
-__all__ = ["SECTIONS"]
+__all__ = ["SECTIONS", "ZOO"]
 
 # In the order in which they run: the last one takes what a quick run has left.
 SECTIONS: dict[str, Callable[[Setting], Section]] = {
@@ -23,3 +23,6 @@ SECTIONS: dict[str, Callable[[Setting], Section]] = {
     "busy": fresh.busy,
     "cells": custom.section,
 }
+
+# Apart, because every cell of the zoo is one more to compile.
+ZOO: dict[str, Callable[[Setting], Section]] = {"zoo": zoo.section}

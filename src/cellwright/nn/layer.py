@@ -11,6 +11,7 @@ from cellwright.errors import SettingError
 from cellwright.ir import Graph
 from cellwright.nn.initialization import Initialization
 from cellwright.nn.stack import Direction, zero_states
+from cellwright.nn.weight_drop import dropped, recurrent_matrices
 from cellwright.pipeline import check_sizes
 
 __all__ = ["Layer"]
@@ -39,6 +40,7 @@ class Layer(nn.Module):
         self.graph = graph
         self.sizes = dict(sizes)
         self.reverse = reverse
+        self.recurrent_matrices = recurrent_matrices(graph)
         self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
         shapes = {
             name: [weight.size, weight.attributes["columns"]]
@@ -52,7 +54,8 @@ class Layer(nn.Module):
             shapes[f"initial_{state}"] = [graph.state_sizes[state]]
         for name, shape in shapes.items():
             # Set directly: an equation may use a name that nn.Module has taken, such as "half".
-            self._parameters[name] = nn.Parameter(torch.empty([self.units(n) for n in shape]))
+            # Zeros, because what a mask leaves out of a matrix is never set.
+            self._parameters[name] = nn.Parameter(torch.zeros([self.units(n) for n in shape]))
 
     def units(self, size: object) -> int:
         """Number of units of a size."""
@@ -66,9 +69,12 @@ class Layer(nn.Module):
         for weight in self._weights(f"initial_{state}" for state in self.learned).values():
             nn.init.zeros_(weight)
 
-    def direction(self) -> Direction:
-        """What a stack runs."""
-        return Direction(self.graph, self.sizes, self._weights(self.graph.weights), self.reverse)
+    def direction(self, weight_drop: float = 0.0) -> Direction:
+        """What a stack runs; `weight_drop` of the recurrent weights is left out of this pass."""
+        weights = self._weights(self.graph.weights)
+        if weight_drop:
+            weights = dropped(weights, self.recurrent_matrices, weight_drop)
+        return Direction(self.graph, self.sizes, weights, self.reverse)
 
     def start(self, x: Tensor) -> dict[str, Tensor]:
         """States before the first step, for a batch like that of `x`, (T, B, n)."""

@@ -9,7 +9,8 @@ from cellwright.autodiff import Derivative, differentiate
 from cellwright.ir import Graph, Node, topological
 from cellwright.plan.program import Array, Program
 from cellwright.plan.saving import values_to_save
-from cellwright.plan.sweeps import Step, plan_step
+from cellwright.plan.step import Step
+from cellwright.plan.sweeps import plan_step
 
 __all__ = ["Plan", "plan"]
 
@@ -78,11 +79,12 @@ class _Arrays:
             size = graph.state_sizes.get(name, graph.observable[name].size)
             self.seen[name] = Array(f"seen {name}", "step", size)
         # A value may lie in an array of its own size only: one number a row, spread over the
-        # units of a state, is written there but not read back as a number.
+        # units of a state, is written there but not read back as a number; nor is a truth.
         self.where: dict[Node, Array] = {}
         for name, array in self.seen.items():
-            if graph.observable[name].size == array.size:
-                self.where.setdefault(graph.observable[name], array)
+            value = graph.observable[name]
+            if value.size == array.size and value.kind != "truth":
+                self.where.setdefault(value, array)
         self.saved: dict[Node, Array] = {}
         if derivative:
             for number, value in enumerate(values_to_save(derivative, self.where)):

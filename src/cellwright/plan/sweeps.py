@@ -13,12 +13,12 @@ planned in the same way and done for many steps at once, *ahead* of the loop.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
 from cellwright.ir import SCALAR, Node, Size, node, topological
-from cellwright.plan.clocks import Clocks
+from cellwright.plan.clocks import follows_from_step
 from cellwright.plan.program import (
     Array,
     Group,
@@ -32,9 +32,10 @@ from cellwright.plan.program import (
     Sweep,
 )
 from cellwright.plan.saving import CHEAP
+from cellwright.plan.step import Step, is_given, known_sources
 from cellwright.plan.storage import Storage
 
-__all__ = ["Step", "plan_step"]
+__all__ = ["plan_step"]
 
 # What can be read behind the loop, for all steps of a chunk at once.
 _SUNK: frozenset[Place] = frozenset({"step", "chunk"})
@@ -42,53 +43,6 @@ _OF_GRADIENT: frozenset[Place] = frozenset({"chunk"})
 _RIGHT_OF_OUTER: frozenset[Place] = frozenset({"step", "previous", "chunk"})
 # Cheap operations that take no longer than to write a vector to the second cache and read it.
 _AGAIN = 6
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a step reads and what it has to leave behind.
-
-    Attributes
-    ----------
-    name
-        What is computed, for readers.
-    leaves
-        Where the values lie that come from outside.
-    stores
-        What is to be written at every step, and where.
-    saved
-        The same, for nobody but the gradient of the step.
-    sunk
-        The same, for what nothing in the loop waits for.
-    outers
-        Matrix, gradient of its product, source of its product.
-    sums
-        Vectors and what is to be summed over rows and steps for each.
-    states
-        Name -> the array before and the array after a step.
-    """
-
-    name: str
-    leaves: Mapping[Node, Array]
-    stores: Sequence[tuple[Node, Array]]
-    states: Mapping[str, tuple[Array, Array]]
-    saved: Sequence[tuple[Node, Array]] = ()
-    sunk: Sequence[tuple[Node, Array]] = ()
-    outers: Sequence[tuple[Node, Node, Node]] = ()
-    sums: Sequence[tuple[Node, Node]] = ()
-    backward: bool = False
-
-    @property
-    def written(self) -> list[tuple[Node, Array]]:
-        """All that is written at every step, and where."""
-        return [*self.stores, *self.saved]
-
-    def clocks(self) -> Clocks:
-        """What rests at a step; a gradient is looked at in any case."""
-        after = {array for _, array in self.states.values()}
-        seen = [v for v, _ in self.stores] + [v for v, array in self.saved if array in after]
-        roots = [v for v, _ in (*self.written, *self.sunk)] + [v for _, v, _ in self.outers]
-        return Clocks(roots, set(roots if self.backward else seen))
 
 
 def plan_step(step: Step) -> Program:
@@ -133,6 +87,7 @@ class _Planner:
         self._behind_the_loop()
         roots = [value for value, _ in self.stores]
         self.order = [v for v in topological(roots, self.loads) if v.op != "matrix"]
+        self.timed = follows_from_step(self.order)
         users: Counter[Node] = Counter(roots)
         for value in self.order:
             if value not in self.loads:
@@ -147,7 +102,7 @@ class _Planner:
 
     def _plan_ahead(self) -> Program | None:
         """Plan what is multiplied with a matrix and follows from the input alone."""
-        leaves, sources = self.step.leaves, list(_known_sources(self.step))
+        leaves, sources = self.step.leaves, list(known_sources(self.step))
         if not sources:
             return None
         stores = [(s, Array(f"ahead {n}", "chunk", s.size)) for n, s in enumerate(sources)]
@@ -182,7 +137,7 @@ class _Planner:
 
     def _part(self, product: Node, source: Array) -> Part:
         matrix, value = product.inputs
-        known = _is_given(value, source) or value in self.known
+        known = is_given(value, source) or value in self.known
         hoistable = known and self.in_loop
         clock = self.clocks.rests(value) if self.in_loop else None
         return Part(matrix, product.op == "matmul_transposed", source, hoistable, clock)
@@ -266,8 +221,10 @@ class _Planner:
         )
 
     def _is_inline(self, value: Node) -> bool:
-        """Numbers for each row, and truths, are computed again wherever they are needed."""
-        return value.kind == "truth" or (value.size == SCALAR and value not in self.groups)
+        """Numbers for each row, truths and times are computed again wherever they are needed."""
+        if value.kind == "truth" or value in self.timed:
+            return True
+        return value.size == SCALAR and value not in self.groups
 
     def _settle(self, value: Node) -> None:
         """Give a node its sweep."""
@@ -349,30 +306,6 @@ class _Planner:
                 return False
             stack.extend(current.inputs)
         return True
-
-
-def _known_sources(step: Step) -> Iterable[Node]:
-    """What follows from the input alone, has to be computed, and meets a matrix."""
-    known: dict[Node, bool] = {}  # and whether the input has a part in it
-    sources: dict[Node, None] = {}
-    for value in topological([value for value, _ in step.written], step.leaves):
-        array = step.leaves.get(value)
-        if value.kind == "weight" or value.op == "constant" or (array and array.place == "vector"):
-            known[value] = False
-        elif array is not None:
-            if _is_given(value, array):
-                known[value] = True
-        elif value.kind != "reduction" and known.keys() >= set(value.inputs):
-            known[value] = any(known[source] for source in value.inputs)
-        for source in value.inputs[1:] if value.kind == "product" else ():
-            if known.get(source) and source not in step.leaves:
-                sources[source] = None
-    return sources
-
-
-def _is_given(value: Node, array: Array) -> bool:
-    """Whether a value is known of all steps before the first one is taken."""
-    return value.kind == "leaf" and array.place == "step"
 
 
 def _terms(value: Node, opens: Callable[[Node], bool], opened: set[Node]) -> Iterable[Node]:

@@ -150,6 +150,8 @@ class Equations:
 
     def _store(self, value: Node, array: Array) -> None:
         text = self.value(value)
+        if value.kind == "truth":
+            text = f"pick({text}, fill(1), Vector{{}})"
         place = self._pointer(array)
         line = f"store<{self._whole(array)}>({place}, {text}, left);"
         self.inside.append(f"if ({self.arrays[array]}) {line}" if array.optional else line)
@@ -175,7 +177,9 @@ def time_lines(
     sizes: Mapping[Size, int],
 ) -> list[str]:
     """Lines that return what follows from the time of one row, for the units at hand."""
-    equations = Equations(Sweep(size, (), (), (), ()), "", loads, index, sizes)
+    # Only what is the same in all rows: a time that was written down is written for each.
+    given = {leaf: array for leaf, array in loads.items() if leaf.kind == "leaf"}
+    equations = Equations(Sweep(size, (), (), (), ()), "", given, index, sizes)
     name = equations.value(value)
     return ["constexpr Int r = 0;", *equations.before, *equations.inside, f"return {name};"]
 

@@ -184,6 +184,34 @@ class _Tables:
                 for a in program.arrays
             ),
         )
+        yield from self._of_products()
+        yield self._table(
+            "Matrix",
+            "matrices",
+            (
+                f"{size[m.size]}, {size[_columns(m)]}, {int(t)}, {_mask(m)}, {self.given[m]}"
+                for m, t in self.matrices
+            ),
+        )
+        yield self._table(
+            "Outer",
+            "outers",
+            (
+                f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}, "
+                f"{self.clock[o.clock] if o.clock else -1}"
+                for o in program.outers
+            ),
+        )
+        yield self._table("Int", "sums", (str(index[s.array]) for s in program.sums))
+        states = [f"{index[b]}, {index[a]}" for b, a in program.states.values()]
+        yield self._table("State", "states", states)
+        clocks = [f"{size[clock.size]}, {self.name}_clock{n}" for clock, n in self.clock.items()]
+        yield self._table("Clock", "clocks", clocks)
+        yield self._program()
+
+    def _of_products(self) -> Iterable[str]:
+        """What is multiplied: sweeps with their groups, and what is sunk behind the loop."""
+        program, index, size = self.program, self.index, self.size
         parts: list[str] = []
         groups: list[str] = []
         sweeps: list[str] = []
@@ -212,36 +240,14 @@ class _Tables:
         yield self._table("Reduction", "reductions", reductions)
         yield self._table("Sweep", "sweeps", sweeps)
         yield self._table("Sunk", "sunk", sunk)
-        yield self._table(
-            "Matrix",
-            "matrices",
-            (
-                f"{size[m.size]}, {size[_columns(m)]}, {int(t)}, {_mask(m)}, {self.given[m]}"
-                for m, t in self.matrices
-            ),
-        )
-        yield self._table(
-            "Outer",
-            "outers",
-            (
-                f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}, "
-                f"{self.clock[o.clock] if o.clock else -1}"
-                for o in program.outers
-            ),
-        )
-        yield self._table("Int", "sums", (str(index[s.array]) for s in program.sums))
-        states = [f"{index[b]}, {index[a]}" for b, a in program.states.values()]
-        yield self._table("State", "states", states)
-        clocks = [f"{size[clock.size]}, {self.name}_clock{n}" for clock, n in self.clock.items()]
-        yield self._table("Clock", "clocks", clocks)
-        yield self._program(len(groups), len(sunk))
 
-    def _program(self, groups: int, sunk: int) -> str:
+    def _program(self) -> str:
         p, n = self.program, self.name
+        groups = sum(len(sweep.groups) for sweep in _passes(p))
         fields = [
             f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, {n}_reductions",
             f"{n}_sweeps, {len(p.ahead)}, {len(_passes(p))}, {n}_matrices, {len(self.matrices)}",
-            f"{n}_sunk, {sunk}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
+            f"{n}_sunk, {len(p.sunk)}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
             f"{n}_states, {len(p.states)}, {n}_clocks, {len(self.clock)}",
             f"{len(self.size)}, {int(p.backward)}",
             # The first program is the one without gradients: weights last for many calls.
