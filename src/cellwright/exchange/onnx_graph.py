@@ -1,0 +1,170 @@
+"""What a graph of ONNX says about its tensors: which are constant, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellwright.errors import ArgumentError, ModelFileError, SettingError
+
+__all__ = ["OPERATORS", "OnnxGraph", "standard"]
+
+OPERATORS = ("LSTM", "GRU", "RNN")
+
+# From here on the three operators have the options that are read; before, others.
+_FIRST_OPSET = 7
+
+# What these return has the entries of their first input, at other places or more often.
+_REARRANGES = frozenset(
+    {"Expand", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
+)
+
+
+def standard(node: Any) -> bool:
+    """Whether a node is of the standard's own operators, not of somebody's extension."""
+    return node.domain in ("", "ai.onnx")
+
+
+class OnnxGraph:
+    """The nodes and constants of one graph.
+
+    Parameters
+    ----------
+    nodes
+        In the order of the graph.
+    constants
+        Name -> array or TensorProto of each initializer.
+    inputs
+        Names of what is given when it runs.
+    opsets
+        Version of each domain's operators.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Any],
+        constants: Mapping[str, Any],
+        inputs: Iterable[str],
+        opsets: Mapping[str, int],
+    ) -> None:
+        self.nodes = list(nodes)
+        self._constants = dict(constants)
+        self._inputs = frozenset(inputs) - set(self._constants)
+        self._opsets = dict(opsets)
+        self._makers = {name: node for node in self.nodes for name in node.output if name}
+
+    @classmethod
+    def of_model(cls, model: Any) -> OnnxGraph:
+        """The main graph of a ModelProto."""
+        opsets = {opset.domain: opset.version for opset in model.opset_import}
+        for domain in ("", "ai.onnx"):
+            if opsets.get(domain, _FIRST_OPSET) < _FIRST_OPSET:
+                raise SettingError(
+                    f"the model is of opset {opsets[domain]}; LSTM, GRU and RNN are read from "
+                    f"opset {_FIRST_OPSET} on: convert it with onnx.version_converter"
+                )
+        graph = model.graph
+        constants = {tensor.name: tensor for tensor in graph.initializer}
+        return cls(graph.node, constants, [value.name for value in graph.input], opsets)
+
+    @classmethod
+    def of_node(cls, node: Any, initializers: Any) -> OnnxGraph:
+        """A node alone; what is not among the initializers is given when it runs."""
+        constants = initializers or {}
+        if not isinstance(constants, Mapping):
+            constants = {tensor.name: tensor for tensor in constants}
+        for name in constants:
+            if name not in node.input:
+                raise ArgumentError(
+                    f"initializers: the node does not read {name!r}, but {', '.join(node.input)}"
+                )
+        return cls([node], constants, node.input, {})
+
+    def recurrent(self) -> list[Any]:
+        """All nodes that are an LSTM, GRU or RNN."""
+        return [node for node in self.nodes if node.op_type in OPERATORS and standard(node)]
+
+    def maker(self, name: str) -> Any:
+        """The node that computes a tensor, or None if it is given or an initializer."""
+        return None if name in self._constants else self._makers.get(name)
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """What is in a tensor, if that is known before the graph runs."""
+        if name not in self._constants and self._is_constant(name):
+            self._constants[name] = self._folded(name)
+        found = self._constants.get(name)
+        if found is None or isinstance(found, np.ndarray):
+            return found
+        from onnx import numpy_helper  # noqa: PLC0415 an optional package
+
+        return np.asarray(numpy_helper.to_array(found))
+
+    def is_given(self, name: str) -> bool:
+        """Whether a tensor comes from outside, at most converted on its way."""
+        node = self.maker(name)
+        if node is not None and node.op_type in ("Cast", "Identity"):
+            return self.is_given(node.input[0])
+        return name in self._inputs
+
+    def uniform(self, name: str) -> float | None:
+        """The number that stands everywhere in a tensor, also where its shape is not known."""
+        found = self.constant(name)
+        if found is not None:
+            return float(found.flat[0]) if found.size and np.all(found == found.flat[0]) else None
+        node = self.maker(name)
+        if node is None or not standard(node):
+            return None
+        if node.op_type == "ConstantOfShape":
+            filled = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+            return self._number(filled[0]) if filled else 0.0
+        return self.uniform(node.input[0]) if node.op_type in _REARRANGES else None
+
+    def repeated(self, name: str) -> NDArray[Any] | None:
+        """A constant of three axes before it is repeated as often as there are rows."""
+        node = self.maker(name)
+        if node is not None and node.op_type == "Expand" and standard(node):
+            found = self.constant(node.input[0])
+            if found is not None and found.ndim <= 3:
+                return found.reshape((1,) * (3 - found.ndim) + found.shape)
+        return None
+
+    def _number(self, tensor: Any) -> float:
+        from onnx import numpy_helper  # noqa: PLC0415
+
+        return float(numpy_helper.to_array(tensor).flat[0])
+
+    def _is_constant(self, name: str) -> bool:
+        return not self._needs(name) & self._inputs and self.maker(name) is not None
+
+    def _needs(self, name: str) -> set[str]:
+        """Everything that a tensor is computed from."""
+        needed, waiting = set(), [name]
+        while waiting:
+            name = waiting.pop()
+            if name and name not in needed:
+                needed.add(name)
+                node = self.maker(name)
+                waiting += node.input if node is not None else ()
+        return needed
+
+    def _folded(self, name: str) -> NDArray[Any]:
+        """Compute a tensor that depends on constants alone."""
+        from onnx import ValueInfoProto, helper, numpy_helper  # noqa: PLC0415
+        from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
+
+        needed = self._needs(name)
+        nodes = [node for node in self.nodes if set(node.output) & needed]
+        constants = [
+            numpy_helper.from_array(value, key) if isinstance(value, np.ndarray) else value
+            for key, value in self._constants.items()
+            if key in needed
+        ]
+        graph = helper.make_graph(nodes, "constants", [], [ValueInfoProto(name=name)], constants)
+        try:
+            found: Any = ReferenceEvaluator(graph, opsets=self._opsets).run(None, {})
+        except Exception as error:
+            raise ModelFileError(f"the constant {name!r} cannot be computed: {error}") from error
+        return np.asarray(found[0])

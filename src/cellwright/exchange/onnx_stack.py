@@ -1,0 +1,97 @@
+"""Recurrent nodes of an ONNX graph that are layers on top of each other.
+
+Y is (T, D, B, H), or (B, T, D, H) with layout 1, and what the layer above reads (T, B, D · H)
+or (B, T, D · H): exporters write nodes between them that change nothing but the layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from cellwright.errors import ModelFileError, SettingError
+from cellwright.exchange.onnx_graph import OPERATORS, OnnxGraph, standard
+from cellwright.exchange.onnx_node import attributes_of
+
+__all__ = ["find_stack", "listed"]
+
+_Change = tuple[str, tuple[int, ...]]
+
+# The nodes that put the directions of Y side by side, from Y on; a Squeeze for one alone.
+_JOINING: dict[int, tuple[tuple[_Change, ...], ...]] = {
+    0: ((("Transpose", (0, 2, 1, 3)), ("Reshape", (0, 0, -1))),),
+    1: ((("Reshape", (0, 0, -1)),),),
+}
+_JOINING_ONE: dict[int, tuple[tuple[_Change, ...], ...]] = {
+    0: ((("Squeeze", (1,)),), (("Squeeze", (-3,)),)),
+    1: ((("Squeeze", (2,)),), (("Squeeze", (-2,)),)),
+}
+
+
+def find_stack(graph: OnnxGraph) -> list[Any]:
+    """All recurrent nodes from the lowest up.
+
+    Raises
+    ------
+    ModelFileError
+        There is none.
+    SettingError
+        They are no stack, in which each reads all of the one below and nothing else.
+    """
+    nodes = graph.recurrent()
+    if not nodes:
+        raise ModelFileError("the model's main graph has no node LSTM, GRU or RNN")
+    below = {id(node): _below(graph, node) for node in nodes}
+    stack = [node for node in nodes if below[id(node)] is None][:1]
+    while above := [node for node in nodes if stack and below[id(node)] is stack[-1]]:
+        stack += above
+    if len(stack) != len(nodes) or any(
+        below[id(upper)] is not lower for lower, upper in pairwise(stack)
+    ):
+        raise SettingError(
+            f"the model's recurrent nodes are no stack, in which each reads all of the one below "
+            f"and nothing else; choose one with node=: {listed(nodes)}"
+        )
+    return stack
+
+
+def listed(nodes: Sequence[Any]) -> str:
+    """The names under which the user may ask for nodes."""
+    return ", ".join(f"{(node.name or node.output[0])!r} ({node.op_type})" for node in nodes)
+
+
+def _below(graph: OnnxGraph, node: Any) -> Any:
+    """The recurrent node whose whole output another one reads, or None."""
+    changes: list[_Change] = []
+    name = node.input[0]
+    maker = graph.maker(name)
+    while maker is not None and standard(maker) and maker.op_type not in OPERATORS:
+        change = _change(graph, maker)
+        if change is None:
+            return None
+        changes = [*change, *changes]
+        name = maker.input[0]
+        maker = graph.maker(name)
+    if maker is None or not standard(maker) or name != maker.output[0]:
+        return None
+    options = attributes_of(maker)
+    layout = int(options.get("layout", 0))
+    joining = _JOINING[layout]
+    if options.get("direction", "forward") != "bidirectional":
+        joining += _JOINING_ONE[layout]
+    return maker if tuple(changes) in joining else None
+
+
+def _change(graph: OnnxGraph, node: Any) -> list[_Change] | None:
+    """A node that changes nothing but the layout, and how; None for any other."""
+    options = attributes_of(node)
+    if node.op_type == "Identity":
+        return []
+    if node.op_type == "Transpose":
+        return [("Transpose", tuple(options.get("perm", ())))]
+    if node.op_type in ("Squeeze", "Reshape") and not options.get("allowzero", 0):
+        wanted = graph.constant(node.input[1]) if len(node.input) > 1 else None
+        numbers = options.get("axes", ()) if wanted is None else wanted.flat
+        return [(node.op_type, tuple(int(number) for number in numbers))]
+    return None

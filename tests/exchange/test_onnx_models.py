@@ -1,0 +1,304 @@
+"""What surrounds the recurrent nodes of an ONNX model: constants, states, stacks, files."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import cellwright as cw
+from cellwright.errors import ArgumentError, ModelFileError, SettingError, ShapeError
+
+pytest.importorskip("onnx")
+import ml_dtypes  # comes with onnx
+import onnx
+import onnx_models as models
+from onnx import helper, numpy_helper
+
+
+def exported(module, *, dynamic):
+    """A module as torch writes it."""
+    file = io.BytesIO()
+    axes = {"x": {0: "first", 1: "second"}} if dynamic else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch, about its exporters
+        torch.onnx.export(
+            module.eval(),
+            (torch.randn(7, 4, 3),),
+            file,
+            dynamo=False,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes=axes,
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.LSTM, {"num_layers": 3, "bidirectional": True}),
+        (nn.LSTM, {"num_layers": 2}),
+        (nn.GRU, {"num_layers": 2, "bidirectional": True, "bias": False}),
+        (nn.GRU, {"num_layers": 1}),
+        (nn.RNN, {"num_layers": 3, "nonlinearity": "relu"}),
+    ],
+)
+def test_whole_stacks_as_torch_writes_them(kind, options, dynamic):
+    theirs = kind(3, 5, **options)
+    ours = cw.from_onnx(exported(theirs, dynamic=dynamic))
+    ours.backend = "reference"
+    assert ours.hidden_sizes == (5,) * theirs.num_layers
+    assert not any(name.startswith("initial") for name, _ in ours.layer0.named_parameters())
+    x = torch.randn(6, 2, 3)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-6)
+
+
+def stacked(between, *, kinds=("LSTM", "LSTM"), sides=1, reads="joined", **attributes):
+    """Two layers and the nodes between them, which end in the tensor `reads`."""
+    constants, nodes, features = {}, [], 3
+    for number, kind in enumerate(kinds):
+        drawn = models.draw(kind, features=features, sides=sides, seed=number)
+        own = {f"{name}{number}": value for name, value in drawn.items()}
+        inputs = ["X" if number == 0 else reads, *own]
+        nodes.append(
+            helper.make_node(kind, inputs, [f"Y{number}"], name=f"layer{number}", **attributes)
+        )
+        constants |= own
+        if number == 0:
+            nodes += between
+        features = 5 * sides
+    numbers = {"axes0": [1], "axes1": [2], "joint": [0, 0, -1], "fixed": [7, 4, 5]}
+    constants |= {name: np.array(value) for name, value in numbers.items()}
+    return models.graph_model(nodes, constants, ["X"], ["Y1"])
+
+
+SQUEEZE = [helper.make_node("Squeeze", ["Y0", "axes0"], ["joined"])]
+TRANSPOSE = helper.make_node("Transpose", ["Y0"], ["turned"], perm=[0, 2, 1, 3])
+RESHAPE = helper.make_node("Reshape", ["turned", "joint"], ["joined"])
+
+
+@pytest.mark.parametrize(
+    ("between", "options"),
+    [
+        (SQUEEZE, {}),
+        ([TRANSPOSE, RESHAPE], {}),
+        ([TRANSPOSE, RESHAPE], {"sides": 2, "direction": "bidirectional"}),
+        (
+            [
+                helper.make_node("Identity", ["Y0"], ["same"]),
+                helper.make_node("Squeeze", ["same", "axes0"], ["joined"]),
+            ],
+            {"direction": "reverse"},
+        ),
+    ],
+)
+def test_stacks(between, options):
+    model = stacked(between, **options)
+    ours = cw.from_onnx(model)
+    assert ours.num_layers == 2
+    ours.backend = "reference"
+    x = models.sequence()
+    wanted = onnx.reference.ReferenceEvaluator(model).run(None, {"X": x})[0]
+    with torch.no_grad():
+        got = ours(torch.tensor(x))[0].unflatten(2, (wanted.shape[1], -1)).transpose(1, 2)
+    np.testing.assert_allclose(got.numpy(), wanted, rtol=0, atol=1e-12)
+
+
+def test_a_stack_with_the_batch_first():
+    joining = [helper.make_node("Reshape", ["Y0", "joint"], ["joined"])]
+    ours = cw.from_onnx(stacked(joining, sides=2, direction="bidirectional", layout=1))
+    assert (ours.batch_first, ours.num_layers) == (True, 2)
+    with pytest.raises(SettingError, match="are no stack"):  # this mixes time and direction up
+        cw.from_onnx(stacked(joining, sides=2, direction="bidirectional"))
+
+
+@pytest.mark.parametrize(
+    ("between", "kinds", "words"),
+    [
+        (
+            [
+                helper.make_node("Squeeze", ["Y0", "axes0"], ["s"]),
+                helper.make_node("Relu", ["s"], ["joined"]),
+            ],
+            ("LSTM", "LSTM"),
+            "are no stack",
+        ),
+        ([helper.make_node("Squeeze", ["Y0", "axes1"], ["joined"])], ("LSTM", "LSTM"), "no stack"),
+        ([helper.make_node("Reshape", ["Y0", "fixed"], ["joined"])], ("LSTM", "LSTM"), "no stack"),
+        (SQUEEZE, ("LSTM", "GRU"), "'layer1' is gru_reset_before, .* 'layer0' below it lstm"),
+    ],
+)
+def test_what_is_no_stack(between, kinds, words):
+    model = stacked(between, kinds=kinds)
+    with pytest.raises(SettingError, match=words):
+        cw.from_onnx(model)
+    assert cw.from_onnx(model, "layer1").input_size == 5
+    assert cw.from_onnx(model, "Y0").input_size == 3
+
+
+def test_nodes_that_are_not_there():
+    model = stacked(SQUEEZE)
+    with pytest.raises(SettingError, match="no node 'layr1'. Did you mean 'layer1'?"):
+        cw.from_onnx(model, "layr1")
+    with pytest.raises(SettingError, match="Squeeze 'joined' is none of LSTM, GRU, RNN"):
+        cw.from_onnx(model, "joined")
+    nothing = models.graph_model([helper.make_node("Relu", ["X"], ["Y"])], {}, ["X"], ["Y"])
+    with pytest.raises(ModelFileError, match="has no node LSTM, GRU or RNN"):
+        cw.from_onnx(nothing)
+    foreign = models.model("GRU", models.draw("GRU"))
+    foreign.graph.node[0].domain = "com.example"
+    with pytest.raises(ModelFileError, match="has no node LSTM, GRU or RNN"):
+        cw.from_onnx(foreign)
+
+
+def test_weights_behind_nodes_that_compute_constants():
+    weights = models.draw("GRU")
+    halves = {"left": weights["W"][:, :, :1], "right": weights["W"][:, :, 1:], "R": weights["R"]}
+    bias = numpy_helper.from_array(weights["B"])
+    nodes = [
+        helper.make_node("Concat", ["left", "right"], ["W"], axis=2),
+        helper.make_node("Constant", [], ["B"], value=bias),
+        models.node("GRU", weights),
+    ]
+    model = models.graph_model(nodes, halves, ["X"], ["Y"])
+    plain = cw.from_onnx(models.model("GRU", weights)).state_dict()
+    for name, value in cw.from_onnx(model).state_dict().items():
+        assert torch.equal(value, plain[name]), name
+
+
+def test_weights_that_are_given_or_computed():
+    weights = models.draw("GRU")
+    del weights["W"]
+    with pytest.raises(SettingError, match="GRU 'layer': its weights W='W' are not constant"):
+        cw.from_onnx(models.model("GRU", weights, ("X", "W")))
+
+
+def test_first_states_of_every_kind():
+    weights = models.draw("GRU")
+    same = np.tile(np.arange(5.0), (1, 4, 1))
+    other = same + np.arange(4.0)[None, :, None]
+    with pytest.raises(SettingError, match="'initial_h' differs between the 4 rows"):
+        cw.from_onnx(models.model("GRU", weights | {"initial_h": other}))
+    with pytest.raises(ShapeError, match=r"initial_h should be \(directions=1, batch, hidden=5\)"):
+        cw.from_onnx(models.model("GRU", weights | {"initial_h": same[:, :, :4]}))
+    with pytest.raises(ShapeError, match="hidden=5"):
+        cw.from_onnx(models.model("GRU", weights | {"initial_h": 0 * same[:, :, :4]}))
+    assert not list(
+        cw.from_onnx(models.model("GRU", weights | {"initial_h": 0 * same})).layer0.learned
+    )
+    batch_first = models.model("GRU", weights | {"initial_h": same.swapaxes(0, 1)}, layout=1)
+    assert cw.from_onnx(batch_first).layer0.initial_h.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_first_states_that_take_the_shape_of_the_input():
+    weights = models.draw("GRU") | {"start": np.arange(5.0)[None, None], "one": np.array([1])}
+    given = models.node("GRU", weights, ("X", "initial_h"))
+    shape = [
+        helper.make_node("Shape", ["X"], ["all"]),
+        helper.make_node("Slice", ["all", "one", "two"], ["rows"]),
+        helper.make_node("Concat", ["one", "rows", "five"], ["shape"], axis=0),
+    ]
+    weights |= {"two": np.array([2]), "five": np.array([5]), "row": np.arange(5.0)}
+    half = numpy_helper.from_array(np.array([0.5]))
+    for maker, wanted in (
+        (helper.make_node("Expand", ["start", "shape"], ["initial_h"]), [0, 1, 2, 3, 4]),
+        (helper.make_node("Expand", ["row", "shape"], ["initial_h"]), [0, 1, 2, 3, 4]),
+        (helper.make_node("ConstantOfShape", ["shape"], ["initial_h"], value=half), [0.5] * 5),
+    ):
+        model = models.graph_model([*shape, maker, given], weights, ["X"], ["Y"])
+        ours = cw.from_onnx(model)
+        assert ours.layer0.initial_h.tolist() == wanted
+        x = models.sequence()
+        evaluated = onnx.reference.ReferenceEvaluator(model).run(None, {"X": x})[0]
+        got, _ = models.as_standard(ours, x)
+        np.testing.assert_allclose(got, evaluated, rtol=0, atol=1e-12)
+    computed = helper.make_node("ReduceMean", ["X"], ["initial_h"])
+    model = models.graph_model([computed, given], weights, ["X"], ["Y"])
+    with pytest.raises(SettingError, match=r"initial_h='initial_h' is computed .* ReduceMean"):
+        cw.from_onnx(model)
+
+
+def test_lengths_that_cannot_be_taken_over():
+    weights = models.draw("RNN")
+    fixed = models.model("RNN", weights | {"sequence_lens": np.array([7, 3], "i4")})
+    with pytest.raises(
+        SettingError, match="sequence_lens='sequence_lens' is computed in the graph"
+    ):
+        cw.from_onnx(fixed)
+    cast = helper.make_node("Cast", ["lengths"], ["sequence_lens"], to=onnx.TensorProto.INT32)
+    node = models.node("RNN", weights, ("X", "sequence_lens"))
+    model = models.graph_model([cast, node], weights, ["X", "lengths"], ["Y"])
+    assert cw.from_onnx(model).num_layers == 1
+
+
+def test_weights_of_another_shape():
+    weights = models.draw("GRU")
+    words = r"ONNX LSTM 'layer': W should be \(directions=1, gates·hidden=20, input=3\)"
+    with pytest.raises(ShapeError, match=words):
+        cw.from_onnx(models.model("LSTM", weights))
+    with pytest.raises(ShapeError, match="directions=2"):
+        cw.from_onnx(models.model("GRU", weights, direction="bidirectional"))
+    with pytest.raises(ShapeError, match="gates·hidden=18"):
+        cw.from_onnx(models.model("GRU", weights, hidden_size=6))
+    with pytest.raises(ShapeError, match=r"B should be \(directions=1, entries=30\)"):
+        cw.from_onnx(models.model("GRU", weights | {"B": weights["B"][:, :15]}))
+    peep = models.draw("LSTM", peepholes=True)
+    with pytest.raises(ShapeError, match=r"P should be \(directions=1, entries=15\)"):
+        cw.from_onnx(models.model("LSTM", peep | {"P": peep["P"][:, :10]}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("f2", torch.float16), ("f4", torch.float32), ("f8", torch.float64)],
+)
+def test_dtypes(kind, dtype):
+    weights = models.draw("LSTM", dtype=kind)
+    assert cw.from_onnx(models.model("LSTM", weights)).layer0.i_h.dtype is dtype
+    narrow = {name: value.astype(ml_dtypes.bfloat16) for name, value in weights.items()}
+    assert cw.from_onnx(models.model("LSTM", narrow)).layer0.i_h.dtype is torch.bfloat16
+    rounded = {name: value.astype("i4") for name, value in weights.items()}
+    with pytest.raises(SettingError, match="W holds int32; only floating-point"):
+        cw.from_onnx(models.model("LSTM", rounded))
+
+
+def test_a_node_with_its_initializers():
+    weights = models.draw("LSTM")
+    node = models.node("LSTM", weights)
+    tensors = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    wanted = cw.from_onnx(models.model("LSTM", weights)).state_dict()
+    for given in (weights, tensors):
+        for name, value in cw.from_onnx(node, initializers=given).state_dict().items():
+            assert torch.equal(value, wanted[name])
+    with pytest.raises(SettingError, match="W='W' are not constant"):
+        cw.from_onnx(node)
+    with pytest.raises(ArgumentError, match="the node does not read 'weight', but X, W, R, B"):
+        cw.from_onnx(node, initializers={"weight": weights["W"]})
+    with pytest.raises(SettingError, match="Relu 'Y' is none of LSTM, GRU, RNN"):
+        cw.from_onnx(helper.make_node("Relu", ["X"], ["Y"]))
+
+
+def test_files(tmp_path):
+    weights = models.draw("LSTM")
+    path = tmp_path / "model.onnx"
+    onnx.save(models.model("LSTM", weights), path)
+    assert cw.from_onnx(path).hidden_sizes == cw.from_onnx(str(path)).hidden_sizes == (5,)
+    with pytest.raises(ModelFileError, match="there is no such file"):
+        cw.from_onnx(tmp_path / "other.onnx")
+    path.write_bytes(b"no model at all")
+    with pytest.raises(ModelFileError, match="not an ONNX model"):
+        cw.from_onnx(path)
+
+
+def test_what_is_no_model():
+    with pytest.raises(
+        ArgumentError, match="takes a ModelProto, a NodeProto or a path, not a dict"
+    ):
+        cw.from_onnx({})
+    with pytest.raises(ArgumentError, match="belong to a NodeProto"):
+        cw.from_onnx(models.model("RNN", models.draw("RNN")), initializers={})
+    with pytest.raises(SettingError, match="of opset 3; LSTM, GRU and RNN are read from opset 7"):
+        cw.from_onnx(models.model("RNN", models.draw("RNN"), opset=3))
