@@ -31,6 +31,9 @@ from cellwright.jobs.options import ClassifierOptions, option_types, validated
         ("cell", 5, "string"),
         ("cell", "lstn", "Did you mean 'lstm'"),
         ("initialization", "sparse", "known: standard"),
+        ("initialization", {"chrono": 1}, "chrono=1 is no number of steps"),
+        ("weight_drop", 1.0, "less than 1"),
+        ("connections", "dense", "'none', 'residual' or 'skip'"),
         ("backend", "abacus", "no backend 'abacus'"),
         ("sizes", {"proj": 3}, "no size 'proj'"),
     ],
@@ -38,7 +41,8 @@ from cellwright.jobs.options import ClassifierOptions, option_types, validated
 def test_a_value_that_is_not_allowed_is_named(waves, name, value, words):
     with pytest.raises(CellwrightError, match=words) as caught:
         cw.SequenceClassifier(**{name: value}).fit(*waves)
-    if isinstance(caught.value, SettingError) and words and "known" not in words:
+    told_by_network = "known" in (words or "") or "chrono" in (words or "")
+    if isinstance(caught.value, SettingError) and words and not told_by_network:
         assert str(caught.value).startswith(f"{name}=")
 
 
@@ -63,3 +67,27 @@ def test_every_option_has_a_description_and_a_default_that_is_allowed():
     for name, hint in option_types(ClassifierOptions).items():
         described = [getattr(extra, "description", None) for extra in hint.__metadata__]
         assert any(described), name
+
+
+def test_what_regularises_and_connects_is_stored_with_the_model(waves, tmp_path):
+    options = {
+        "initialization": {"chrono": 12, "recurrent": "glorot_normal"},
+        "connections": "residual",
+        "weight_drop": 0.25,
+        "learn_initial_state": True,
+    }
+    model = cw.SequenceClassifier(layers=[3, 3], epochs=1, **options).fit(*waves)
+    network = model.network_.recurrent
+    assert network.weight_drop == 0.25
+    assert network.initialization.chrono == 12
+    assert "initial_c" in dict(network.layer0.named_parameters())
+    model.save(tmp_path / "model.cw")
+    again = cw.load(tmp_path / "model.cw")
+    assert {name: getattr(again, name) for name in options} == options
+    assert np.array_equal(again.predict_proba(waves[0]), model.predict_proba(waves[0]))
+
+
+def test_a_cell_without_gates_is_refused_before_any_training(waves):
+    model = cw.SequenceClassifier(cell="elman", initialization={"chrono": 12})
+    with pytest.raises(SettingError, match="chrono is for gates.*'elman' has none"):
+        model.fit(*waves)

@@ -11,6 +11,10 @@ OPTIONS = [
     {"bidirectional": True, "layers": [4, 3]},
     {"cell": "projected_lstm", "sizes": {"proj": 2}},
     {"cell": "gru", "layers": [5, 2]},
+    {"cell": "gru", "layers": [3, 3], "connections": "residual"},
+    {"layers": [4, 4], "bidirectional": True, "connections": "skip", "learn_initial_state": True},
+    {"layers": [4, 4, 4], "projection": 8, "bidirectional": True},
+    {"layers": [4, 4], "projection": 8, "bidirectional": True, "connections": "residual"},
 ]
 
 
@@ -70,3 +74,17 @@ def test_the_scaling_stays_in_double_precision():
     x = torch.randn(2, 6, 3)
     net.shift.fill_(1.7e9)
     torch.testing.assert_close(net.scaled(x.double() + 1.7e9), x / 2)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_last_of_a_residual_stack_is_all_that_it_hands_on(bidirectional):
+    net = network(layers=[6, 6], projection=6 * (1 + bidirectional), bidirectional=bidirectional)
+    plain = network(layers=[6, 6], projection=6 * (1 + bidirectional), bidirectional=bidirectional)
+    plain.load_state_dict(net.state_dict())
+    net.recurrent.connections = "residual"
+    x, lengths = torch.randn(3, 5, 3), torch.tensor([5, 2, 0])
+    y, _ = net.recurrent(net.projection(net.scaled(x)), lengths=lengths)
+    ends = torch.stack([y[0, 4, :6], y[1, 1, :6], torch.zeros(6)])
+    pooled = torch.cat([ends, y[:, 0, 6:]], 1)
+    torch.testing.assert_close(net(x, lengths), net.readout(pooled))
+    assert not torch.allclose(net(x, lengths), plain(x, lengths))

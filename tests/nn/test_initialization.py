@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import cellwright as cw
+from cellwright.errors import SettingError
 from cellwright.nn import SCHEMES
 
 
@@ -73,7 +74,7 @@ def test_a_seed_gives_the_same_weights_again():
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", cw.cells.names())
 def test_every_scheme_fills_every_weight(name, scheme):
-    sizes = {"proj": 8} if cw.cells.get(name).graph.symbols else None
+    sizes = dict.fromkeys(cw.cells.get(name).graph.symbols, 8)
     for weight in weights(name, sizes=sizes, initialization=scheme).values():
         assert bool(weight.isfinite().all())
 
@@ -93,3 +94,75 @@ def test_only_the_blocks_in_use_count(kind):
         )
         part = w[8 * block : 8 * block + 8, 8 * first : 8 * last + 8]
         torch.testing.assert_close(part @ part.T, torch.eye(8), rtol=0, atol=1e-5)
+
+
+def test_chrono_spreads_how_long_units_remember():
+    w = weights(units=4000, features=1, initialization={"chrono": 784, "recurrent": "zeros"})
+    forget, write = w["f_bias"], w["i_bias"]
+    assert torch.equal(forget, -write)
+    spans = forget.exp()
+    assert 1 <= float(spans.min()) < 5
+    assert 775 < float(spans.max()) <= 783
+    # Uniform between 1 and 783.
+    assert abs(float(spans.mean()) / 392 - 1) < 0.05
+    assert abs(float(spans.std()) / (782 / math.sqrt(12)) - 1) < 0.05
+    assert not w["g_bias"].any()
+    assert not w["o_bias"].any()
+
+
+def test_chrono_touches_no_other_weight_and_no_other_draw():
+    torch.manual_seed(4)
+    plain = weights()
+    torch.manual_seed(4)
+    chrono = weights(initialization={"chrono": 100})
+    changed = {name for name in plain if not torch.equal(plain[name], chrono[name])}
+    assert changed == {"f_bias", "i_bias"}
+
+
+def test_a_unit_that_starts_with_a_span_keeps_for_about_so_many_steps():
+    torch.manual_seed(0)
+    net = cw.Recurrent("lstm", 1, 50, initialization={"chrono": 200}, dtype=torch.float64)
+    with torch.no_grad():
+        for weight in net.parameters():
+            if weight.dim() == 2:
+                weight.zero_()
+        spans = net.layer0.f_bias.exp()
+        start = [{"h": torch.zeros(1, 50).double(), "c": torch.ones(1, 50).double()}]
+        for steps in (1, 10, 60):
+            _, (state,) = net(torch.zeros(1, steps, 1).double(), start)
+            expected = (spans / (1 + spans)) ** steps
+            torch.testing.assert_close(state["c"][0], expected)
+
+
+def test_a_gate_that_writes_when_it_opens_starts_shut():
+    keeps = weights("gru", initialization={"chrono": 50})["z_bias"]
+    writes = weights("mgu", initialization={"chrono": 50})["f_bias"]
+    assert 0 <= float(keeps.min()) < float(keeps.max()) <= math.log(49)
+    assert -math.log(49) <= float(writes.min()) < float(writes.max()) <= 0
+
+
+def test_chrono_goes_with_other_kinds_and_with_half_precision():
+    w = weights(initialization={"chrono": 9, "bias": "uniform"}, dtype=torch.bfloat16)
+    assert bool(w["o_bias"].any())
+    assert torch.equal(w["f_bias"], -w["i_bias"])
+    fixed = weights(initialization={"chrono": 2})
+    assert not fixed["f_bias"].any()
+
+
+@pytest.mark.parametrize("cell", ["elman", "lstm_1997", "clockwork"])
+def test_chrono_is_refused_where_nothing_decides_what_is_kept(cell):
+    with pytest.raises(SettingError, match=f"chrono is for gates.*cell '{cell}' has none"):
+        weights(cell, initialization={"chrono": 100})
+
+
+@pytest.mark.parametrize("span", [1, 0, -5, 2.5, "long", True])
+def test_a_span_is_a_whole_number_of_steps(span):
+    with pytest.raises(SettingError, match="is no number of steps"):
+        weights(initialization={"chrono": span})
+
+
+def test_chrono_alone_asks_for_its_span():
+    with pytest.raises(SettingError, match="write chrono=100, or in Python"):
+        weights(initialization="chrono")
+    with pytest.raises(SettingError, match="no kind 'crono'.*Did you mean 'chrono'"):
+        weights(initialization={"crono": 100})

@@ -263,7 +263,8 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         """The untrained network that validated options describe."""
         names = (
             *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
-            *("zoneout", "pooling", "sizes", "initialization", "backend"),
+            *("zoneout", "weight_drop", "connections", "learn_initial_state"),
+            *("pooling", "sizes", "initialization", "backend"),
         )
         return ClassifierNetwork(features, classes, **{name: options[name] for name in names})
 

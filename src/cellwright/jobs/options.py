@@ -84,11 +84,22 @@ class NetworkOptions:
         Rate, Field(description="On states where they enter a matrix (Gal and Ghahramani).")
     ] = 0.0
     zoneout: Annotated[Rate, Field(description="Chance that a unit keeps its state.")] = 0.0
+    weight_drop: Annotated[
+        Rate, Field(description="On single weights of the matrices that multiply a state.")
+    ] = 0.0
+    connections: Annotated[
+        Literal["none", "residual", "skip"],
+        Field(description="Add a layer's input to its output, or let every layer see the input."),
+    ] = "none"
+    learn_initial_state: Annotated[
+        bool, Field(description="Learn the states before the first step.")
+    ] = False
     sizes: Annotated[dict[str, int] | None, Field(description="The cell's own sizes: proj=32.")] = (
         None
     )
     initialization: Annotated[
-        str | dict[str, str], Field(description="standard, torch or identity.")
+        str | dict[str, str | int],
+        Field(description="standard, torch or identity; chrono=100 to remember up to 100 steps."),
     ] = "standard"
     scaling: Annotated[
         Literal["standard", "global", "none"],

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from cellwright.cells.cell import Cell
-from cellwright.nn.initialization import Initialization
+from cellwright.nn.connections import Connections
+from cellwright.nn.initialization import Scheme
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.recurrent import Recurrent
 
@@ -29,7 +30,8 @@ class ClassifierNetwork(nn.Module):
         Features of the input at each step.
     classes
         Number of classes.
-    cell, layers, bidirectional, recurrent_dropout, zoneout, sizes, initialization, backend
+    cell, layers, bidirectional, recurrent_dropout, zoneout, weight_drop, connections, \
+    learn_initial_state, sizes, initialization, backend
         As for `Recurrent`.
     projection
         Units of the linear map between input and first layer; None for no such map.
@@ -55,9 +57,12 @@ class ClassifierNetwork(nn.Module):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
+        connections: Connections = "none",
+        learn_initial_state: bool = False,
         pooling: Pooling = "last",
         sizes: Mapping[str, int] | None = None,
-        initialization: str | Mapping[str, str] | Initialization = "standard",
+        initialization: Scheme = "standard",
         backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -72,6 +77,9 @@ class ClassifierNetwork(nn.Module):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
+            weight_drop=weight_drop,
+            connections=connections,
+            learn_initial_state=learn_initial_state,
             sizes=sizes,
             initialization=initialization,
             backend=backend,
@@ -121,9 +129,13 @@ class ClassifierNetwork(nn.Module):
     def _pool(
         self, output: Tensor, state: list[dict[str, Tensor]], lengths: Tensor | None
     ) -> Tensor:
-        if self.pooling == "last":
-            return state[-1][self.recurrent.cell.states[0]].flatten(1)
         batch, steps = output.shape[:2]
+        if self.pooling == "last":
+            last = state[-1][self.recurrent.cell.states[0]].flatten(1)
+            if self.recurrent.connections != "residual":
+                return last
+            # The state is what the last layer made; what goes past it stands in the output.
+            return _last(output, lengths, self.recurrent.bidirectional)
         active = active_steps(batch, steps, output.device, lengths)
         if self.pooling == "mean":
             count = steps if active is None else active.sum(0).clamp(min=1).unsqueeze(1)
@@ -133,3 +145,17 @@ class ClassifierNetwork(nn.Module):
         exists = active.T.unsqueeze(2)
         greatest = output.masked_fill(~exists, -torch.inf).amax(1)
         return greatest.masked_fill(~exists.any(1), 0)  # a row without steps
+
+
+def _last(output: Tensor, lengths: Tensor | None, bidirectional: bool) -> Tensor:
+    """What each direction hands on after its last step, (batch, units); zero without steps."""
+    batch, steps, units = output.shape
+    forward = units // 2 if bidirectional else units
+    if steps == 0:
+        return output.new_zeros(batch, units)
+    if lengths is None:
+        ends = output[:, -1, :forward]
+    else:
+        at = (lengths.to(output.device) - 1).clamp(min=0)
+        ends = output[torch.arange(batch, device=output.device), at, :forward]
+    return torch.cat([ends, output[:, 0, forward:]], -1)

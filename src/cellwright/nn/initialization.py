@@ -10,20 +10,26 @@
 ``"zeros"``               zero
 ``"as_written"``          the number in the equations: ``bias=`` of affine, ``init=`` of scale
 ========================  =====================================================================
+
+On top of them, ``chrono`` sets the biases that decide how long a state is remembered; Tallec
+and Ollivier 2018.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from cellwright.errors import SettingError, did_you_mean
 from cellwright.ir import HIDDEN, Graph, block_of_units
+from cellwright.nn.gates import find_gates
+from cellwright.nn.weight_drop import recurrent_matrices
 
-__all__ = ["SCHEMES", "Initialization", "resolve"]
+__all__ = ["SCHEMES", "Initialization", "Scheme", "resolve"]
 
 
 def _orthogonal(weight: Tensor, hidden: int) -> None:
@@ -68,7 +74,7 @@ _VECTOR_METHODS = ("as_written", "uniform", "zeros")
 
 @dataclass(frozen=True)
 class Initialization:
-    """One method for each kind of weight.
+    r"""One method for each kind of weight.
 
     Attributes
     ----------
@@ -78,15 +84,28 @@ class Initialization:
         For matrices that see a state, or anything computed from one.
     bias, scale
         For vectors that are added and multiplied.
+    chrono
+        The longest span of steps that is to be remembered, $T_{\max}$: the biases of gates
+        that keep a state (a forget gate's) start at $\log u$ with $u \sim U(1, T_{\max} - 1)$
+        for each unit, so that it keeps for about $u$ steps, and those that write (an input
+        gate's, or that of a GRU's mix) at $-\log u$ with the same $u$. Which biases these are
+        is found from the equations, see `cellwright.nn.gates`. None leaves them to `bias`.
     """
 
     input: str = "glorot_uniform"
     recurrent: str = "orthogonal"
     bias: str = "as_written"
     scale: str = "as_written"
+    chrono: int | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        span = self.chrono
+        if span is not None and (isinstance(span, bool) or not isinstance(span, int) or span < 2):
+            raise SettingError(
+                f"initialization: chrono={span!r} is no number of steps; give the longest span "
+                f"to be remembered, a whole number from 2"
+            )
+        for field in fields(self)[:4]:
             method = getattr(self, field.name)
             known = tuple(_METHODS) if field.name in ("input", "recurrent") else _VECTOR_METHODS
             if method not in known:
@@ -98,11 +117,10 @@ class Initialization:
     @torch.no_grad()
     def apply(self, graph: Graph, weights: Mapping[str, Tensor], sizes: Mapping[str, int]) -> None:
         """Fill the weights of one layer in place, in the order of the equations."""
-        of_state = graph.depends_on("state")
-        recurrent = {v.inputs[0] for v in graph.leaves("matmul") if v.inputs[1] in of_state}
+        recurrent = recurrent_matrices(graph)
         for name, node in graph.weights.items():
             if node.op == "matrix":
-                method = self.recurrent if node in recurrent else self.input
+                method = self.recurrent if name in recurrent else self.input
             else:
                 method = self.bias if node.attributes["role"] == "bias" else self.scale
             if method == "as_written":
@@ -112,7 +130,34 @@ class Initialization:
             else:
                 for part in _kept(weights[name], node.attributes.get("mask")):
                     _METHODS[method](part, sizes[HIDDEN])
+        if self.chrono is not None:
+            _remember(graph, weights, self.chrono)
 
+
+def _remember(graph: Graph, weights: Mapping[str, Tensor], longest: int) -> None:
+    """Start the gates of each state so that its units remember for 1 to `longest` steps."""
+    if not find_gates(graph):
+        raise SettingError(
+            f"initialization: chrono is for gates between 0 and 1 that decide how much of a state "
+            f"is kept; cell {graph.name!r} has none with a bias"
+        )
+    done: set[str] = set()
+    for gates in find_gates(graph):
+        # One span a unit, for all gates of that size.
+        spans: dict[int, Tensor] = {}
+        for sign, names in ((1, gates.keeping), (-1, gates.writing)):
+            for name in names:
+                if name in done:
+                    continue
+                done.add(name)
+                bias = weights[name]
+                if len(bias) not in spans:
+                    spans[len(bias)] = torch.empty_like(bias).uniform_(1, longest - 1)
+                bias.copy_(sign * spans[len(bias)].log())
+
+
+# A scheme's name, what changes of the standard one, or a whole one.
+Scheme: TypeAlias = str | Mapping[str, str | int] | Initialization
 
 SCHEMES: dict[str, Initialization] = {
     "standard": Initialization(),
@@ -121,7 +166,7 @@ SCHEMES: dict[str, Initialization] = {
 }
 
 
-def resolve(initialization: str | Mapping[str, str] | Initialization) -> Initialization:
+def resolve(initialization: Scheme) -> Initialization:
     """The scheme of that name, or one made of a mapping such as {"recurrent": "identity"}."""
     if isinstance(initialization, Initialization):
         return initialization
@@ -129,11 +174,19 @@ def resolve(initialization: str | Mapping[str, str] | Initialization) -> Initial
         kinds = [field.name for field in fields(Initialization)]
         for kind in initialization:
             if kind not in kinds:
-                raise SettingError(f"initialization has no kind {kind!r}; it has {kinds}")
-        return Initialization(**initialization)
+                raise SettingError(
+                    f"initialization has no kind {kind!r}; it has {kinds}."
+                    f"{did_you_mean(str(kind), kinds)}"
+                )
+        return Initialization(**initialization)  # type: ignore[arg-type]
+    if initialization == "chrono":
+        raise SettingError(
+            "initialization: chrono wants the longest span of steps to be remembered: write "
+            "chrono=100, or in Python {'chrono': 100}"
+        )
     if initialization not in SCHEMES:
         raise SettingError(
             f"there is no initialization {initialization!r}; known: {', '.join(SCHEMES)}, or a "
-            f"mapping from input, recurrent, bias, scale to a method"
+            f"mapping from input, recurrent, bias, scale to a method, with chrono to a number"
         )
     return SCHEMES[initialization]

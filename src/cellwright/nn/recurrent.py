@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +10,23 @@ from torch import Tensor, nn
 from cellwright import cells
 from cellwright.cells import transform
 from cellwright.cells.cell import Cell
-from cellwright.errors import SettingError, ShapeError, did_you_mean
 from cellwright.ir import INPUT
 from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, whole
-from cellwright.nn.initialization import Initialization, resolve
+from cellwright.nn.checking import check_below, check_extras, check_input
+from cellwright.nn.connections import (
+    Connections,
+    check_connections,
+    check_residual,
+    features_read,
+)
+from cellwright.nn.initialization import Scheme, resolve
 from cellwright.nn.layer import Layer
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every, check_every
-from cellwright.nn.stack import StackResult, run_stack
-from cellwright.nn.states import State, check_type, join_states, split_states
+from cellwright.nn.stack import StackCall, StackResult, run_stack
+from cellwright.nn.states import State, join_states, split_states
 from cellwright.nn.stream import Stream, Words, open_stream
+from cellwright.nn.weight_drop import check_weight_drop
 from cellwright.pipeline import check_backend
 
 __all__ = ["Recurrent"]
@@ -51,6 +57,13 @@ class Recurrent(nn.Module):
     zoneout
         Chance that a unit of a state keeps its old value, at each step (Krueger et al. 2017);
         a mapping such as {"h": 0.05, "c": 0.5} for a chance by state.
+    weight_drop
+        Chance that a single weight of a matrix that multiplies a state is dropped in a forward
+        pass of the training, for all rows and steps (Merity et al. 2018).
+    connections
+        "residual" adds what a layer reads to its output (around the first layer only if it
+        reads as many features as it gives), "skip" has every layer read the network's input
+        beside the layer below, "none" does neither.
     learn_initial_state
         Learn the states before the first step; they start at zero.
     batch_first
@@ -62,8 +75,8 @@ class Recurrent(nn.Module):
         layer.
     initialization
         "standard" (Glorot uniform for the input's matrices, orthogonal for those of states,
-        biases as the equations say), "torch", "identity", or a mapping; see
-        `cellwright.nn.initialization`.
+        biases as the equations say), "torch", "identity", or a mapping such as {"chrono": 100}
+        for gates that remember up to 100 steps; see `cellwright.nn.initialization`.
     checkpoint_every
         Train in segments of that many steps: what the cell computes within a step is not kept
         for the backward pass, but computed again from the states between segments, which
@@ -106,11 +119,13 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float | Mapping[str, float] = 0.0,
+        weight_drop: float = 0.0,
+        connections: Connections = "none",
         learn_initial_state: bool = False,
         batch_first: bool = True,
         backend: str = "auto",
         sizes: Mapping[str, int | Sequence[int]] | None = None,
-        initialization: str | Mapping[str, str] | Initialization = "standard",
+        initialization: Scheme = "standard",
         checkpoint_every: Every = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -123,6 +138,8 @@ class Recurrent(nn.Module):
         self.dropout = rate("dropout", dropout)
         self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = rates("zoneout", zoneout)
+        self.weight_drop = rate("weight_drop", weight_drop)
+        self.connections = check_connections(connections)
         self.batch_first = batch_first
         check_backend(backend)
         self.backend = backend
@@ -130,8 +147,12 @@ class Recurrent(nn.Module):
         self.checkpoint_every = check_every(checkpoint_every)
         graph = transform.recurrent_dropout(self.cell.graph, self.recurrent_dropout)
         self.graph = transform.zoneout(graph, self.zoneout)
-        features = self.input_size
+        check_weight_drop(self.graph, self.weight_drop)
+        given = [self.input_size]
         for layer, bound in enumerate(bound_sizes(self.hidden_sizes, sizes or {})):
+            features = given[-1]
+            if layer:
+                features = features_read(self.connections, features, self.input_size)
             for reverse in self._sides:
                 module = Layer(
                     self.graph,
@@ -140,9 +161,10 @@ class Recurrent(nn.Module):
                     learn_initial_state=learn_initial_state,
                 )
                 self.add_module(f"layer{layer}{'_reverse' * reverse}", module)
-            features = module.units(self.graph.states[0].size) * len(self._sides)
-        self.output_size = features
-        self._check_below()
+            given.append(module.units(self.graph.states[0].size) * len(self._sides))
+        self.output_size = given[-1]
+        check_residual(self.connections, given)
+        check_below(self.cell.name, self.graph, self._layers())
         self.to(device=device, dtype=dtype)
         self.reset_parameters()
 
@@ -214,31 +236,45 @@ class Recurrent(nn.Module):
         **inputs: Tensor,
     ) -> StackResult:
         """Like calling the module, but time first, by direction, and with signals if asked."""
+        call = self.prepare(x, state, lengths=lengths, mask=mask, **inputs)
+        return run_stack(**vars(call), record=record)
+
+    def prepare(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        mask: Tensor | None = None,
+        **inputs: Tensor,
+    ) -> StackCall:
+        """What `run` runs: everything that was given, checked and time first, and the weights."""
         if isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type):
             # What came out of an autocast product is narrower than the weights, which decide.
             weight = next(self.parameters(), x)
             x, inputs = x.to(weight.dtype), {n: v.to(weight.dtype) for n, v in inputs.items()}
-        self._check_input(x)
-        steps, batch = self._time_first(x).shape[:2]
-        self._check_extras(inputs, x, batch, steps)
+        first = self._layers()[0][0]
+        check_input(x, self.input_size, self.batch_first, first)
+        check_extras(self.cell.name, inputs, x, self.batch_first, first)
         x = self._time_first(x)
-        active = active_steps(batch, steps, x.device, lengths, mask)
-        layers = [[side.direction() for side in layer] for layer in self._layers()]
+        steps, batch = x.shape[:2]
+        weight_drop = self.weight_drop if self.training else 0.0
+        layers = [[side.direction(weight_drop) for side in layer] for layer in self._layers()]
         if state is None:
             states = [[side.start(x) for side in layer] for layer in self._layers()]
         else:
             states = split_states(state, layers, batch, x)
-        return run_stack(
-            layers,
-            x,
-            states,
+        return StackCall(
+            layers=layers,
+            x=x,
+            states=states,
             inputs={name: self._time_first(value) for name, value in inputs.items()},
-            active=active,
+            active=active_steps(batch, steps, x.device, lengths, mask),
             dropout=self.dropout,
             training=self.training,
             backend=self.backend,
-            record=record,
             checkpoint_every=self.checkpoint_every,
+            connections=self.connections,
         )
 
     def stream(self, batch_size: int = 1) -> Stream:
@@ -275,14 +311,15 @@ class Recurrent(nn.Module):
             batch_size=batch_size,
             batch_first=self.batch_first,
             backend=self.backend,
+            connections=self.connections,
         )
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
         shown = [f"{self.cell.name}, {self.input_size}, {list(self.hidden_sizes)}"]
-        options = ("bidirectional", "dropout", "recurrent_dropout", "zoneout", "checkpoint_every")
-        for name in options:
-            if getattr(self, name):
+        options = ["bidirectional", "dropout", "recurrent_dropout", "zoneout", "weight_drop"]
+        for name in (*options, "connections", "checkpoint_every"):
+            if getattr(self, name) not in (None, False, 0, {}, "none"):
                 shown.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(shown)
 
@@ -293,51 +330,3 @@ class Recurrent(nn.Module):
 
     def _time_first(self, value: Tensor) -> Tensor:
         return value.transpose(0, 1) if self.batch_first else value
-
-    def _check_input(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor):
-            packed = "; give the padded batch and lengths=" if hasattr(x, "batch_sizes") else ""
-            raise ShapeError(f"x: expected a tensor, got {type(x).__name__}{packed}")
-        axes = ("batch", "time") if self.batch_first else ("time", "batch")
-        if x.dim() != 3 or x.shape[2] != self.input_size:
-            raise ShapeError(
-                f"x: expected ({', '.join(axes)}, input={self.input_size}), got {tuple(x.shape)}"
-            )
-        weight = next(iter(self._layers()[0][0].direction().weights.values()), x)
-        if x.dtype != weight.dtype or x.device != weight.device:
-            raise ShapeError(
-                f"x: expected {weight.dtype} on {weight.device} like the weights, got {x.dtype} "
-                f"on {x.device}; convert one of them"
-            )
-
-    def _check_extras(
-        self, inputs: Mapping[str, Tensor], x: Tensor, batch: int, steps: int
-    ) -> None:
-        wanted = {leaf.name: leaf.size for leaf in self.graph.inputs[1:]}
-        for name in inputs:
-            if name not in wanted:
-                raise ShapeError(
-                    f"cell {self.cell.name!r} takes no input {name!r}.{did_you_mean(name, wanted)}"
-                )
-        layer = self._layers()[0][0]
-        for name, size in wanted.items():
-            if name not in inputs:
-                raise ShapeError(f"cell {self.cell.name!r} needs the input {name!r} at every step")
-            units = layer.units(size)
-            if tuple(self._time_first(inputs[name]).shape) != (steps, batch, units):
-                lead = f"batch={batch}, time={steps}"
-                lead = lead if self.batch_first else f"time={steps}, batch={batch}"
-                raise ShapeError(
-                    f"{name}: expected ({lead}, units={units}), got {tuple(inputs[name].shape)}"
-                )
-            check_type(name, inputs[name], x)
-
-    def _check_below(self) -> None:
-        for lower, upper in pairwise(self._layers()):
-            for leaf in self.graph.leaves("below"):
-                sizes = lower[0].units(leaf.size), upper[0].units(leaf.size)
-                if sizes[0] != sizes[1]:
-                    raise SettingError(
-                        f"cell {self.cell.name!r} reads {leaf.name!r} of the layer below, so "
-                        f"both must have as many units; got {sizes[0]} below {sizes[1]}"
-                    )

@@ -16,10 +16,11 @@ from torch.nn.functional import dropout as drop
 
 from cellwright.backends import Call, opaque
 from cellwright.ir import Graph, Size
+from cellwright.nn.connections import Connections, handed_on, read_by
 from cellwright.nn.segments import Every, run_in_segments
 from cellwright.pipeline import compile
 
-__all__ = ["Direction", "StackResult", "run_stack", "zero_states"]
+__all__ = ["Direction", "StackCall", "StackResult", "run_stack", "zero_states"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,22 @@ class StackResult:
     signals: list[list[dict[str, Tensor]]]
 
 
+@dataclass(frozen=True)
+class StackCall:
+    """One run of a stack, as `run_stack` takes it."""
+
+    layers: Sequence[Sequence[Direction]]
+    x: Tensor
+    states: Sequence[Sequence[Mapping[str, Tensor]]]
+    inputs: Mapping[str, Tensor]
+    active: Tensor | None
+    dropout: float
+    training: bool
+    backend: str
+    checkpoint_every: Every
+    connections: Connections
+
+
 def run_stack(
     layers: Sequence[Sequence[Direction]],
     x: Tensor,
@@ -114,6 +131,7 @@ def run_stack(
     backend: str = "auto",
     record: bool = False,
     checkpoint_every: Every = None,
+    connections: Connections = "none",
 ) -> StackResult:
     """Run a stack of layers over a batch of sequences.
 
@@ -139,12 +157,17 @@ def run_stack(
         Whether to return every signal of every layer.
     checkpoint_every
         Steps a segment where a gradient is wanted, see `run_in_segments`.
+    connections
+        What a layer reads and hands on beside its own, see `cellwright.nn.connections`.
     """
+    network_input, given = x, x
     after: list[list[dict[str, Tensor]]] = []
     signals: list[list[dict[str, Tensor]]] = []
     below: list[Mapping[str, Tensor]] = [{} for _ in layers[0]]
     for number, directions in enumerate(layers):
         above = layers[number + 1] if number + 1 < len(layers) else directions[:0]
+        if number:
+            x = read_by(connections, drop(given, dropout, training), network_input)
         results = []
         for position, direction in enumerate(directions):
             leaves = leaves_of(direction.graph)
@@ -180,10 +203,11 @@ def run_stack(
                 for direction, result in zip(directions, results, strict=True)
             ]
         )
-        x = torch.cat([r.output for r in results], -1) if len(results) > 1 else results[0].output
-        if number + 1 < len(layers):
-            x = drop(x, dropout, training)
-    return StackResult(output=x, states=after, signals=signals if record else [])
+        output = results[0].output
+        if len(results) > 1:
+            output = torch.cat([result.output for result in results], -1)
+        given = handed_on(connections, given, output, active)
+    return StackResult(output=given, states=after, signals=signals if record else [])
 
 
 def zero_states(direction: Direction, x: Tensor) -> dict[str, Tensor]:

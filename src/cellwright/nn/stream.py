@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Protocol
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from cellwright.backends import Call, Kernel, Weights
+from cellwright.backends import Weights
 from cellwright.errors import SettingError, ShapeError, did_you_mean
 from cellwright.nn.arguments import whole
+from cellwright.nn.chains import Chain, KernelChain, copied, linked
+from cellwright.nn.connections import Connections
 from cellwright.nn.stack import Direction
 from cellwright.pipeline import compile
 
 __all__ = ["Stream", "open_stream"]
-
-
-class Chain(Protocol):
-    """Cells on top of each other that are run one step at a time, by one backend."""
-
-    extras: Mapping[str, int]
-    output: Tensor
-
-    def step(self, values: Sequence[Tensor]) -> None:
-        """Run one step on contiguous values, (B, n), in the order of `extras`."""
-
-    def steps(self, values: Sequence[Tensor], output: Tensor) -> None:
-        """Run several steps, (T, B, n), and write what each gives."""
-
-    def states(self) -> list[dict[str, Tensor]]:
-        """For each layer its states, (B, n), and ``t``, the steps behind each row: copies."""
-
-    def reset(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Start from these states; without ``t`` no step lies behind."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +65,7 @@ class Stream:
         self._fast = getattr(chain, "step_alone", None) if alone else None
         self._output = chain.output
         # A first state that was learned is a weight, too: what it is now counts.
-        self._first = _copied(words.first(self.batch_size), self._output)
+        self._first = copied(words.first(self.batch_size), self._output)
         self.reset()
 
     def step(self, x: Tensor, **inputs: Tensor) -> Tensor:
@@ -168,7 +151,7 @@ class Stream:
             self._chain.reset(self._first)
         else:
             given = self._words.from_user(state, self.batch_size)
-            self._chain.reset(_copied(given, self._output))
+            self._chain.reset(copied(given, self._output))
 
     @property
     def state(self) -> Any:
@@ -218,18 +201,6 @@ class Stream:
             )
 
 
-def _copied(states: Sequence[Mapping[str, Tensor]], like: Tensor) -> list[dict[str, Tensor]]:
-    """States of ours alone, in the precision and place of the stream."""
-    dtypes = {"t": torch.int64}
-    return [
-        {
-            name: value.detach().to(like.device, dtypes.get(name, like.dtype), copy=True)
-            for name, value in layer.items()
-        }
-        for layer in states
-    ]
-
-
 @torch.no_grad()
 def open_stream(
     layers: Sequence[Sequence[Direction]],
@@ -238,6 +209,7 @@ def open_stream(
     batch_size: int,
     batch_first: bool,
     backend: str,
+    connections: Connections = "none",
 ) -> Stream:
     """Open a stream over a stack.
 
@@ -250,6 +222,8 @@ def open_stream(
         raise SettingError(
             "a bidirectional network cannot be streamed: its second direction starts at the end"
         )
+    if any(layer[0].reverse for layer in layers):
+        raise SettingError("a network that reads from the end cannot be streamed")
     whole("batch_size", batch_size)
     stack = [layer[0] for layer in layers]
     # A cell may have no weights.
@@ -259,71 +233,12 @@ def open_stream(
         for d in stack
     ]
     weights = [Weights.of(d.weights) for d in stack]
-    make = getattr(kernels[0], "chain", None)
-    chain = make(kernels[1:], weights, batch_size, like.dtype) if make else None
+    chain: Chain | None
+    if connections == "none":
+        make = getattr(kernels[0], "chain", None)
+        chain = make(kernels[1:], weights, batch_size, like.dtype) if make else None
+    else:
+        chain = linked(stack, kernels, weights, batch_size, like.dtype, connections)
     if chain is None:
-        chain = _KernelChain(stack, kernels, batch_size, like)
+        chain = KernelChain(stack, kernels, batch_size, like, connections)
     return Stream(chain, words, stack[0].units("input"), batch_first)
-
-
-class _KernelChain:
-    """A chain for backends that have none of their own: whole runs of one step."""
-
-    def __init__(
-        self, stack: Sequence[Direction], kernels: Sequence[Kernel], batch: int, like: Tensor
-    ) -> None:
-        self.kernels = kernels
-        self.stack = [
-            replace(d, weights={n: w.detach().clone() for n, w in d.weights.items()}) for d in stack
-        ]
-        inputs = stack[0].graph.inputs
-        self.extras: Mapping[str, int] = {i.name: stack[0].units(i.size) for i in inputs}
-        self.output = like.new_zeros(batch, stack[-1].units(stack[-1].graph.states[0].size))
-        self._states: list[dict[str, Tensor]] = []
-        self._counts: list[Tensor] = []
-
-    @torch.no_grad()
-    def step(self, values: Sequence[Tensor]) -> None:
-        """Run one step."""
-        given = {n: v.unsqueeze(0) for n, v in zip(self.extras, values, strict=True)}
-        below: dict[str, Tensor] = {}
-        for number, (direction, kernel) in enumerate(zip(self.stack, self.kernels, strict=True)):
-            wanted = {leaf.name: leaf.size for leaf in direction.graph.leaves("below")}
-            nothing = {
-                n: given["x"].new_zeros(1, len(self.output), direction.units(s))
-                for n, s in wanted.items()
-                if n not in below
-            }
-            result = kernel(
-                Call(
-                    inputs=given,
-                    states=self._states[number],
-                    weights=direction.weights,
-                    below=nothing | {n: below[n] for n in wanted if n in below},
-                    start=self._counts[number],
-                )
-            )
-            self._states[number], self._counts[number] = result.states, result.count
-            below = {n: s.unsqueeze(0) for n, s in result.states.items()}
-            given = {**given, "x": result.output}
-        self.output.copy_(given["x"][0])
-
-    def steps(self, values: Sequence[Tensor], output: Tensor) -> None:
-        """Run several steps."""
-        for step in range(len(output)):
-            self.step([value[step] for value in values])
-            output[step] = self.output
-
-    def states(self) -> list[dict[str, Tensor]]:
-        """For each layer its states and ``t``: copies."""
-        pairs = zip(self._states, self._counts, strict=True)
-        return [_copied([{**states, "t": count}], self.output)[0] for states, count in pairs]
-
-    def reset(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Start from these states."""
-        none = torch.zeros(len(self.output), 1, dtype=torch.int64, device=self.output.device)
-        self._counts = [layer.get("t", none) for layer in states]
-        self._states = [
-            {name: layer[name] for name in direction.graph.state_sizes}
-            for layer, direction in zip(states, self.stack, strict=True)
-        ]
