@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 WORDS = {
     "cli": "the command line",
     "jobs": "fit, predict, score, save, load",
+    "exchange": "layers of torch, Keras and ONNX",
     "look": "recorded signals, pictures",
     "data": "readers, checks, batches",
     "models": "networks with a readout",

@@ -160,7 +160,7 @@ def test_the_zoo_is_shown(cellwright):
     assert len(output.splitlines()) >= len(cw.cells.names())
     _, output, _ = cellwright("cells", "lstm")
     assert cw.cells.lstm.equations in output
-    assert "parameters  4·H·I + 4·H² + 4·H" in output
+    assert "parameters  4·(H·(I + H) + H)" in output
     _, output, _ = cellwright("cells", "gru", "--latex")
     assert r"\odot" in output
     _, output, _ = cellwright("cells", "--json")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cellwright.cells.parameters import bind_sizes, count_parameters, parameter_formula
 from cellwright.errors import CellError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, to_latex, to_text
+from cellwright.ir import Graph, to_latex, to_text
 
 __all__ = ["Cell"]
 
@@ -112,19 +112,42 @@ class Cell:
 
         >>> import cellwright as cw
         >>> cw.cells.lstm.parameter_formula
-        '4·H·I + 4·H² + 4·H'
+        '4·(H·(I + H) + H)'
         """
-        letters = {INPUT: "I", HIDDEN: "H"}
-        terms: Counter[tuple[str, ...]] = Counter()
-        for weight in self.graph.weights.values():
-            shape = (weight.size, weight.attributes.get("columns", 1))
-            number = 1
-            for axis in shape:
-                number *= axis if isinstance(axis, int) else 1
-            symbols = sorted(letters.get(axis, axis) for axis in shape if isinstance(axis, str))
-            terms[tuple(symbols)] += number
-        written = []
-        for names, number in terms.items():
-            power = f"{names[0]}²" if len(names) == 2 and names[0] == names[1] else "·".join(names)
-            written.append("·".join(filter(None, (str(number) if number != 1 else "", power))))
-        return " + ".join(written) or "0"
+        return parameter_formula(self.graph)
+
+    def count_parameters(
+        self,
+        input_size: int,
+        hidden_size: int,
+        sizes: Mapping[str, int] | None = None,
+        *,
+        biases: int = 1,
+    ) -> int:
+        """How many parameters one layer has for given sizes: the formula as a number.
+
+        Parameters
+        ----------
+        input_size, hidden_size
+            Number of inputs I and of units H.
+        sizes
+            The cell's own sizes, such as ``{"proj": 64}``.
+        biases
+            With 2 the bias of a sum that reads inputs and states counts twice, as torch keeps
+            them.
+
+        Raises
+        ------
+        SettingError
+            A size is missing, unknown, or not a positive whole number.
+
+        Examples
+        --------
+        >>> import cellwright as cw
+        >>> cw.cells.lstm.count_parameters(28, 128)
+        80384
+        >>> cw.cells.lstm.count_parameters(28, 128, biases=2)  # torch.nn.LSTM(28, 128)
+        80896
+        """
+        bound = bind_sizes(self.graph, input_size, hidden_size, sizes)
+        return sum(count_parameters(self.graph, bound, biases=biases).values())

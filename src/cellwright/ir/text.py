@@ -14,7 +14,7 @@ from itertools import count
 from cellwright.ir.graph import Graph
 from cellwright.ir.node import Node
 
-__all__ = ["to_dot", "to_latex", "to_text"]
+__all__ = ["spell", "to_dot", "to_latex", "to_text"]
 
 # How tightly an operation binds; a looser one inside a tighter one needs brackets.
 _TRUTH, _SUM, _PRODUCT, _SIGN, _ATOM = range(5)
@@ -22,7 +22,10 @@ _TRUTH, _SUM, _PRODUCT, _SIGN, _ATOM = range(5)
 
 @dataclass(frozen=True)
 class _Alphabet:
-    """How one notation spells things; `spell` maps an op to a template and its binding."""
+    """How one notation spells things.
+
+    `spell` maps an op to a template and its binding, `words` what authors say for several ops.
+    """
 
     spell: dict[str, tuple[str, int]]
     now: str
@@ -37,6 +40,8 @@ class _Alphabet:
     symbol: Callable[[str], str]
     line: str
     join: str
+    power: str
+    words: dict[str, tuple[str, int]]
 
 
 _SHARED: dict[str, tuple[str, int]] = {
@@ -81,6 +86,8 @@ _UNICODE = _Alphabet(
     symbol=str,
     line="{0} = {1}",
     join="\n",
+    power="{2}",
+    words={"mean": ("mean({0})", _ATOM), "remainder": ("{0} mod {1}", _PRODUCT)},
 )
 
 
@@ -103,7 +110,7 @@ _LATEX = _Alphabet(
         "maximum": (r"\max\left({0}, {1}\right)", _ATOM),
         "minimum": (r"\min\left({0}, {1}\right)", _ATOM),
         "where": (
-            r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+            r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
             _ATOM,
         ),
         "sum": (r"\textstyle\sum\left({0}\right)", _ATOM),
@@ -126,6 +133,11 @@ _LATEX = _Alphabet(
     symbol=_latex_symbol,
     line="{0} &= {1}",
     join=" \\\\\n",
+    power=r"{0}10^{{{1}}}",
+    words={
+        "mean": (r"\operatorname{{mean}}\left({0}\right)", _ATOM),
+        "remainder": (r"{0} \bmod {1}", _PRODUCT),
+    },
 )
 
 
@@ -137,6 +149,11 @@ def to_text(graph: Graph) -> str:
     ``δhₜ←`` one that comes back from the steps after this one.
     """
     return _equations(graph, _UNICODE)
+
+
+def spell(graph: Graph) -> dict[Node, str]:
+    """How each value is written in Unicode inside the equations of `to_text`."""
+    return {value: text for value, (text, _) in _Writer(graph, _UNICODE).written.items()}
 
 
 def to_latex(graph: Graph) -> str:
@@ -215,24 +232,45 @@ class _Writer:
         if value not in self.named:
             return text, binding
         left = self._now(self.named[value])
+        if binding == _TRUTH:  # a comparison may hold a second sign of equality
+            text = self.alphabet.group.format(text)
         self.lines.append((left, text))
         return left, _ATOM
 
     def _operation(self, value: Node) -> tuple[str, int]:
-        template, binding = self.alphabet.spell[value.op]
+        op, inputs = self._word(value)
+        template, binding = self.alphabet.words.get(op) or self.alphabet.spell[op]
         parts = []
-        for position, source in enumerate(value.inputs):
+        for position, source in enumerate(inputs):
             text, inner = self.written[source]
             # The right side of a difference, a quotient or a matrix binds one step tighter.
-            strict = position == 1 and (value.op in ("sub", "div") or value.kind == "product")
+            tight = op in ("sub", "div", "remainder") or value.kind == "product"
+            strict = tight and position == 1
             bracketed = binding != _ATOM and (inner < binding or (strict and inner == binding))
             parts.append(self.alphabet.group.format(text) if bracketed else text)
         return template.format(*parts), binding
+
+    def _word(self, value: Node) -> tuple[str, tuple[Node, ...]]:
+        """An op and its inputs, or the word that authors have for several ops at once."""
+        inputs = value.inputs
+        if value.op == "div" and inputs[1].op == "count" and inputs[0].op == "sum":
+            if inputs[0] not in self.named:
+                return "mean", inputs[0].inputs
+        elif value.op == "sub" and inputs[1].op == "mul" and inputs[1] not in self.named:
+            divisor, whole = inputs[1].inputs
+            of = whole.inputs[0] if whole.op == "floor" and whole not in self.named else None
+            if of is not None and of.op == "div" and of.inputs == (inputs[0], divisor):
+                return "remainder", (inputs[0], divisor)
+        return value.op, inputs
 
     def _leaf(self, value: Node) -> tuple[str, int]:
         a = self.alphabet
         if value.op == "constant":
             number = f"{value.attributes['value']:.12g}"
+            digits, _, power = number.partition("e")
+            if power:
+                times = {"1": "", "-1": "-"}.get(digits, rf"{digits} \cdot ")
+                number = a.power.format(times, int(power), number)
             return number, _SIGN if number.startswith("-") else _ATOM
         if value.op == "step":
             return "t", _ATOM

@@ -1,5 +1,9 @@
-"""Read-only views: what a network remembers, and how a training went."""
+"""Read-only views: what a cell is, what a network remembers, and how a training went.
 
-from cellwright.look.recording import Tape, record
+The names stand in ``__init__.pyi``; each is imported when it is first used, so that looking at
+equations need not wait for torch.
+"""
 
-__all__ = ["Tape", "record"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

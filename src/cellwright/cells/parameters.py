@@ -1,0 +1,140 @@
+"""Counting what a cell learns: as a formula in its sizes, and as numbers for given ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cellwright.errors import SettingError, did_you_mean
+from cellwright.ir import HIDDEN, INPUT, Graph, Node
+
+__all__ = ["bind_sizes", "count_parameters", "parameter_formula"]
+
+_LETTERS = {INPUT: "I", HIDDEN: "H"}
+Terms = Counter[tuple[str, ...]]
+
+
+def bind_sizes(
+    graph: Graph,
+    input_size: int,
+    hidden_size: int,
+    sizes: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Symbol -> number of units, for every size of a cell.
+
+    Raises
+    ------
+    SettingError
+        A number is not a positive whole one, or a size of the cell's own is missing or unknown.
+    """
+    own = dict(sizes or {})
+    known = ", ".join(sorted(graph.symbols)) or "none"
+    for name in own:
+        if name not in graph.symbols:
+            raise SettingError(
+                f"cell {graph.name!r} has no size {name!r}; sizes of its own: {known}."
+                f"{did_you_mean(name, graph.symbols)}"
+            )
+    for name in sorted(graph.symbols - own.keys()):
+        raise SettingError(
+            f"cell {graph.name!r} has a size {name!r} of its own; give sizes={{{name!r}: …}}"
+        )
+    bound: dict[str, Any] = {INPUT: input_size, HIDDEN: hidden_size} | own
+    for name, units in bound.items():
+        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+            what = f"{name}_size" if name in (INPUT, HIDDEN) else f"sizes[{name!r}]"
+            raise SettingError(f"{what} must be a positive whole number, not {units!r}")
+    return bound
+
+
+def count_parameters(graph: Graph, sizes: Mapping[str, int], *, biases: int = 1) -> dict[str, int]:
+    """Parameter -> how many numbers it holds.
+
+    Parameters
+    ----------
+    graph
+        The cell's equations.
+    sizes
+        Symbol -> number of units, all of them.
+    biases
+        With 2 the bias of a sum that reads inputs *and* states counts twice, one beside either
+        kind of matrix; that is how torch keeps them.
+
+    Raises
+    ------
+    SettingError
+        `biases` is neither 1 nor 2.
+    """
+    if biases not in (1, 2) or isinstance(biases, bool):
+        raise SettingError(f"biases must be 1 or 2, not {biases!r}")
+    twice = set(_biases_of_both(graph)) if biases == 2 else set()
+    found = {}
+    for name, weight in graph.weights.items():
+        number = 1
+        for axis in (weight.size, weight.attributes.get("columns", 1)):
+            number *= axis if isinstance(axis, int) else sizes[str(axis)]
+        found[name] = number * (2 if name in twice else 1)
+    return found
+
+
+def parameter_formula(graph: Graph) -> str:
+    """How many parameters one layer has, in I (input), H (hidden) and the cell's own sizes.
+
+    An LSTM's is ``4·(H·(I + H) + H)``: what as many gates have in common is factored out.
+    """
+    terms: Terms = Counter()
+    for weight in graph.weights.values():
+        number = 1
+        symbols = []
+        for axis in (weight.size, weight.attributes.get("columns", 1)):
+            if isinstance(axis, int):
+                number *= axis
+            else:
+                symbols.append(_LETTERS.get(str(axis), str(axis)))
+        terms[tuple(sorted(symbols))] += number
+    return " + ".join(_factored(terms)) or "0"
+
+
+def _factored(terms: Terms) -> Iterator[str]:
+    rest = Counter(terms)
+    gates = terms["H", "I"]
+    if gates and gates == terms["H", "H"]:
+        # As many matrices for the input as for the state: one for both side by side.
+        both = "H·(I + H)"
+        del rest["H", "I"], rest["H", "H"]
+        if rest["H",] == gates > 1:
+            both = f"({both} + H)"
+            del rest["H",]
+        yield _times(gates, both)
+    for names, number in sorted(rest.items(), key=lambda term: -len(term[0])):
+        if number:
+            square = len(names) == 2 and names[0] == names[1]
+            yield _times(number, f"{names[0]}²" if square else "·".join(names))
+
+
+def _times(number: int, what: str) -> str:
+    return "·".join(filter(None, (str(number) if number != 1 or not what else "", what)))
+
+
+def _biases_of_both(graph: Graph) -> Iterator[str]:
+    """Biases that stand in a sum with matrices of both kinds: of inputs, and of states."""
+    recurrent = graph.depends_on("state")
+    inner = {s for v in graph.nodes if v.op == "add" for s in v.inputs if s.op == "add"}
+    for value in graph.nodes:
+        if value.op != "add" or value in inner:
+            continue
+        terms = list(_terms(value))
+        kinds = {term in recurrent for term in terms if term.kind == "product"}
+        if len(kinds) == 2:
+            yield from (t.name for t in terms if t.attributes.get("role") == "bias")
+
+
+def _terms(value: Node) -> Iterator[Node]:
+    stack = [value]
+    while stack:
+        term = stack.pop()
+        if term.op == "add":
+            stack.extend(term.inputs)
+        else:
+            yield term

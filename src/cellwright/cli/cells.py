@@ -1,0 +1,77 @@
+"""The zoo on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cellwright.cells.catalogue import get, names
+from cellwright.cells.families import families
+from cellwright.errors import SettingError
+from cellwright.look.explanation import explain
+
+__all__ = ["cells"]
+
+
+def cells(
+    name: Annotated[str | None, typer.Argument(help="One cell; all of them without it.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option("--input", help="Inputs I, for numbers beside the formulas.")
+    ] = None,
+    hidden_size: Annotated[int | None, typer.Option("--hidden", help="Units H.")] = None,
+    sizes: Annotated[str, typer.Option(help="The cell's own sizes: proj=64.")] = "",
+    biases: Annotated[int, typer.Option(help="2 counts biases as torch keeps them.")] = 1,
+    latex: Annotated[bool, typer.Option(help="Equations in LaTeX.")] = False,
+    diagram: Annotated[bool, typer.Option(help="The cell drawn from its equations, SVG.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object a line.")] = False,
+) -> None:
+    """The zoo: every cell's equations, states, gates, parameters and cost."""
+    if name is None:
+        if input_size or hidden_size or sizes or latex or diagram:
+            raise SettingError("--input, --hidden, --sizes, --latex and --diagram go with a cell")
+        _list(as_json)
+        return
+    if (input_size is None) != (hidden_size is None):
+        raise SettingError("give --input and --hidden together: numbers need both")
+    cell = get(name)
+    found = explain(cell, input_size, hidden_size, _sizes(sizes), biases=biases)
+    if as_json:
+        print(json.dumps(found.facts(), ensure_ascii=False))
+    elif diagram:
+        print(found.diagram)
+    elif latex:
+        print(found.latex)
+    else:
+        # Plain text: a terminal's markup would take the brackets out of equations.
+        print(found)
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        for name in names():
+            print(json.dumps(explain(name).facts(), ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(map(len, names()))
+    for number, (heading, family) in enumerate(families().items()):
+        console.print(f"{'' if number == 0 else chr(10)}{heading}", markup=False)
+        for name in family:
+            space = " " * (width - len(name))
+            console.print(f"  [bold]{name}[/]{space}  ", end="")
+            console.print(get(name).summary, markup=False)
+
+
+def _sizes(text: str) -> dict[str, int] | None:
+    """``proj=64,other=3`` as a mapping."""
+    if not text:
+        return None
+    found = {}
+    for part in text.split(","):
+        name, equals, number = part.partition("=")
+        if not equals or not number.strip().isdigit():
+            raise SettingError(f"--sizes is written name=number, as in proj=64, not {part!r}")
+        found[name.strip()] = int(number)
+    return found

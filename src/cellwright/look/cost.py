@@ -1,0 +1,174 @@
+"""What a step of a cell costs for given sizes: work, and memory, read off its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cellwright.ir import Graph, Node, Size, block_of_units, simplify
+from cellwright.plan import Array, Group, Program, plan
+
+__all__ = ["Memory", "Work", "memory", "work"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work of one step, for each sequence of a batch.
+
+    Attributes
+    ----------
+    multiply_adds
+        Multiplications with an addition, in the products with matrices of the forward step;
+        only those entries of a matrix count that its mask keeps.
+    hoisted_multiply_adds
+        How many of them are done for many steps at once, outside the loop over time.
+    pointwise
+        Operations unit by unit and sums over units, of the forward step.
+    hoisted_pointwise
+        How many of them are done outside the loop.
+    training_multiply_adds
+        Multiply-adds of a training step: forward, backward and the gradients of the matrices.
+    """
+
+    multiply_adds: int
+    hoisted_multiply_adds: int
+    pointwise: int
+    hoisted_pointwise: int
+    training_multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Numbers kept, for each sequence of a batch.
+
+    Attributes
+    ----------
+    carried
+        State -> numbers that go from step to step.
+    kept
+        What the forward pass of a training leaves at every step for the backward pass, beside
+        the output: value -> numbers.
+    output
+        Numbers handed out at every step.
+    bytes_per_number
+        4 for float32.
+    """
+
+    carried: dict[str, int]
+    kept: dict[str, int]
+    output: int
+    bytes_per_number: int
+
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes that go from step to step."""
+        return sum(self.carried.values()) * self.bytes_per_number
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that training keeps at every step, beside the output."""
+        return sum(self.kept.values()) * self.bytes_per_number
+
+
+def work(graph: Graph, sizes: Mapping[str, int]) -> Work:
+    """Count the work of a step.
+
+    Parameters
+    ----------
+    graph
+        The cell's equations.
+    sizes
+        Symbol -> number of units, all of them.
+    """
+    graph = simplify(graph)
+    used = plan(graph).forward
+    learning = plan(graph, training=True)
+    assert learning.backward is not None
+    ahead = [group for sweep in used.ahead for group in sweep.groups]
+    hoisted = _products(ahead, sizes) + sum(
+        _entries(part.matrix, sizes)
+        for sweep in used.sweeps
+        for group in sweep.groups
+        for part in group.parts
+        if part.hoistable
+    )
+    return Work(
+        multiply_adds=_multiply_adds(used, sizes),
+        hoisted_multiply_adds=hoisted,
+        pointwise=_pointwise(used, sizes),
+        hoisted_pointwise=_pointwise(used, sizes, only_ahead=True),
+        training_multiply_adds=_multiply_adds(learning.forward, sizes)
+        + _multiply_adds(learning.backward, sizes),
+    )
+
+
+def memory(graph: Graph, sizes: Mapping[str, int], bytes_per_number: int = 4) -> Memory:
+    """Count what a step carries on and what training keeps of it.
+
+    Parameters
+    ----------
+    graph
+        The cell's equations.
+    sizes
+        Symbol -> number of units, all of them.
+    bytes_per_number
+        4 for float32.
+    """
+    graph = simplify(graph)
+    saved: tuple[Array, ...] = plan(graph, training=True).saved
+    return Memory(
+        carried={name: _units(size, sizes) for name, size in graph.state_sizes.items()},
+        kept={array.name.removeprefix("saved "): _units(array.size, sizes) for array in saved},
+        output=_units(graph.states[0].size, sizes),
+        bytes_per_number=bytes_per_number,
+    )
+
+
+def _multiply_adds(program: Program, sizes: Mapping[str, int]) -> int:
+    sweeps = (*program.ahead, *program.sweeps)
+    total = sum(_products(sweep.groups, sizes) for sweep in sweeps)
+    total += sum(_entries(part.matrix, sizes) for sunk in program.sunk for part in sunk.parts)
+    return total + sum(_entries(outer.matrix, sizes) for outer in program.outers)
+
+
+def _products(groups: Iterable[Group], sizes: Mapping[str, int]) -> int:
+    return sum(_entries(part.matrix, sizes) for group in groups for part in group.parts)
+
+
+def _pointwise(program: Program, sizes: Mapping[str, int], *, only_ahead: bool = False) -> int:
+    sweeps = program.ahead if only_ahead else (*program.ahead, *program.sweeps)
+    total = 0
+    for sweep in sweeps:
+        total += sum(_units(value.size, sizes) for value in sweep.nodes)
+        total += sum(_units(each.source.size, sizes) for each in sweep.reductions)
+        for group in sweep.groups:
+            # Its sum stands among the nodes as one operation; products are summed for nothing.
+            listed = group.value in sweep.nodes
+            total += (len(group.others) - listed) * _units(group.value.size, sizes)
+    return total
+
+
+def _units(size: Size, sizes: Mapping[str, int]) -> int:
+    return size if isinstance(size, int) else sizes[size]
+
+
+def _entries(matrix: Node, sizes: Mapping[str, int]) -> int:
+    """Entries of a matrix that its mask keeps."""
+    columns_of = matrix.attributes["columns"]
+    assert isinstance(columns_of, (str, int))
+    rows, columns = _units(matrix.size, sizes), _units(columns_of, sizes)
+    mask = matrix.attributes["mask"]
+    if not isinstance(mask, tuple):
+        return rows * columns
+    kind, blocks = mask
+    in_block = [0] * blocks
+    for block in block_of_units(columns, blocks):
+        in_block[block] += 1
+    return sum(sum(in_block[_seen(str(kind), block)]) for block in block_of_units(rows, blocks))
+
+
+def _seen(kind: str, block: int) -> slice:
+    """The blocks of columns that a block of rows sees."""
+    if kind == "block_diagonal":
+        return slice(block, block + 1)
+    return slice(0, block + 1) if kind == "block_lower" else slice(block, None)

@@ -1,0 +1,285 @@
+"""What a cell is and what it costs, for people: `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from textwrap import wrap
+from typing import Any
+
+from cellwright.cells.catalogue import get
+from cellwright.cells.cell import Cell
+from cellwright.cells.parameters import bind_sizes, count_parameters
+from cellwright.errors import SettingError
+from cellwright.ir import HIDDEN, INPUT, Size
+from cellwright.ir.text import spell
+from cellwright.look.cost import Memory, Work, memory, work
+from cellwright.look.diagrams import diagram
+from cellwright.look.gates import gates
+
+__all__ = ["Explanation", "explain"]
+
+_LONGEST = 24
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a cell is, and for given sizes what it costs; `str` for a terminal, HTML for notebooks.
+
+    Attributes
+    ----------
+    cell
+        The cell.
+    states
+        State -> its size, a symbol or a number; the first one is the output.
+    gates
+        Signal -> what it multiplies, as written in the equations. A gate lies between 0 and 1
+        by its equation, whatever it is called.
+    sizes
+        Symbol -> number of units; None where no sizes were given, and then so are the numbers.
+    parameters
+        Parameter -> how many numbers it holds, two biases counted where they were asked for.
+    biases
+        1, or 2 as in torch.
+    work
+        Multiply-adds and pointwise operations of a step, for each sequence of a batch.
+    memory
+        What is carried from step to step, and what a training keeps of every step.
+    """
+
+    cell: Cell
+    states: dict[str, Size]
+    gates: dict[str, tuple[str, ...]]
+    sizes: dict[str, int] | None = None
+    parameters: dict[str, int] | None = None
+    biases: int = 1
+    work: Work | None = None
+    memory: Memory | None = None
+
+    @property
+    def name(self) -> str:
+        """The cell's name."""
+        return self.cell.name
+
+    @property
+    def summary(self) -> str:
+        """Its author's first sentence."""
+        return self.cell.summary
+
+    @property
+    def citation(self) -> str:
+        """The rest of what its author says: where it comes from, and what is special."""
+        return self.cell.graph.summary.strip().partition("\n\n")[2].strip()
+
+    @property
+    def equations(self) -> str:
+        """The equations in Unicode, a line each."""
+        return self.cell.equations
+
+    @property
+    def latex(self) -> str:
+        """The equations as the body of an ``aligned`` environment."""
+        return self.cell.latex
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Everything that can be recorded."""
+        return self.cell.signals
+
+    @property
+    def parameter_formula(self) -> str:
+        """Number of parameters in I (input), H (hidden) and the cell's own sizes."""
+        return self.cell.parameter_formula
+
+    @property
+    def parameter_count(self) -> int | None:
+        """Number of parameters for the given sizes."""
+        return None if self.parameters is None else sum(self.parameters.values())
+
+    @cached_property
+    def diagram(self) -> str:
+        """The cell drawn from its equations, as SVG."""
+        return diagram(self.cell)
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the diagram, as plain data for JSON."""
+        found: dict[str, Any] = {
+            "name": self.name,
+            "summary": self.summary,
+            "citation": self.citation,
+            "states": self.states,
+            "gates": {name: list(values) for name, values in self.gates.items()},
+            "signals": list(self.signals),
+            "parameters": self.parameter_formula,
+            "equations": self.equations.splitlines(),
+            "latex": self.latex,
+        }
+        if self.work is not None and self.memory is not None:
+            found |= {
+                "sizes": self.sizes,
+                "parameter_count": self.parameter_count,
+                "parameter_counts": self.parameters,
+                "biases": self.biases,
+                "work": vars(self.work),
+                "memory": vars(self.memory)
+                | {
+                    "carried_bytes": self.memory.carried_bytes,
+                    "kept_bytes": self.memory.kept_bytes,
+                },
+            }
+        return found
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What is known beyond the equations, a heading and a line each."""
+        states = [f"{name} ({_letter(size)})" for name, size in self.states.items()]
+        gate_rows = [
+            f"{name} × {', '.join(v for v in values if len(v) <= _LONGEST) or '…'}"
+            for name, values in self.gates.items()
+        ]
+        rows = [
+            ("states", ", ".join(states)),
+            ("gates", "; ".join(gate_rows) or "none"),
+            ("signals", ", ".join(self.signals)),
+            ("parameters", self.parameter_formula),
+        ]
+        return rows + (self._numbers() if self.sizes is not None else [])
+
+    def _numbers(self) -> list[tuple[str, str]]:
+        assert self.sizes is not None
+        assert self.parameters is not None
+        assert self.work is not None
+        assert self.memory is not None
+        sizes = ", ".join(f"{_letter(name)} = {units}" for name, units in self.sizes.items())
+        twice = ", two biases" if self.biases == 2 else ""
+        w, m = self.work, self.memory
+        carried = ", ".join(f"{name} {units:,}" for name, units in m.carried.items())
+        named = {name: units for name, units in m.kept.items() if not name.isdigit()}
+        weights = [f"{name}\u00a0{number:,}" for name, number in self.parameters.items()]
+        others = len(m.kept) - len(named)
+        kept = [f"{name} {units:,}" for name, units in named.items()]
+        kept += [f"{others} without a name"] if others else []
+        return [
+            ("", f"= {self.parameter_count:,} for {sizes}{twice}"),
+            *(("", line.replace("\u00a0", " ")) for line in wrap(", ".join(weights), 84)),
+            ("work", f"{w.multiply_adds:,} multiply-adds a step of a sequence, of which"),
+            ("", f"{w.hoisted_multiply_adds:,} for many steps at once, outside the loop;"),
+            ("", f"{w.pointwise:,} pointwise operations, {w.hoisted_pointwise:,} of them outside;"),
+            ("", f"{w.training_multiply_adds:,} multiply-adds in training"),
+            ("memory", f"{m.carried_bytes:,} bytes carried ({carried})"),
+            (
+                "",
+                f"{m.kept_bytes:,} bytes a step kept for training ({', '.join(kept) or 'nothing'})",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        rows = "\n".join(f"{heading:<12}{text}".rstrip() for heading, text in self.rows())
+        parts = (self.name, self.cell.graph.summary.strip(), self.equations, rows)
+        return "\n\n".join(part for part in parts if part)
+
+    def __repr__(self) -> str:
+        return f"<explanation of {self.cell!r}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(heading)}</th>"
+            f"<td style='text-align:left'>{escape(text)}</td></tr>"
+            for heading, text in self.rows()
+        )
+        return (
+            f"<div class='cellwright-explanation'><h3>{escape(self.name)}</h3>"
+            f"<p>{escape(self.summary)}</p><p><small>{escape(self.citation)}</small></p>"
+            f"{self.diagram}\n$$\\begin{{aligned}}\n{escape(self.latex, quote=False)}\n"
+            f"\\end{{aligned}}$$\n<table>{rows}</table></div>"
+        )
+
+
+def explain(
+    cell: str | Cell,
+    input_size: int | None = None,
+    hidden_size: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    biases: int = 1,
+    bytes_per_number: int = 4,
+) -> Explanation:
+    """Say what a cell is, and for given sizes what it costs.
+
+    Parameters
+    ----------
+    cell
+        A cell, or the name of one of the zoo.
+    input_size, hidden_size
+        Number of inputs I and of units H; without them only formulas.
+    sizes
+        The cell's own sizes, such as ``{"proj": 64}``.
+    biases
+        With 2 the bias of a sum that reads inputs and states counts twice, as in torch.
+    bytes_per_number
+        4 for float32, 8 for float64.
+
+    Returns
+    -------
+    Explanation
+        ``print`` it, or leave it at the end of a notebook's cell.
+
+    Raises
+    ------
+    CellError
+        There is no such cell.
+    SettingError
+        A size is missing, unknown, or not a positive whole number.
+
+    Examples
+    --------
+    >>> import cellwright as cw
+    >>> lstm = cw.explain("lstm", 28, 128)
+    >>> lstm.gates
+    {'i': ('gₜ',), 'f': ('cₜ₋₁',), 'o': ('tanh(cₜ)',)}
+    >>> lstm.parameter_count, lstm.work.multiply_adds, lstm.work.hoisted_multiply_adds
+    (80384, 79872, 14336)
+    >>> print(cw.explain("elman"))
+    elman
+    <BLANKLINE>
+    Elman network with tanh units: the hidden layer sees its own last value.
+    <BLANKLINE>
+    Elman, "Finding structure in time", Cognitive Science 14 (1990).
+    <BLANKLINE>
+    hₜ = tanh(W_hx xₜ + W_hh hₜ₋₁ + b_h)
+    <BLANKLINE>
+    states      h (H)
+    gates       none
+    signals     h
+    parameters  H·(I + H) + H
+    """
+    chosen = get(cell)
+    graph = chosen.graph
+    written = spell(graph)
+    found = {name: tuple(written[v] for v in values) for name, values in gates(graph).items()}
+    states = dict(graph.state_sizes)
+    if input_size is None and hidden_size is None and not sizes:
+        if biases not in (1, 2):
+            raise SettingError(f"biases must be 1 or 2, not {biases!r}")
+        return Explanation(chosen, states, found, biases=biases)
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if value is None:
+            raise SettingError(f"give {name} too: numbers need every size of the cell")
+    assert input_size is not None
+    assert hidden_size is not None
+    bound = bind_sizes(graph, input_size, hidden_size, sizes)
+    return Explanation(
+        chosen,
+        states,
+        found,
+        bound,
+        count_parameters(graph, bound, biases=biases),
+        biases,
+        work(graph, bound),
+        memory(graph, bound, bytes_per_number),
+    )
+
+
+def _letter(size: Size) -> str:
+    return {INPUT: "I", HIDDEN: "H"}.get(str(size), str(size))

@@ -1,0 +1,123 @@
+"""Counts of parameters: formulas, numbers, torch's, and those printed in a paper."""
+
+import pytest
+import torch
+
+import cellwright as cw
+from cellwright import affine, sigmoid
+from cellwright.errors import SettingError
+
+NAMES = cw.cells.names()
+OWN = 3
+
+
+def own_sizes(cell):
+    return dict.fromkeys(cell.graph.symbols, OWN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_formula_number_and_network_agree(name):
+    cell = cw.cells.get(name)
+    sizes = own_sizes(cell)
+    formula = cell.parameter_formula.replace("·", "*").replace("²", "**2")
+    counted = cell.count_parameters(5, 8, sizes)
+    assert counted == eval(formula, {}, {"I": 5, "H": 8, **sizes})
+    net = cw.Recurrent(cell, 5, 8, sizes=sizes)
+    assert counted == sum(weight.numel() for weight in net.parameters())
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("lstm", "LSTM"), ("gru", "GRU"), ("elman", "RNN")])
+def test_two_biases_are_torchs(ours, theirs):
+    net = getattr(torch.nn, theirs)(5, 7)
+    count = cw.cells.get(ours).count_parameters(5, 7, biases=2)
+    assert count == sum(weight.numel() for weight in net.parameters())
+    assert cw.cells.get(ours).count_parameters(5, 7) < count
+
+
+def test_a_bias_beside_one_kind_of_matrix_stays_one():
+    assert cw.cells.min_gru.count_parameters(3, 4, biases=2) == 2 * (4 * 3 + 4)
+
+
+def test_the_character_model_of_65_letters():
+    """Two layers of 128 units with torch's biases, and a linear readout: 240,321."""
+    lstm = cw.cells.lstm
+    layers = sum(lstm.count_parameters(size, 128, biases=2) for size in (65, 128))
+    assert layers + (128 * 65 + 65) == 240_321
+    net = torch.nn.ModuleList([torch.nn.LSTM(65, 128, 2), torch.nn.Linear(128, 65)])
+    assert sum(weight.numel() for weight in net.parameters()) == 240_321
+
+
+def squashed(value, high):
+    return 2 * high * sigmoid(value) - high
+
+
+def start(learned):
+    return 0.0 if learned else None
+
+
+@cw.cell(state=("y", "h", "c", "i", "o"))
+def blocks_of_one(x, y, h, c, i, o, *, cell_bias=True, output_bias=True):
+    """The networks of 1997, memory cell blocks of one cell, with their output layer.
+
+    Cells and gates see the input and the whole hidden layer of the last step, gates included;
+    the output layer sees the memory cells. H is the number of blocks.
+    """
+    new_i = sigmoid(affine("i", x, h, i, o))
+    new_o = sigmoid(affine("o", x, h, i, o))
+    g = squashed(affine("g", x, h, i, o, bias=start(cell_bias)), 2.0)
+    c = c + new_i * g
+    h = new_o * squashed(c, 1.0)
+    y = sigmoid(affine("y", h, bias=start(output_bias), size="output"))
+    return y, h, c, new_i, new_o
+
+
+@cw.cell(state=("y", "h1", "h2", "c1", "c2", "i", "o"))
+def blocks_of_two(x, y, h1, h2, c1, c2, i, o, *, cell_bias=True, output_bias=True):
+    """The same with blocks of two cells, which share their gates."""
+    new_i = sigmoid(affine("i", x, h1, h2, i, o))
+    new_o = sigmoid(affine("o", x, h1, h2, i, o))
+    g1 = squashed(affine("g1", x, h1, h2, i, o, bias=start(cell_bias)), 2.0)
+    g2 = squashed(affine("g2", x, h1, h2, i, o, bias=start(cell_bias)), 2.0)
+    c1 = c1 + new_i * g1
+    c2 = c2 + new_i * g2
+    h1 = new_o * squashed(c1, 1.0)
+    h2 = new_o * squashed(c2, 1.0)
+    y = sigmoid(affine("y", h1, h2, bias=start(output_bias), size="output"))
+    return y, h1, h2, c1, c2, new_i, new_o
+
+
+PAPER = [
+    # Embedded Reber grammar, 7 symbols in and out: only the gates have a bias.
+    (blocks_of_one(cell_bias=False, output_bias=False), 4, 7, 7, 264),
+    (blocks_of_two(cell_bias=False, output_bias=False), 3, 7, 7, 276),
+    # The two-sequence problem: cells and gates have a bias, the output unit has none.
+    (blocks_of_one(output_bias=False), 3, 1, 1, 102),
+    # Adding, and multiplication: two inputs, one output, all units have a bias.
+    (blocks_of_two, 2, 2, 1, 93),
+    # Temporal order, eight symbols: four classes of two, eight classes of three.
+    (blocks_of_two, 2, 8, 4, 156),
+    (blocks_of_two, 3, 8, 8, 308),
+]
+
+
+@pytest.mark.parametrize(("cell", "blocks", "inputs", "outputs", "weights"), PAPER)
+def test_the_networks_of_1997(cell, blocks, inputs, outputs, weights):
+    """Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997)."""
+    assert cell.count_parameters(inputs, blocks, {"output": outputs}) == weights
+    net = cw.Recurrent(cell, inputs, blocks, sizes={"output": outputs})
+    assert sum(weight.numel() for weight in net.parameters()) == weights
+    assert net(torch.zeros(1, 3, inputs))[0].shape == (1, 3, outputs)
+
+
+def test_what_cannot_be_counted_is_said():
+    lstm, projected = cw.cells.lstm, cw.cells.projected_lstm
+    with pytest.raises(SettingError, match=r"hidden_size must be a positive whole number, not 0"):
+        lstm.count_parameters(3, 0)
+    with pytest.raises(SettingError, match="input_size must be a positive whole number, not True"):
+        lstm.count_parameters(True, 3)
+    with pytest.raises(SettingError, match=r"a size 'proj' of its own; give sizes=\{'proj': …\}"):
+        projected.count_parameters(3, 4)
+    with pytest.raises(SettingError, match="no size 'prj'.*Did you mean 'proj'"):
+        projected.count_parameters(3, 4, {"prj": 2})
+    with pytest.raises(SettingError, match="biases must be 1 or 2, not 3"):
+        lstm.count_parameters(3, 4, biases=3)
