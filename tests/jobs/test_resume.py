@@ -313,9 +313,17 @@ def test_a_configuration_is_validated(data):
         configure(data, epochs=0)
 
 
-def test_a_cell_of_ones_own_cannot_be_named_by_a_run(data):
-    with pytest.raises(SettingError, match="names its cell"):
-        configure(data, cell=cw.cells.lstm)
+def test_a_run_keeps_the_equations_of_a_cell_of_ones_own(small, tmp_path):
+    @cw.cell(state="h")
+    def my_cell(x, h):
+        return cw.tanh(cw.affine("h", x, h)) + 0.5 * h
+
+    folder = RunFolder(tmp_path / "run")
+    run(small(cell=my_cell, epochs=1), folder)
+    assert read_config(folder.config_file).estimator_options["cell"] == my_cell
+    assert small(cell=cw.cells.lstm).options["cell"] == "lstm"
+    run(read_config(folder.config_file), RunFolder(tmp_path / "again"))
+    assert_same_run(folder, RunFolder(tmp_path / "again"))
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "null", "{"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -49,8 +49,10 @@ def parsed(cls: type, name: str, value: Any) -> Any:
     return _number(value)
 
 
-def with_options(cls: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take every option of an estimator; it receives them as ``**options``."""
+def with_options(
+    cls: type, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take the options of an estimator; it receives them as ``**options``."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -58,7 +60,8 @@ def with_options(cls: type) -> Callable[[Callable[..., None]], Callable[..., Non
             for parameter in inspect.signature(command, eval_str=True).parameters.values()
             if parameter.kind is not parameter.VAR_KEYWORD
         ]
-        signature = inspect.Signature([*own, *option_parameters(cls)])
+        options = [each for each in option_parameters(cls) if each.name not in without]
+        signature = inspect.Signature([*own, *options])
         command.__signature__ = signature  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
         return command

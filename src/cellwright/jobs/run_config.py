@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cellwright.cells.cell import Cell
+from cellwright import cells
 from cellwright.data import Dataset, read
 from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean
+from cellwright.jobs.cell_texts import as_cell, cell_text
 from cellwright.jobs.classify import SequenceClassifier
 from cellwright.jobs.options import validated
 
@@ -32,7 +33,7 @@ class RunConfig(BaseModel):
     test_fraction
         Part of the data kept for the test where they have no test part.
     options
-        Every option of the job's estimator.
+        Every option of the job's estimator; a cell that is not of the zoo is its equations.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -47,6 +48,19 @@ class RunConfig(BaseModel):
     def settings(self) -> dict[str, Any]:
         """Everything that can be asked for, by name, as `configure` takes it."""
         return self.model_dump(exclude={"job", "options"}) | self.options
+
+    @property
+    def estimator_options(self) -> dict[str, Any]:
+        """The options as the estimator takes them."""
+        cell = self.options["cell"]
+        named = isinstance(cell, str) and cell in cells.names()
+        return self.options | {"cell": cell if named else as_cell(cell)}
+
+    @property
+    def cell_name(self) -> str:
+        """What people call the cell."""
+        cell = self.options["cell"]
+        return cell if isinstance(cell, str) else str(cell["name"])
 
     def read_data(self) -> Dataset:
         """Read the data."""
@@ -71,9 +85,9 @@ def configure(
     for name in options:
         if name not in known:
             raise SettingError(f"there is no option {name!r}.{did_you_mean(name, known)}")
-    checked = validated(SequenceClassifier(**options))
-    if isinstance(checked["cell"], Cell):
-        raise SettingError("a run folder names its cell; fit and save a cell of your own in Python")
+    cell = options.pop("cell", "lstm")
+    checked = validated(SequenceClassifier(cell=as_cell(cell), **options))
+    checked["cell"] = cell_text(cell)
     checked["layers"] = list(checked["layers"])
     # A run can be used from any folder.
     if data.endswith((".npz", ".csv")):

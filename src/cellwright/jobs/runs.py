@@ -85,7 +85,7 @@ def run(
             folder.write_config(config.model_dump())
         reporter.started(_started(config, dataset, folder))
 
-    model = SequenceClassifier(**config.options)
+    model = SequenceClassifier(**config.estimator_options)
     try:
         model.fit(
             dataset.train.x,
@@ -122,7 +122,7 @@ def _started(config: RunConfig, dataset: Dataset, folder: RunFolder) -> dict[str
         "train": len(dataset.train.x),
         "test": len(dataset.test.x),
         "features": dataset.train.x.features,
-        "cell": config.options["cell"],
+        "cell": config.cell_name,
         "layers": config.options["layers"],
         "run": str(folder.path),
     }

@@ -1,0 +1,116 @@
+"""Comparing cells by how well they classify."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cellwright.cells.cell import Cell
+from cellwright.errors import DataError
+from cellwright.jobs.cell_texts import cell_text
+from cellwright.jobs.classify import SequenceClassifier
+from cellwright.jobs.comparing.trials import DECIDED, Trial, allowed
+from cellwright.jobs.options import validated
+from cellwright.jobs.reporting import Progress, Reporter
+from cellwright.jobs.run_config import RunConfig, configure
+from cellwright.jobs.run_folder import RunFolder
+from cellwright.jobs.runs import run
+
+__all__ = ["Classify"]
+
+
+class Classify:
+    """Many to one: the share of test sequences whose label is predicted."""
+
+    name = "classify"
+
+    def __init__(self, given: Mapping[str, Any], seconds: float | None) -> None:
+        self._config = configure(**allowed(given, _names(), self.name))
+        self._has_budget = seconds is not None
+        settings = self._config.settings
+        self.settings = {name: settings[name] for name in settings if name not in DECIDED}
+        self._sizes: tuple[int, int] | None = None
+
+    @property
+    def subject(self) -> str:
+        """Name of the data."""
+        return Path(self._config.data).stem
+
+    def layers(self) -> tuple[int, ...]:
+        """Units of each layer where none are matched."""
+        return tuple(self._config.options["layers"])
+
+    def parameters(self, cell: Cell, layers: tuple[int, ...]) -> int:
+        """Weights of the whole network, readout included."""
+        if self._sizes is None:
+            self._sizes = self._features_and_classes()
+        options = validated(SequenceClassifier(**self._config.estimator_options))
+        options |= {"cell": cell, "layers": layers}
+        with torch.device("meta"):
+            network = SequenceClassifier.build_network(options, *self._sizes)
+        return sum(weight.numel() for weight in network.parameters())
+
+    def samples_in(self, seconds: float, trial: Trial) -> int | None:
+        """Samples that can be learned from in that time, from a short training."""
+        watch = _Stopwatch(min(10.0, max(0.5, seconds / 20)))
+        with tempfile.TemporaryDirectory() as folder, suppress(_EnoughError):
+            self.run(trial, RunFolder(Path(folder) / "run"), watch)
+        return max(1, round(watch.speed * seconds))
+
+    def run(self, trial: Trial, folder: RunFolder, reporter: Reporter) -> None:
+        """One training with its test."""
+        run(self._config_of(trial), folder, resume=True, reporter=reporter)
+
+    def _config_of(self, trial: Trial) -> RunConfig:
+        own: dict[str, Any] = {"cell": cell_text(trial.cell), "layers": list(trial.layers)}
+        own["random_state"] = trial.seed
+        if self._has_budget:
+            # The time decides: as many epochs as it takes.
+            own |= {"epochs": 2**31 - 1, "samples": trial.samples}
+        return configure(**self.settings | own)
+
+    def _features_and_classes(self) -> tuple[int, int]:
+        dataset = self._config.read_data()
+        if dataset.train.y is None or dataset.test.y is None:
+            raise DataError(f"{dataset.name}: there are no labels to learn")
+        return dataset.train.x.features, len(set(dataset.train.y.tolist()))
+
+
+def _names() -> list[str]:
+    own = [field for field in RunConfig.model_fields if field not in ("job", "options")]
+    return own + [field.name for field in fields(SequenceClassifier)]
+
+
+class _EnoughError(Exception):
+    """The speed is known."""
+
+
+class _Stopwatch(Reporter):
+    """Measures samples a second once the first steps, which compile, are done."""
+
+    def __init__(self, seconds: float) -> None:
+        self.speed = 0.0
+        self._seconds = seconds
+        self._start: tuple[float, int] | None = None
+        self._steps = 0
+
+    def advanced(self, progress: Progress) -> None:
+        """Count; stop when the time is up."""
+        self._steps += 1
+        now = time.perf_counter()
+        if self._start is None:
+            self.speed = progress.speed
+            if self._steps == 2:
+                self._start = now, progress.samples
+            return
+        passed = now - self._start[0]
+        self.speed = (progress.samples - self._start[1]) / max(passed, 1e-9)
+        if passed >= self._seconds:
+            raise _EnoughError

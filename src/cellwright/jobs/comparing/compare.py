@@ -1,0 +1,160 @@
+"""A comparison from what is asked to the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cellwright.cells.cell import Cell
+from cellwright.errors import SettingError
+from cellwright.jobs.comparing.catalogue import find_job
+from cellwright.jobs.comparing.comparison import Comparison
+from cellwright.jobs.comparing.contenders import Contender, contenders
+from cellwright.jobs.comparing.folder import ComparisonConfig, ComparisonFolder, folder_for
+from cellwright.jobs.comparing.matching import matched_layers
+from cellwright.jobs.comparing.pool import available_cores
+from cellwright.jobs.comparing.reporting import ComparisonReporter
+from cellwright.jobs.comparing.running import Runs
+from cellwright.jobs.comparing.trials import ComparableJob
+
+__all__ = ["compare"]
+
+_RUNS = Path("runs")
+
+
+def compare(
+    job: str = "classify",
+    *,
+    cells: str | Cell | Sequence[str | Cell] | Mapping[str, str | Cell],
+    seeds: int | Sequence[int] = 3,
+    match: Literal["parameters"] | None = None,
+    parameters: int | None = None,
+    seconds: float | None = None,
+    workers: int | None = None,
+    folder: str | Path | None = None,
+    reporter: ComparisonReporter | None = None,
+    **options: Any,
+) -> Comparison:
+    """Train several cells on the same data with the same budget, and say what is noise.
+
+    Each cell is trained once for every seed, in processes side by side. Every run is kept;
+    the same call again goes on with what is not finished, and trains nothing twice.
+
+    Parameters
+    ----------
+    job
+        ``"classify"``, or a task of `cellwright.data.tasks` such as ``"adding"``.
+    cells
+        Names of the zoo, also with options (``"clockwork:periods=[1,2,4,8]"``), cells of
+        your own, or label -> either. Steps are timed relative to the first.
+    seeds
+        How many, from 0, or which. Five say more than three, and one says nothing of noise.
+    match
+        ``"parameters"`` makes the layers of every cell so wide that the whole network comes
+        closest to the parameters of the first cell's.
+    parameters
+        The same, with this number of parameters.
+    seconds
+        Budget of each training in seconds. A short training of each cell first has it
+        compiled and, where the learning rate follows a schedule, finds out how many samples
+        that is. Without it `epochs` or `samples`, options of the job, are the budget.
+    workers
+        Runs at a time; one a core without it. The cores are divided among them.
+    folder
+        Where every run is kept; ``runs/compare-JOB-NNN`` without it.
+    reporter
+        Is told of progress.
+    **options
+        Options of the job, for all cells alike: ``data="sales.csv"``, ``layers=64``,
+        ``epochs=10``, …
+
+    Returns
+    -------
+    Comparison
+        A table, what can be said of it, and a picture.
+
+    Raises
+    ------
+    CellError, SettingError, DataError, ShapeError
+        A cell, an option or the data cannot be used; nothing has been started then.
+    RunError
+        The folder cannot be used: it cannot be made, another process works there, or the
+        comparison there was started with other options.
+    """
+    reporter = reporter or ComparisonReporter()
+    found = contenders(cells)
+    chosen = _seeds(seeds)
+    processes = _workers(workers)
+    kind = find_job(job, options, seconds)
+    target = _target(kind, found, match, parameters)
+    found = [_sized(kind, contender, target) for contender in found]
+    config = ComparisonConfig(
+        job=kind.name,
+        settings=kind.settings,
+        seconds=float(seconds) if seconds is not None else None,
+        match=target,
+        seeds=chosen,
+        cells=[],
+    ).with_contenders(found)
+    place = folder_for(config, kind.subject, _RUNS) if folder is None else Path(folder)
+    home = ComparisonFolder(place)
+    if (stored := home.read_config()) is not None:
+        config.check_goes_on(stored)
+    home.create()
+    with home.locked():
+        budgets = {cell.label: cell.samples for cell in stored.cells} if stored else {}
+        found = [replace(c, samples=budgets.get(c.label)) for c in found]
+        shared = stored.side_by_side if stored else 1
+        config = config.with_contenders(found).model_copy(update={"side_by_side": shared})
+        home.write_config(config)
+        return Runs(kind, config, home, processes, reporter).result()
+
+
+def _seeds(given: int | Sequence[int]) -> list[int]:
+    if isinstance(given, bool) or not isinstance(given, (int, Sequence)) or isinstance(given, str):
+        raise SettingError(f"seeds={given!r}: give how many, or a list of which")
+    if isinstance(given, int):
+        if given < 1:
+            raise SettingError(f"seeds={given}: give at least one, better five")
+        return list(range(given))
+    seeds = list(given)
+    if not seeds:
+        raise SettingError("seeds=[]: give at least one, better five")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise SettingError(f"seeds: {seed!r} is not a whole number from 0 to 2³² − 1")
+    if len(set(seeds)) != len(seeds):
+        raise SettingError(f"seeds={seeds}: a seed stands there twice")
+    return seeds
+
+
+def _workers(given: int | None) -> int:
+    if given is None:
+        return available_cores()
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise SettingError(f"workers={given!r}: give at least one")
+    return given
+
+
+def _target(
+    job: ComparableJob, found: Sequence[Contender], match: str | None, parameters: int | None
+) -> int | None:
+    """The number of parameters that every network is brought close to, if any."""
+    if match not in (None, "parameters"):
+        raise SettingError(f"match={match!r}: what can be matched is 'parameters'")
+    if parameters is not None:
+        if isinstance(parameters, bool) or not isinstance(parameters, int) or parameters < 1:
+            raise SettingError(f"parameters={parameters!r}: give a number of weights from 1")
+        return parameters
+    return job.parameters(found[0].cell, job.layers()) if match else None
+
+
+def _sized(job: ComparableJob, contender: Contender, target: int | None) -> Contender:
+    """The cell with its layers; an error here is one before any work starts."""
+    layers = job.layers()
+    if target is not None:
+        layers = matched_layers(lambda units: job.parameters(contender.cell, units), layers, target)
+    number = job.parameters(contender.cell, layers)
+    return replace(contender, layers=layers, parameters=number)
