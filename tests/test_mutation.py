@@ -162,9 +162,37 @@ MUTANTS = (
     Mutant(
         "planner: every product is hoisted, known or not",
         "plan/sweeps.py",
-        "known = _is_given(value, source) or value in self.known",
+        "known = is_given(value, source) or value in self.known",
         "known = True",
         "tests/plan tests/conformance/test_compiled.py -k 'hoisted or spread and elman'",
+    ),
+    Mutant(
+        "planner: what is recorded is not looked at by anybody",
+        "plan/clocks.py",
+        "self._chosen |= dict.fromkeys(stores)",
+        "pass",
+        "tests/plan/test_clocks.py tests/conformance/test_compiled.py -k 'clock'",
+    ),
+    Mutant(
+        "planner: a sum rests with its first term",
+        "plan/clocks.py",
+        'or (value.op in ("add", "sub") and resting[0] is resting[1])',
+        'or value.op in ("add", "sub")',
+        "tests/plan/test_clocks.py",
+    ),
+    Mutant(
+        "native: the last unit that ticks is taken for resting",
+        "backends/cpu/native/layout.hpp",
+        "ticking.end = least(last + LANES, n);",
+        "ticking.end = least(last, n);",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and clockwork'",
+    ),
+    Mutant(
+        "native: rows of different times tick together",
+        "backends/cpu/native/layout.hpp",
+        "if (call.start[row] != call.start[0]) return;",
+        "if (call.start[row] < 0) return;",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and clockwork'",
     ),
     Mutant(
         "planner: a product comes a pass too early",
@@ -218,8 +246,8 @@ MUTANTS = (
     Mutant(
         "native: what a mask leaves out is multiplied with",
         "backends/cpu/native/products.hpp",
-        "return w.mask == 1 ? difference == 0",
-        "return w.mask == 1 ? difference <= 0",
+        "if (mask == (transposed ? 2 : 3)) kept.end = depth;",
+        "kept.end = depth;",
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and normed'",
     ),
     Mutant(

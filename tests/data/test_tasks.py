@@ -1,0 +1,446 @@
+"""Tasks of the literature: every rule is checked again, slowly and in other words."""
+
+import re
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+import cellwright as cw
+from cellwright.data import tasks
+from cellwright.data.tasks import Criterion
+from cellwright.errors import SettingError, ShapeError
+
+NAMES = list(tasks.TASKS)
+
+
+def sequences(data):
+    return [np.asarray(x, np.float64) for x in data.x]
+
+
+def letters(x, alphabet):
+    assert np.isin(x, (0, 1)).all()
+    assert (x.sum(1) == 1).all()
+    return "".join(alphabet[at] for at in x.argmax(1))
+
+
+def lengths(data):
+    return [len(x) for x in data.x]
+
+
+# -- every task
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_draws_the_same(name):
+    task = tasks.get(name)
+    first, again, other = task.draw(50, 3), task.draw(50, 3), task.draw(50, 4)
+    assert first.x.fingerprint == again.x.fingerprint != other.x.fingerprint
+    assert np.array_equal(first.targets, again.targets)
+    assert task.draw(5, (3, 1)).x.fingerprint != task.draw(5, (3, 2)).x.fingerprint
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_draw_is_what_the_task_says(name):
+    task = tasks.get(name)
+    data = task.draw(300, 0)
+    assert len(data) == len(data.targets) == 300
+    assert data.x.features == task.features
+    if task.steps is not None:
+        assert max(lengths(data)) == task.steps
+    if data.counted is None:
+        assert data.answers == 300
+        assert data.targets.shape == ((300, task.outputs) if task.target == "number" else (300,))
+    else:
+        wanted = [[step < length for step in range(max(lengths(data)))] for length in lengths(data)]
+        assert data.counted.tolist() == wanted
+        assert data.answers == sum(lengths(data))
+        assert data.targets.shape[:2] == data.counted.shape
+        assert not data.targets[~data.counted].any()
+    if task.target != "number":
+        assert set(np.unique(data.targets)) == set(range(task.outputs))
+    assert task.name.startswith(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_taken_with_all_that_belongs_to_them(name):
+    data = tasks.get(name).draw(20, 0)
+    part = data.take(np.array([7, 2]))
+    assert len(part) == 2
+    assert np.array_equal(part.x.values[0], data.x.values[7])
+    assert np.array_equal(part.targets, data.targets[[7, 2]])
+    for field in ("counted", "possible"):
+        whole = getattr(data, field)
+        assert (getattr(part, field) is None) is (whole is None)
+        if whole is not None:
+            assert np.array_equal(getattr(part, field), whole[[7, 2]])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_knows_everything_solves_it_and_who_knows_nothing_does_not(name):
+    task = tasks.get(name)
+    data = task.draw(200, 0)
+    lead = (200,) if data.counted is None else data.counted.shape
+    if task.target == "number":
+        answers = data.targets
+    elif data.possible is not None:
+        answers = 20.0 * data.possible
+    else:
+        answers = 20.0 * np.eye(task.outputs)[data.targets]
+    assert task.solved(task.score(answers, data)) or data.possible is not None
+    assert task.score(answers, data)["wrong"] == 0
+    nothing = task.score(np.zeros((*lead, task.outputs)), data)
+    assert nothing["wrong"] > 0.3
+    assert not task.solved(nothing)
+
+
+def uninformed(task, data):
+    """Answers that do not look at the sequences, as good as they can be."""
+    if task.target == "number":
+        return np.full((len(data), 1), data.targets.mean())
+    if task.target == "class":
+        shares = np.bincount(data.targets, minlength=task.outputs)
+        return np.tile(np.log(shares / len(data)), (len(data), 1))
+    if task.name.startswith("copy"):  # one may know the time
+        shares = np.eye(task.outputs)[data.targets].mean(0)
+        return np.tile(np.log(np.maximum(shares, 1e-30)), (len(data), 1, 1))
+    shares = np.bincount(data.targets[data.counted], minlength=task.outputs)
+    return np.tile(np.log(shares / shares.sum()), (*data.counted.shape, 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_baseline_is_what_who_knows_nothing_gets(name):
+    task = tasks.get(name)
+    data = task.draw(20_000 if task.target == "number" else 4000, 1)
+    measured = task.score(uninformed(task, data), data)["loss"]
+    # The variance of numbers varies from draw to draw, and more than the share of a class.
+    assert measured == pytest.approx(task.baseline, rel=0.02 if task.target == "number" else 2e-3)
+
+
+# -- single tasks
+
+
+@pytest.mark.parametrize("steps", [2, 3, 51])
+def test_adding(steps):
+    data = tasks.adding(steps).draw(400, 0)
+    places = set()
+    for x, target in zip(sequences(data), data.targets, strict=True):
+        marked = [step for step in range(steps) if x[step, 1]]
+        assert x[marked, 1].tolist() == [1, 1]
+        assert marked[0] < steps // 2 <= marked[1]
+        assert target[0] == pytest.approx(sum(x[step, 0] for step in marked), abs=1e-6)
+        assert x[:, 0].min() >= 0
+        assert x[:, 0].max() < 1
+        places |= set(marked)
+    assert places == set(range(steps))
+
+
+@pytest.mark.parametrize(("make", "least"), [(tasks.adding_1997, -1), (tasks.multiplication, 0)])
+def test_marked_numbers_of_1997(make, least):
+    data = make(40).draw(3000, 0)
+    firsts, seconds, without = set(), set(), 0
+    for x, target in zip(sequences(data), data.targets, strict=True):
+        assert x[0, 1] == x[-1, 1] == -1
+        marked = [step for step in range(len(x)) if x[step, 1] == 1]
+        assert set(x[1:-1, 1]) <= {0, 1}
+        values = [x[step, 0] for step in marked]
+        if len(marked) == 1:  # the other would have stood at the first step
+            without += 1
+            values.append(0 if least == -1 else 1)
+        else:
+            firsts.add(marked[0])
+        seconds.add(marked[-1])
+        assert len(values) == 2
+        assert marked[0] < 10 or len(marked) == 1
+        wanted = 0.5 + sum(values) / 4 if least == -1 else values[0] * values[1]
+        assert target[0] == pytest.approx(wanted, abs=1e-6)
+        assert least <= x[:, 0].min() < x[:, 0].max() <= 1
+    assert set(lengths(data)) == set(range(40, 45))
+    assert firsts == set(range(1, 10))
+    assert seconds == set(range(1, 20)) - ({1} & (firsts - seconds))
+    assert 0.08 < without / 3000 < 0.12
+
+
+ORDERS = {
+    2: (["XX", "XY", "YX", "YY"], [(10, 20), (50, 60)]),
+    3: (
+        ["XXX", "XXY", "XYX", "XYY", "YXX", "YXY", "YYX", "YYY"],
+        [(10, 20), (33, 43), (66, 76)],
+    ),
+}
+
+
+@pytest.mark.parametrize("relevant", ORDERS)
+def test_temporal_order(relevant):
+    classes, windows = ORDERS[relevant]
+    data = tasks.temporal_order(relevant).draw(3000, 0)
+    seen, others = [set() for _ in windows], set()
+    for x, target in zip(sequences(data), data.targets, strict=True):
+        text = letters(x, "EBabcdXY")
+        assert re.fullmatch("E[abcdXY]*B", text)
+        places = [at for at, letter in enumerate(text) if letter in "XY"]
+        assert "".join(text[at] for at in places) == classes[target]
+        for window, at in zip(seen, places, strict=True):
+            window.add(at)
+        others |= set(text) - set("EBXY")
+    assert set(lengths(data)) == set(range(100, 111))
+    assert others == set("abcd")
+    assert seen == [set(range(low, high + 1)) for low, high in windows]
+    assert np.bincount(data.targets).min() > 0.8 * 3000 / len(classes)
+
+
+def test_temporal_order_of_other_lengths():
+    text = [
+        letters(x, "EBabcdXY") for x in sequences(tasks.temporal_order(2, steps=20).draw(99, 0))
+    ]
+    assert {len(t) for t in text} == {20, 21, 22}
+    places = [[at for at, letter in enumerate(t) if letter in "XY"] for t in text]
+    assert {a for a, _ in places} == {2, 3, 4}
+    assert {b for _, b in places} == {10, 11, 12}
+
+
+def test_copy_memory():
+    task = tasks.copy_memory(7, length=3, symbols=4)
+    data = task.draw(200, 0)
+    assert (task.features, task.outputs, task.steps) == (6, 5, 13)
+    for x, targets in zip(sequences(data), data.targets, strict=True):
+        text = letters(x, "abcd_!")
+        assert re.fullmatch("[abcd]{3}_{6}!___", text)
+        assert "".join("abcd_"[target] for target in targets) == "_" * 10 + text[:3]
+
+
+# The grammar as a regular expression, and the tails of its strings behind each of its places.
+TAIL_4 = "(XT*VP)*(S|XT*VV)"
+REBER = f"B(TS*X{TAIL_4}|PT*V(V|P{TAIL_4}))E"
+EMBEDDED = re.compile(f"B(T{REBER}T|P{REBER}P)E")
+
+
+def strings_up_to(longest):
+    """All strings of the embedded grammar of at most that many symbols, by rewriting."""
+    rules = {
+        "1": ["T2", "P3"],
+        "2": ["S2", "X4"],
+        "3": ["T3", "V5"],
+        "4": ["X3", "S"],
+        "5": ["P4", "V"],
+    }
+    open_strings, done = ["1"], []
+    while open_strings:
+        string = open_strings.pop()
+        if string[-1] not in rules:
+            done += [f"B{frame}B{string}E{frame}E" for frame in "TP"]
+        elif len(string) + 6 <= longest:
+            open_strings += [string[:-1] + rest for rest in rules[string[-1]]]
+    return [string for string in done if len(string) <= longest]
+
+
+def reber_strings(data):
+    for x, targets, counted in zip(sequences(data), data.targets, data.counted, strict=True):
+        yield letters(x, "BTPSXVE"), "".join("BTPSXVE"[t] for t in targets[counted])
+
+
+def test_embedded_reber_strings_are_of_the_grammar():
+    data = tasks.embedded_reber().draw(2000, 0)
+    found = set()
+    for text, targets in reber_strings(data):
+        assert text[1:] == targets[:-1]  # each answer is the symbol that the next step shows
+        assert EMBEDDED.fullmatch(text + targets[-1])
+        found.add(text + targets[-1])
+    assert min(map(len, found)) == 9
+    assert set(strings_up_to(11)) <= found
+
+
+def test_what_may_come_next_in_embedded_reber():
+    following = defaultdict(set)
+    for string in strings_up_to(24):
+        assert EMBEDDED.fullmatch(string)
+        for at in range(len(string)):
+            following[string[:at]].add(string[at])
+    data = tasks.embedded_reber().draw(500, 0)
+    compared = 0
+    for (text, _), possible in zip(reber_strings(data), data.possible, strict=True):
+        for at in range(1, min(len(text), 16) + 1):
+            allowed = {"BTPSXVE"[symbol] for symbol in np.flatnonzero(possible[at - 1])}
+            assert allowed == following[text[:at]], text[:at]
+            compared += 1
+    assert compared > 4000
+
+
+def test_choices_of_the_grammar_are_equally_likely():
+    counts = defaultdict(lambda: [0, 0])
+    for text, targets in reber_strings(tasks.embedded_reber().draw(5000, 0)):
+        string = text + targets[-1]
+        counts["frame"][string[1] == "T"] += 1
+        counts["first"][string[3] == "T"] += 1
+        for at in re.finditer("(?<=BT)[SX]", string[2:]):
+            counts["loop"][at.group() == "S"] += 1
+    for other, one in counts.values():
+        assert one / (one + other) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+def test_parity(every_step):
+    data = tasks.parity((3, 9), noise=0.3, every_step=every_step).draw(300, 0)
+    assert set(lengths(data)) == set(range(3, 10))
+    for number, x in enumerate(sequences(data)):
+        assert 0.6 < np.abs(x).min() < np.abs(x).max() < 1.4
+        odd, so_far = False, []
+        for value in x[:, 0]:
+            odd = not odd if value > 0 else odd
+            so_far.append(int(odd))
+        if every_step:
+            assert data.targets[number, : len(x)].tolist() == so_far
+        else:
+            assert data.targets[number] == so_far[-1]
+    assert set(np.unique(tasks.parity(8).draw(20, 0).x.values)) == {-1, 1}
+
+
+def test_delayed_recall():
+    data = tasks.delayed_recall((2, 6), symbols=3, distractors=2).draw(500, 0)
+    assert set(lengths(data)) == set(range(2, 7))
+    texts = [letters(x, "ABCxy?") for x in sequences(data)]
+    for text, target in zip(texts, data.targets, strict=True):
+        assert re.fullmatch(r"[ABC][xy]*\?", text)
+        assert text[0] == "ABC"[target]
+    assert set("".join(texts)) == set("ABCxy?")
+
+
+# -- measures
+
+
+def scores_like(shape, seed=0):
+    return 3 * np.random.default_rng(seed).normal(size=shape)
+
+
+def test_numbers_are_wrong_from_the_tolerance_on():
+    task = tasks.adding(5)
+    data = task.draw(4, 0)
+    off = np.array([[0.0], [0.039], [-0.041], [0.5]])
+    measures = task.score(data.targets + off, data)
+    assert measures["wrong"] == 0.5
+    assert measures["loss"] == pytest.approx(np.square(off).mean(), rel=1e-5)
+
+
+def test_every_output_of_temporal_order_must_be_within_the_tolerance():
+    task = tasks.temporal_order(2)
+    data = task.draw(3, 0)
+    chances = np.full((3, 4), 0.0)
+    for row, (right, target) in enumerate(zip([0.71, 0.69, 0.4], data.targets, strict=True)):
+        chances[row] = (1 - right) / 3
+        chances[row, target] = right
+    measures = task.score(np.log(chances), data)
+    assert measures["wrong"] == pytest.approx(2 / 3)  # the best class is right in all three
+    assert measures["loss"] == pytest.approx(-np.log([0.71, 0.69, 0.4]).mean())
+
+
+def test_symbols_that_cannot_come_next_must_stay_below_all_that_can():
+    task = tasks.embedded_reber()
+    data = task.draw(40, 0)
+    answers = scores_like((*data.counted.shape, 7))
+    wrong, wrong_strings, losses = [], [], []
+    for row in range(40):
+        for step in np.flatnonzero(data.counted[row]):
+            scores = answers[row, step]
+            can = [
+                s for s, allowed in zip(scores, data.possible[row, step], strict=True) if allowed
+            ]
+            cannot = [s for s in scores if s not in can]
+            wrong.append(min(can) <= max(cannot))
+            losses.append(-log_softmax(scores)[data.targets[row, step]])
+        wrong_strings.append(any(wrong[-data.counted[row].sum() :]))
+    measures = task.score(answers, data)
+    assert measures["wrong"] == pytest.approx(np.mean(wrong))
+    assert measures["wrong_sequences"] == pytest.approx(np.mean(wrong_strings))
+    assert measures["loss"] == pytest.approx(np.mean(losses))
+
+
+def test_a_tie_is_no_answer():
+    task = tasks.embedded_reber()
+    data = task.draw(10, 0)
+    assert task.score(np.zeros((*data.counted.shape, 7)), data)["wrong"] == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_are_torchs(name):
+    task = tasks.get(name)
+    data = task.draw(30, 0)
+    lead = (30,) if data.counted is None else data.counted.shape
+    answers = scores_like((*lead, task.outputs))
+    found, targets = torch.from_numpy(answers), torch.from_numpy(data.targets)
+    if data.counted is not None:
+        counted = torch.from_numpy(data.counted)
+        found, targets = found[counted], targets[counted]
+    wanted = (found - targets).square().mean() if task.target == "number" else None
+    wanted = cross_entropy(found, targets) if wanted is None else wanted
+    assert task.score(answers, data)["loss"] == pytest.approx(float(wanted), rel=1e-6)
+
+
+def test_labels_are_summed_over_a_step_and_averaged_over_steps():
+    from cellwright.data.tasks import TaskData
+    from cellwright.data.tasks.measures import label_sets
+
+    rng = np.random.default_rng(0)
+    counted = np.array([[True, True, True], [True, False, False]])
+    targets = rng.integers(0, 2, (2, 3, 5)).astype(np.float32)
+    answers = 50 * rng.normal(size=(2, 3, 5))  # exp(50) fits, but not its square in single
+    x = cw.data.as_sequences([np.zeros((3, 1)), np.zeros((1, 1))])
+    found = label_sets(answers, TaskData(x, targets, counted))["loss"]
+    wanted = binary_cross_entropy_with_logits(
+        torch.from_numpy(answers), torch.from_numpy(targets).double(), reduction="none"
+    ).sum(-1)[torch.from_numpy(counted)]
+    assert len(wanted) == 4
+    assert found == pytest.approx(float(wanted.mean()))
+
+
+def test_a_criterion_holds_at_its_limit_and_a_margin_makes_it_stricter():
+    criterion = Criterion("as written", {"loss": 0.1, "wrong": 0.0})
+    assert criterion.met({"loss": 0.1, "wrong": 0.0, "else": 9})
+    assert not criterion.met({"loss": 0.11, "wrong": 0.0})
+    assert not criterion.met({"loss": 0.1, "wrong": 0.001})
+    assert not criterion.met({"loss": float("nan"), "wrong": 0.0})
+    assert criterion.met({"loss": 0.05, "wrong": 0.0}, margin=0.5)
+    assert not criterion.met({"loss": 0.06, "wrong": 0.0}, margin=0.5)
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tasks.adding(1), r"steps=1: must be a whole number from 2; two steps are marked"),
+        (lambda: tasks.adding(2.5), r"steps=2.5: must be a whole number"),
+        (lambda: tasks.adding(True), r"steps=True: must be a whole number"),
+        (lambda: tasks.adding_1997(23), r"steps=23: must be a whole number from 24"),
+        (lambda: tasks.multiplication(100, wrong_of_2000=0), r"wrong_of_2000=0: must be"),
+        (lambda: tasks.temporal_order(4), r"relevant=4: must be 2 .*or 3"),
+        (lambda: tasks.temporal_order(2, steps=9), r"steps=9: must be a whole number from 10"),
+        (lambda: tasks.copy_memory(0), r"delay=0: must be a whole number from 1"),
+        (lambda: tasks.copy_memory(symbols=1), r"symbols=1: .* nothing to remember"),
+        (lambda: tasks.parity((5, 3)), r"steps=\(5, 3\): the least stands before the greatest"),
+        (lambda: tasks.parity((1, 2, 3)), r"steps=\(1, 2, 3\): must be one number, or"),
+        (lambda: tasks.parity("ab"), r"steps='ab': must be a whole number from 1"),
+        (lambda: tasks.parity(noise=1), r"noise=1: must be from 0 to below 1"),
+        (lambda: tasks.delayed_recall(1), r"steps=1: must be a whole number from 2"),
+        (lambda: tasks.delayed_recall(distractors=0), r"distractors=0: must be"),
+        (lambda: tasks.adding().draw(0, 0), r"count=0: draw at least one sequence"),
+        (lambda: tasks.adding().draw(1, -1), r"seed=-1: must be whole numbers from 0"),
+        (lambda: tasks.adding().draw(1, 0.5), r"seed=0.5: must be whole numbers from 0"),
+        (lambda: tasks.get("ading"), r"no task 'ading'. Did you mean 'adding'\?"),
+    ],
+)
+def test_bad_options_are_named(make, message):
+    with pytest.raises(SettingError, match=message):
+        make()
+
+
+def test_answers_of_another_shape_are_refused():
+    task = tasks.adding(5)
+    with pytest.raises(ShapeError, match=r"expected \(sample, output\) = \(3, 1\), got \(3,\)"):
+        task.score(np.zeros(3), task.draw(3, 0))
+    task = tasks.copy_memory(3)
+    with pytest.raises(ShapeError, match=r"expected \(sample, time, output\) = \(3, 23, 9\)"):
+        task.score(np.zeros((3, 20, 9)), task.draw(3, 0))
