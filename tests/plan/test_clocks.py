@@ -37,17 +37,27 @@ def test_other_cells_have_no_clock():
 
 def test_what_somebody_else_looks_at_does_not_rest():
     @cw.cell(state=("h", "c"))
-    def shared(x, h, c, t):
-        """Two ways to one product, only one of which rests."""
+    def first(x, h, c, t):
+        """Two ways to one product, only the first of which rests."""
         ticks = t % cw.per_unit([1, 2]) == 0
         a = cw.affine("a", x, h)
         h = cw.where(ticks, cw.tanh(a), h)
         c = c + cw.sigmoid(a)
         return h, c
 
-    found = planned(shared)
-    assert clocks(found.forward) == [(False, [False, False])]
-    assert clocks(found.backward) == [(False, [False])]
+    @cw.cell(state=("h", "c"))
+    def second(x, h, c, t):
+        """Two ways to one product, only the second of which rests."""
+        ticks = t % cw.per_unit([1, 2]) == 0
+        a = cw.affine("a", x, h)
+        h = h + cw.sigmoid(a)
+        c = cw.where(ticks, cw.tanh(a), c)
+        return h, c
+
+    for cell in (first, second):
+        found = planned(cell)
+        assert clocks(found.forward) == [(False, [False, False])]
+        assert clocks(found.backward) == [(False, [False])]
 
 
 def test_what_is_not_finite_without_its_product_does_not_rest():
