@@ -8,7 +8,7 @@ from dataclasses import replace
 from cellwright.errors import CellError
 from cellwright.ir import Graph, Node, node, verify_cell
 
-__all__ = ["recurrent_dropout", "without_bias", "zoneout"]
+__all__ = ["masked", "recurrent_dropout", "without_bias", "zoneout"]
 
 
 def zoneout(graph: Graph, rate: float | Mapping[str, float]) -> Graph:
@@ -80,15 +80,7 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
             return node(value.op, *(dropped(source) for source in value.inputs))
         if value.op != "state":
             return value
-        draw = node(
-            "bernoulli",
-            name=f"recurrent_dropout_{value.name}",
-            probability=1 - rate,
-            per="sequence",
-            size=value.size,
-        )
-        # In evaluation the draw is 1 - rate, and the product is the state again.
-        return node("mul", node("div", draw, node("constant", value=1 - rate)), value)
+        return masked(value, f"recurrent_dropout_{value.name}", rate)
 
     def rule(value: Node) -> Node:
         if value.op != "matmul":
@@ -103,6 +95,13 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
             f"nothing to drop; zoneout works for every cell"
         )
     return result
+
+
+def masked(value: Node, name: str, rate: float) -> Node:
+    r"""$\frac{m}{1 - rate} \odot v$, the same draw m of that name at every step of a sequence."""
+    draw = node("bernoulli", name=name, probability=1 - rate, per="sequence", size=value.size)
+    # In evaluation the draw is 1 - rate, and the product is the value again.
+    return node("mul", node("div", draw, node("constant", value=1 - rate)), value)
 
 
 def without_bias(graph: Graph) -> Graph:

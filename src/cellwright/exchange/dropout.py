@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cellwright.cells.cell import Cell
+from cellwright.cells.transform import masked
 from cellwright.ir import Node, node
 
 __all__ = ["with_dropout"]
@@ -34,15 +35,7 @@ def with_dropout(cell: Cell, *, inputs: float, states: float, by_gate: bool) -> 
         rate = {"input": inputs, "state": states, None: 0.0}[kind]
         if not rate:
             return value
-        draw = node(
-            "bernoulli",
-            name=f"{kind}_dropout_{value.name}{f'_{gate}' if by_gate else ''}",
-            probability=1 - rate,
-            per="sequence",
-            size=value.size,
-        )
-        # In evaluation the draw is 1 - rate, and the product is the value again.
-        return node("mul", node("div", draw, node("constant", value=1 - rate)), value)
+        return masked(value, f"{kind}_dropout_{value.name}{f'_{gate}' if by_gate else ''}", rate)
 
     def rule(value: Node) -> Node:
         if value.op != "matmul":
