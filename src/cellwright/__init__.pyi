@@ -7,6 +7,7 @@ from .cells.cell import Cell as Cell
 from .cells.decorator import cell as cell
 from .cells.language import affine as affine
 from .cells.language import bernoulli as bernoulli
+from .cells.language import bias as bias
 from .cells.language import cos as cos
 from .cells.language import exp as exp
 from .cells.language import floor as floor
@@ -28,8 +29,14 @@ from .cells.language import sqrt as sqrt
 from .cells.language import sum_units as sum_units
 from .cells.language import tanh as tanh
 from .cells.language import where as where
+from .exchange.from_keras import from_keras as from_keras
+from .exchange.from_onnx import from_onnx as from_onnx
+from .exchange.from_torch import from_torch as from_torch
 from .jobs.classify import SequenceClassifier as SequenceClassifier
+from .jobs.comparing.compare import compare as compare
 from .jobs.loading import load as load
+from .look.explanation import explain as explain
+from .look.gradient_flow import gradient_flow as gradient_flow
 from .look.recording import record as record
 from .nn.drop_in import GRU as GRU
 from .nn.drop_in import LSTM as LSTM

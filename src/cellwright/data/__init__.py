@@ -4,6 +4,7 @@ from cellwright.errors import require_extra
 
 require_extra("jobs", "pandas", "pooch", "sklearn")
 
+from cellwright.data import tasks  # noqa: E402
 from cellwright.data.batches import Batch, batches  # noqa: E402
 from cellwright.data.labels import as_labels  # noqa: E402
 from cellwright.data.readers import Dataset, Labelled, read, read_samples  # noqa: E402
@@ -19,4 +20,5 @@ __all__ = [
     "batches",
     "read",
     "read_samples",
+    "tasks",
 ]

@@ -29,12 +29,20 @@ class Batch:
         Which samples these are, (batch,).
     targets
         What is to be learned, (batch, …); None where it is not known.
+    counted
+        For targets at every step, (batch, time, …): which of them count, (batch, time).
     """
 
     x: Tensor
     lengths: Tensor
     rows: npt.NDArray[np.int64]
     targets: Tensor | None = None
+    counted: Tensor | None = None
+
+    @property
+    def answers(self) -> int:
+        """How many answers count: one a sample, or one for each step that counts."""
+        return len(self.rows) if self.counted is None else int(self.counted.sum())
 
 
 def batches(
@@ -42,16 +50,24 @@ def batches(
     size: int,
     *,
     targets: Tensor | None = None,
+    counted: Tensor | None = None,
     order: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[Batch]:
-    """Batches of at most `size` samples, in `order` or as they come."""
+    """Batches of at most `size` samples, in `order` or as they come.
+
+    With `counted`, (sample, time), `targets` are those of steps, and both are cut off behind
+    the longest sequence of the batch.
+    """
     order = np.arange(len(sequences)) if order is None else order
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         array, lengths = sequences.padded(rows)
+        chosen, steps = torch.from_numpy(rows), array.shape[1]
+        wanted = None if targets is None else targets[chosen]
         yield Batch(
             x=torch.from_numpy(array),
             lengths=torch.from_numpy(lengths),
             rows=rows,
-            targets=None if targets is None else targets[torch.from_numpy(rows)],
+            targets=wanted if wanted is None or counted is None else wanted[:, :steps],
+            counted=None if counted is None else counted[chosen, :steps],
         )

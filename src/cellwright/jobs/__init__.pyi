@@ -1,4 +1,8 @@
 from .classify import SequenceClassifier as SequenceClassifier
+from .comparing.compare import compare as compare
+from .comparing.comparison import Comparison as Comparison
+from .comparing.reporting import ComparisonReporter as ComparisonReporter
+from .comparing.reporting import RunState as RunState
 from .loading import load as load
 from .options import ClassifierOptions as ClassifierOptions
 from .reporting import Progress as Progress
@@ -9,6 +13,10 @@ from .run_config import read_config as read_config
 from .run_folder import RunFolder as RunFolder
 from .run_folder import next_folder as next_folder
 from .runs import run as run
+from .tasks import TaskResult as TaskResult
+from .tasks import build_network as build_network
+from .tasks import learn as learn
+from .tasks import task_options as task_options
 from .use import predictions as predictions
 from .use import samples as samples
 from .use import scores as scores

@@ -12,38 +12,24 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from cellwright.data import Batch, Sequences, batches
+from cellwright.data import Batch
 from cellwright.errors import RunError, SettingError, TrainingError
+from cellwright.jobs.examples import Examples, FreshExamples, Measurement, Objective
 from cellwright.jobs.optimizing import learning_rate_factor, make_optimizer
 from cellwright.jobs.reporting import Progress, Reporter
 from cellwright.jobs.tensor_file import read_tensors, write_tensors
 from cellwright.jobs.threads import cpu_threads
 
 __all__ = ["Examples", "Objective", "evaluate", "make_fabric", "on_device", "train"]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Sequences and what is to be learned from each."""
-
-    x: Sequences
-    targets: Tensor
-
-
-class Objective(Protocol):
-    """What a job wants of a batch."""
-
-    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean loss, and sums over the batch of what is to be reported."""
 
 
 @dataclass
@@ -70,8 +56,8 @@ def make_fabric(options: Mapping[str, Any]) -> Fabric:
 def train(
     network: nn.Module,
     objective: Objective,
-    training: Examples,
-    validation: Examples | None,
+    training: Examples | FreshExamples,
+    validation: Examples | Measurement | None,
     options: Mapping[str, Any],
     *,
     checkpoint: Path | None = None,
@@ -80,6 +66,7 @@ def train(
     reporter: Reporter | None = None,
     on_start: Callable[[], None] | None = None,
     on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
+    until: Callable[[list[dict[str, Any]]], str | None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train a network in place; return a row of measures for each epoch.
 
@@ -90,7 +77,8 @@ def train(
     objective
         The loss, and what else is measured.
     training, validation
-        What is learned from, and what is only measured, after each epoch.
+        What is learned from, and what is only measured, after each epoch; in place of
+        examples to measure, a function that measures, ``"loss"`` among the rest.
     options
         Validated `TrainingOptions`.
     checkpoint
@@ -105,6 +93,8 @@ def train(
         Is called when everything is made and checked, before the first step.
     on_epoch
         Is given the history after each epoch, also of those before a resume.
+    until
+        Is given the history after each epoch too, and ends the training by a reason.
 
     Raises
     ------
@@ -115,7 +105,7 @@ def train(
     """
     return _Training(
         network, objective, training, validation, options, identity, reporter or Reporter()
-    ).run(checkpoint, resume, on_start, on_epoch)
+    ).run(checkpoint, resume, on_start, on_epoch, until)
 
 
 @torch.no_grad()
@@ -125,12 +115,14 @@ def evaluate(
     """Means of everything the objective measures."""
     network.eval()
     sums: dict[str, float] = {}
-    for batch in batches(examples.x, batch_size, targets=examples.targets):
+    answers = 0
+    for batch in examples.batches(batch_size):
         with fabric.autocast():
             _, measured = objective(network, on_device(fabric, batch))
+        answers += batch.answers
         for name, value in measured.items():
             sums[name] = sums.get(name, 0.0) + float(value)
-    return {name: value / len(examples.x) for name, value in sums.items()}
+    return {name: value / answers for name, value in sums.items()}
 
 
 class _Training:
@@ -138,8 +130,8 @@ class _Training:
         self,
         network: nn.Module,
         objective: Objective,
-        training: Examples,
-        validation: Examples | None,
+        training: Examples | FreshExamples,
+        validation: Examples | Measurement | None,
         options: Mapping[str, Any],
         identity: str,
         reporter: Reporter,
@@ -155,8 +147,8 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.progress = _Progress()
         # With a limit on samples the last epoch may be a part of one.
-        self.total = min(options["epochs"] * len(training.x), options["samples"] or sys.maxsize)
-        self.epochs = math.ceil(self.total / len(training.x))
+        self.total = min(options["epochs"] * len(training), options["samples"] or sys.maxsize)
+        self.epochs = math.ceil(self.total / len(training))
 
     def run(
         self,
@@ -164,6 +156,7 @@ class _Training:
         resume: bool,
         on_start: Callable[[], None] | None,
         on_epoch: Callable[[list[dict[str, Any]]], None] | None,
+        until: Callable[[list[dict[str, Any]]], str | None] | None,
     ) -> list[dict[str, Any]]:
         if resume and checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
@@ -176,6 +169,8 @@ class _Training:
                 row = self._epoch(len(self.progress.history))
                 self._watch(row)
                 self.progress.history.append(row)
+                if until is not None and (reason := until(self.progress.history)):
+                    self._stop(reason)
                 if checkpoint is not None:
                     self._save(checkpoint)
                 if on_epoch is not None:
@@ -187,32 +182,34 @@ class _Training:
         return self.progress.history
 
     def _epoch(self, number: int) -> dict[str, Any]:
-        samples = len(self.training.x)
-        start, before = time.perf_counter(), number * samples
+        start, before = time.perf_counter(), number * len(self.training)
+        examples = self.training.in_epoch(number)
         seed = np.random.SeedSequence([self.options["random_state"], number])
         shuffle, noise = seed.spawn(2)
         torch.manual_seed(int(noise.generate_state(1)[0]))
-        order = np.random.default_rng(shuffle).permutation(samples)[: self.total - before]
+        order = np.random.default_rng(shuffle).permutation(len(examples))[: self.total - before]
         self.plain.train()
         sums: dict[str, Tensor] = {}
-        seen, rate = 0, 0.0
-        batch_size = self.options["batch_size"]
-        for batch in batches(
-            self.training.x, batch_size, targets=self.training.targets, order=order
-        ):
+        seen, answers, rate = 0, 0, 0.0
+        for batch in examples.batches(self.options["batch_size"], order):
             rate = self._step(batch, (before + seen) / self.total, sums, number, seen)
-            seen += len(batch.rows)
-            self._report(number, before + seen, sums, seen, time.perf_counter() - start)
+            seen, answers = seen + len(batch.rows), answers + batch.answers
+            means = {name: float(value) / answers for name, value in sums.items()}
+            self._report(number, before, seen, means, time.perf_counter() - start)
         row: dict[str, Any] = {"epoch": number + 1, "samples": before + seen}
-        row |= {f"train_{name}": float(value) / seen for name, value in sums.items()}
+        row |= {f"train_{name}": float(value) / answers for name, value in sums.items()}
         for name, weight in self.plain.named_parameters():
             _check_finite(f"greatest weight of {name}", weight.abs().max(), number, "its end")
-        if self.validation is not None:
-            measured = evaluate(
-                self.fabric, self.plain, self.objective, self.validation, 4 * batch_size
-            )
-            row |= {f"validation_{name}": value for name, value in measured.items()}
+        row |= {f"validation_{name}": value for name, value in self._validate().items()}
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - start}
+
+    def _validate(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        if isinstance(self.validation, Examples):
+            size = 4 * self.options["batch_size"]
+            return evaluate(self.fabric, self.plain, self.objective, self.validation, size)
+        return self.validation(self.fabric, self.plain)
 
     def _step(
         self, batch: Batch, done: float, sums: dict[str, Tensor], number: int, seen: int
@@ -240,12 +237,15 @@ class _Training:
         return float(rate)
 
     def _report(
-        self, number: int, done: int, sums: Mapping[str, Tensor], seen: int, seconds: float
+        self, number: int, before: int, seen: int, means: dict[str, float], seconds: float
     ) -> None:
-        speed = seen / max(seconds, 1e-9)
-        means = {name: float(value) / seen for name, value in sums.items()}
+        speed, done = seen / max(seconds, 1e-9), before + seen
         left = (self.total - done) / speed
         self.reporter.advanced(Progress(number + 1, done, self.total, means, speed, left))
+
+    def _stop(self, reason: str) -> None:
+        self.progress.stopped = True
+        self.reporter.note(f"stopped: {reason}")
 
     def _watch(self, row: Mapping[str, Any]) -> None:
         """Early stopping: remember the best weights, and when it was long ago."""
@@ -259,10 +259,9 @@ class _Training:
             return
         self.progress.epochs_without_better += 1
         if self.progress.epochs_without_better >= patience:
-            self.progress.stopped = True
-            self.reporter.note(
-                f"stopped: the validation loss has not fallen for {patience} epochs; the weights "
-                f"of epoch {row['epoch'] - patience} are kept"
+            self._stop(
+                f"the validation loss has not fallen for {patience} epochs; the weights of epoch "
+                f"{row['epoch'] - patience} are kept"
             )
 
     def _save(self, path: Path) -> None:
@@ -303,5 +302,7 @@ def on_device(fabric: Fabric, batch: Batch) -> Batch:
     """The batch where the network is."""
     # A GPU of Apple has no double precision.
     x = batch.x.float() if fabric.device.type == "mps" else batch.x
-    x, lengths, targets = fabric.to_device((x, batch.lengths, batch.targets))
-    return Batch(x, lengths, batch.rows, targets)
+    x, lengths, targets, counted = fabric.to_device(
+        (x, batch.lengths, batch.targets, batch.counted)
+    )
+    return replace(batch, x=x, lengths=lengths, targets=targets, counted=counted)

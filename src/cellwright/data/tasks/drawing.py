@@ -1,0 +1,48 @@
+"""What the drawing of several tasks has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cellwright.data.sequences import Sequences
+from cellwright.errors import SettingError
+
+__all__ = ["at_least", "cut", "one_hot", "whole_range"]
+
+Whole = npt.NDArray[np.int64]
+
+
+def one_hot(symbols: Whole, kinds: int, lengths: Whole | None = None) -> Sequences:
+    """Symbols as vectors with a single 1, (sample, time) -> (sample, time, kinds)."""
+    return cut(np.eye(kinds, dtype=np.float32)[symbols], lengths)
+
+
+def cut(values: npt.NDArray[np.float32], lengths: Whole | None) -> Sequences:
+    """Sequences of these lengths; one array where all are as long as the array."""
+    if lengths is None or (lengths == values.shape[1]).all():
+        return Sequences(values)
+    return Sequences([value[:length] for value, length in zip(values, lengths, strict=True)])
+
+
+def at_least(name: str, value: int, least: int, why: str = "") -> int:
+    """The number, or a `SettingError` where it is none or too small."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        reason = f"; {why}" if why else ""
+        raise SettingError(f"{name}={value!r}: must be a whole number from {least}{reason}")
+    return int(value)
+
+
+def whole_range(
+    name: str, value: int | Sequence[int], least: int, why: str = ""
+) -> tuple[int, int]:
+    """The least and greatest of a range; a single number is both."""
+    ends = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    if len(ends) != 2:
+        raise SettingError(f"{name}={value!r}: must be one number, or the least and the greatest")
+    low, high = (at_least(name, end, least, why) for end in ends)
+    if low > high:
+        raise SettingError(f"{name}={value!r}: the least stands before the greatest")
+    return low, high

@@ -1,0 +1,81 @@
+"""What a training learns from, and what it wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from cellwright.data import Batch, Sequences, batches
+
+__all__ = ["Examples", "FreshExamples", "Measurement", "Objective"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences and what is to be learned from each.
+
+    Attributes
+    ----------
+    x
+        The sequences.
+    targets
+        What is to be learned, (sample, …), or (sample, time, …) with `counted`.
+    counted
+        For targets at every step: which of them count, (sample, time).
+    """
+
+    x: Sequences
+    targets: Tensor
+    counted: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def in_epoch(self, number: int) -> Examples:
+        """What that epoch learns from: the same, always."""
+        return self
+
+    def batches(self, size: int, order: npt.NDArray[np.int64] | None = None) -> Iterator[Batch]:
+        """Batches of at most `size` samples."""
+        return batches(self.x, size, targets=self.targets, counted=self.counted, order=order)
+
+
+@dataclass(frozen=True)
+class FreshExamples:
+    """Examples that are drawn anew for every epoch.
+
+    Attributes
+    ----------
+    size
+        How many an epoch has.
+    draw
+        Number of an epoch, from 0 -> its examples; the same for the same number, so that a
+        training can be resumed.
+    """
+
+    size: int
+    draw: Callable[[int], Examples]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def in_epoch(self, number: int) -> Examples:
+        """What that epoch learns from."""
+        return self.draw(number)
+
+
+class Objective(Protocol):
+    """What a job wants of a batch."""
+
+    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss, and sums over the batch's answers of what is to be reported."""
+
+
+Measurement: TypeAlias = Callable[[Fabric, nn.Module], dict[str, float]]
+"""What else can be found out about a network after an epoch, such as on data of its own kind."""
