@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import cellwright as cw
 from cellwright.cells import transform
-from cellwright.errors import CellError
+from cellwright.errors import CellError, CellwrightError
 
 NAMES = cw.cells.names()
 
@@ -111,3 +112,43 @@ def test_without_bias_nothing_is_added(name):
     weights = transform.without_bias(cw.cells.get(name).graph).weights
     assert not [w for w in weights.values() if w.attributes.get("role") == "bias"]
     assert [w for w in weights.values() if w.op == "matrix"]
+
+
+def test_peepholes_of_any_subset_of_the_gates():
+    weights = cw.cells.peephole_lstm(peepholes="io").graph.weights
+    assert [name for name in weights if name.endswith("peep")] == ["i_peep", "o_peep"]
+    assert cw.cells.peephole_lstm(peepholes="").graph.weights == cw.cells.lstm.graph.weights
+
+
+def test_options_that_make_no_sense_are_refused_in_the_author_s_words():
+    for cell, options, words in (
+        ("peephole_lstm", {"peepholes": "ix"}, "a peephole for 'x'"),
+        ("clockwork", {"periods": (4, 2)}, "whole numbers from 1 up that grow"),
+        ("clockwork", {"periods": (1, 1.5)}, "whole numbers from 1 up that grow"),
+        ("slstm", {"forget": "linear"}, "'sigmoid' or 'exponential', not 'linear'"),
+        ("lstm", {"peepholes": "i"}, "has no option 'peepholes'"),
+    ):
+        with pytest.raises(CellError, match=words) as caught:
+            cw.cells.get(cell)(**options)
+        assert "raise" not in str(caught.value)
+    with pytest.raises(CellwrightError, match="4 blocks need as many units, not 3"):
+        cw.Recurrent("clockwork", 2, 3)
+
+
+def test_heads_of_an_slstm_see_themselves_alone():
+    weights = cw.cells.slstm(heads=4).graph.weights
+    masks = {name: weight.attributes.get("mask") for name, weight in weights.items()}
+    assert {masks[f"{gate}_h"] for gate in "ifzo"} == {("block_diagonal", 4)}
+    assert {masks[f"{gate}_x"] for gate in "ifzo"} == {None}
+
+
+def test_a_depth_gate_lets_the_memory_below_through():
+    torch.manual_seed(0)
+    net = cw.Recurrent("depth_gated_lstm", 3, [4, 4], backend="reference", dtype=torch.float64)
+    x = torch.randn(2, 5, 3, dtype=torch.float64)
+    tape = cw.record(net, x)
+    lower, upper, w = tape[0], tape[1], net.layer1
+    before = torch.cat([torch.zeros(2, 1, 4, dtype=torch.float64), upper["c"][:, :-1]], 1)
+    d = torch.sigmoid(lower["h"] @ w.d_x.T + w.d_bias + w.d_peep * before + w.d_below * lower["c"])
+    c = d * lower["c"] + upper["f"] * before + upper["i"] * upper["g"]
+    torch.testing.assert_close(upper["c"], c.detach(), rtol=0, atol=1e-12)

@@ -89,7 +89,9 @@ class Tracing:
     def located(self, message: str) -> CellError:
         """The error with the cell's name and the equation at which the function stood."""
         text = linecache.getline(self.code.co_filename, self._line).strip()
-        where = f"line {self._line}" + (f": `{text}`" if text else "")
+        # Where the author says himself what is wrong, his words are enough.
+        shown = text and not text.startswith("raise ")
+        where = f"line {self._line}" + (f": `{text}`" if shown else "")
         return CellError(f"cell {self.cell_name!r}, {where}\n  {message}")
 
     def _enter(self, frame: FrameType, event: str, argument: object) -> Any:
