@@ -195,7 +195,7 @@ CELLS = {name: cw.cells.get(name) for name in cw.cells.names()} | {"everything":
 @pytest.mark.parametrize("recorded", ["nothing", "everything"])
 @pytest.mark.parametrize("name", CELLS)
 def test_cells(name, recorded):
-    sizes = {"input": 3, "hidden": 4, "proj": 2}
+    sizes = {"input": 3, "hidden": 4, "proj": 2, "output": 2}
     for graph in (CELLS[name].graph, simplify(CELLS[name].graph)):
         record = tuple(graph.observable) if recorded == "everything" else ()
         found = Backward(graph, record, sizes).run()

@@ -8,6 +8,7 @@ import itertools
 
 import pytest
 import torch
+from random_graphs import POSITIVE
 from some_cells import TYPICAL
 
 import cellwright as cw
@@ -256,6 +257,9 @@ DTYPES = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 6e-2}
 LENGTHS = {"full": None, "ragged": [5, 0, 3, 1], "sorted": [6, 4, 2, 2], "empty": [0, 0, 0, 0]}
 SHAPES = ((3, 5), (1, 1), (17, 31))
 BATCH, STEPS = 4, 6
+# What is rounded before it is normalised counts many times.
+NORMED = {"layer_norm_lstm", "layer_norm_gru"}
+LOOSER = {torch.float32: 4e-5}
 OWN_SIZES = {"projected_lstm": "proj", "jordan": "output"}
 
 
@@ -263,6 +267,8 @@ def grid():
     # Single precision and bfloat16 of every cell are for the long run.
     for name, backend, dtype in itertools.product(FORMULAS, BACKENDS, DTYPES):
         long = name not in TYPICAL and dtype != torch.float64
+        if name in NORMED and dtype == torch.bfloat16:
+            continue
         marks = pytest.mark.slow if long else ()
         yield pytest.param(name, backend, dtype, marks=marks, id=f"{name}-{backend}-{dtype}")
 
@@ -273,8 +279,8 @@ def test_it_equals_the_formulas(name, backend, dtype, lengths, record_property):
     cases = list(itertools.product(SHAPES, (False, True), (False, True)))
     record_property("cases", len(cases))
     for (features, units), bidirectional, with_state in cases:
-        if name == "clockwork":
-            units = max(units, 4)  # noqa: PLW2901 one for each period
+        # One for each period; and one unit alone is normalised to nothing.
+        units = max(units, {"clockwork": 4}.get(name, 3 if name in NORMED else 1))  # noqa: PLW2901
         net = cw.Recurrent(
             name,
             features,
@@ -288,17 +294,20 @@ def test_it_equals_the_formulas(name, backend, dtype, lengths, record_property):
         generator = torch.Generator().manual_seed(5)
         x = torch.randn(BATCH, STEPS, features, generator=generator).to(dtype)
         state = draw_state(net, generator, dtype) if with_state else None
-        check(net, x, state, LENGTHS[lengths], DTYPES[dtype], FORMULAS[name])
+        tolerance = LOOSER.get(dtype) if name in NORMED else None
+        check(net, x, state, LENGTHS[lengths], tolerance or DTYPES[dtype], FORMULAS[name])
 
 
 def draw_state(net, generator, dtype):
     _, zero = net(torch.zeros(BATCH, 0, net.input_size, dtype=dtype))
     return [
-        {
-            k: v if k == "t" else torch.randn(v.shape, generator=generator).to(dtype)
-            for k, v in zero[0].items()
-        }
+        {k: v if k == "t" else _drawn(net, k, v, generator).to(dtype) for k, v in zero[0].items()}
     ]
+
+
+def _drawn(net, name, like, generator):
+    drawn = torch.randn(like.shape, generator=generator)
+    return drawn.abs() + 1 if (net.cell.name, name) in POSITIVE else drawn
 
 
 def check(net, x, state, lengths, tolerance, formula):

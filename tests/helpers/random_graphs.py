@@ -74,6 +74,10 @@ def values_from(values, number):
     return st.one_of(special, signed, pointwise, chosen, reduced, multiplied)
 
 
+# The state that an sLSTM's memory is divided by is a sum of positive numbers.
+POSITIVE = {("slstm", "n")}
+
+
 def draw_call(graph, sizes, *, steps=3, batch=2, dtype=torch.float64, **more):
     """The same numbers every time, whatever the dtype, for all that a cell reads."""
     generator = torch.Generator().manual_seed(0)
@@ -90,9 +94,13 @@ def draw_call(graph, sizes, *, steps=3, batch=2, dtype=torch.float64, **more):
         d.name: (normal(*[steps] * (d.attributes["per"] == "step"), batch, d.size) > 0).to(dtype)
         for d in graph.leaves("bernoulli")
     }
+    states = {name: normal(batch, size) for name, size in graph.state_sizes.items()}
+    for name, value in states.items():
+        if (graph.name, name) in POSITIVE:
+            states[name] = value.abs() + 1
     return Call(
         inputs={leaf.name: normal(steps, batch, leaf.size) for leaf in graph.inputs},
-        states={name: normal(batch, size) for name, size in graph.state_sizes.items()},
+        states=states,
         below={leaf.name: normal(steps, batch, leaf.size) for leaf in graph.leaves("below")},
         weights=weights,
         draws=draws,
