@@ -163,24 +163,46 @@ struct Chunks : Layout {
     return base[x.right] + row * wide;
   }
 
+  // One of several pieces of the rows of some matrices, counted through all of them. Where some
+  // rows are less work than others, as with masks and clocks, the pieces take strips in turns.
+  struct Share {
+    Int piece, pieces, total;
+    bool uneven;
+
+    template <class Body>
+    void each_stretch(Body body) const {
+      constexpr Int STRIP = 2 * TILE_ROWS;
+      if (uneven)
+        for (Int from = piece * STRIP; from < total; from += pieces * STRIP)
+          body(from, least(from + STRIP, total));
+      else if (total * piece / pieces < total * (piece + 1) / pieces)
+        body(total * piece / pieces, total * (piece + 1) / pieces);
+    }
+  };
+
   // Gradients of matrices from the rows of one chunk: one of several pieces of their rows.
   void add_outers(Int piece, Int pieces, const Stretch& steps, Int rows, bool fresh, Int id) {
     Int chunk_row = steps.chunk_row;
     const Real** right_rows = this->right_rows + id * most_rows;
     for (Int o = 0; o < program.outer_count;) {
-      Int run = o, total = 0;
-      for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++)
-        total += gradient(run) ? units(program.arrays[program.outers[run].left].size) : 0;
-      Int mine = total * piece / pieces, mine_end = total * (piece + 1) / pieces;
-      if (mine < mine_end) {
+      Int run = o;
+      Share mine = {piece, pieces, 0, false};
+      for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++) {
+        const Outer& x = program.outers[run];
+        mine.total += gradient(run) ? units(program.arrays[x.left].size) : 0;
+        mine.uneven |= x.mask || x.clock >= 0;
+      }
+      bool some = false;
+      mine.each_stretch([&](Int, Int) { some = true; });
+      if (some) {
         for (Int step = steps.first; step < steps.end; step++)
           for (Int row = 0; row < rows_at(step); row++)
             right_rows[at(step) - chunk_row + row] =
                 right_row(program.outers[o], step, row, chunk_row);
         if (units(program.arrays[program.outers[o].right].size) <= THIN)
-          add_thin_outers(o, run, mine, mine_end, rows, fresh, right_rows);
+          add_thin_outers(o, run, mine, rows, fresh, right_rows);
         else for (Int from = 0; from < rows; from += OUTER_DEPTH)
-          add_outers_of(o, run, mine, mine_end, steps, from, least(OUTER_DEPTH, rows - from),
+          add_outers_of(o, run, mine, steps, from, least(OUTER_DEPTH, rows - from),
                         fresh && !from, right_rows + from, packed + id * pack_size);
       }
       o = run;
@@ -226,7 +248,7 @@ struct Chunks : Layout {
     return count;
   }
 
-  void add_outers_of(Int first, Int end, Int mine, Int mine_end, const Stretch& steps, Int from,
+  void add_outers_of(Int first, Int end, const Share& mine, const Stretch& steps, Int from,
                      Int depth, bool fresh, const Real* const* right_rows, Real* pack) {
     Segment pieces[MOST_PIECES];
     Int n = units(program.arrays[program.outers[first].right].size);
@@ -235,7 +257,7 @@ struct Chunks : Layout {
     for (Int c = 0; c < n; c += columns) {
       Int count = least(columns, n - c);
       pack_right(right_rows, depth, c, count, pack);
-      each_left(first, end, mine, mine_end, [&](Int o, Int left, Int stride_of, Int low, Int high) {
+      each_left(first, end, mine, [&](Int o, Int left, Int stride_of, Int low, Int high) {
         bool starts = fresh && first_of_gradient(o);
         const Outer& x = program.outers[o];
         Int m = units(program.arrays[left].size);
@@ -250,10 +272,10 @@ struct Chunks : Layout {
     }
   }
 
-  void add_thin_outers(Int first, Int end, Int mine, Int mine_end, Int rows, bool fresh,
+  void add_thin_outers(Int first, Int end, const Share& mine, Int rows, bool fresh,
                        const Real* const* right_rows) const {
     Int n = units(program.arrays[program.outers[first].right].size);
-    each_left(first, end, mine, mine_end, [&](Int o, Int left, Int stride_of, Int low, Int high) {
+    each_left(first, end, mine, [&](Int o, Int left, Int stride_of, Int low, Int high) {
       bool starts = fresh && first_of_gradient(o);
       for (Int row = low; row < high; row += LANES)
         for (Int column = 0; column < n; column++) {
@@ -268,18 +290,19 @@ struct Chunks : Layout {
     });
   }
 
-  // Matrices whose gradients have one right side: of each the rows [low, high) that lie within
-  // [mine, mine_end), counted through all of them.
+  // Matrices whose gradients have one right side: of each the rows that are within a share.
   template <class Body>
-  void each_left(Int first, Int end, Int mine, Int mine_end, Body body) const {
-    Int unit = 0;
-    for (Int o = first; o < end; o++) {
-      if (!gradient(o)) continue;
-      Int left = program.outers[o].left, m = units(program.arrays[left].size);
-      Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
-      if (low < high) body(o, left, call.gradients[2 * program.outers[o].gradient + 1], low, high);
-      unit += m;
-    }
+  void each_left(Int first, Int end, const Share& share, Body body) const {
+    share.each_stretch([&](Int mine, Int mine_end) {
+      Int unit = 0;
+      for (Int o = first; o < end; o++) {
+        if (!gradient(o)) continue;
+        Int left = program.outers[o].left, m = units(program.arrays[left].size);
+        Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
+        if (low < high) body(o, left, call.gradients[2 * program.outers[o].gradient + 1], low, high);
+        unit += m;
+      }
+    });
   }
 
   bool first_of_gradient(Int outer) const {
