@@ -264,17 +264,18 @@ OWN_SIZES = {"projected_lstm": "proj", "jordan": "output"}
 
 
 def grid():
-    # Single precision and bfloat16 of every cell are for the long run.
-    for name, backend, dtype in itertools.product(FORMULAS, BACKENDS, DTYPES):
-        long = name not in TYPICAL and dtype != torch.float64
+    # Single precision and bfloat16 of every cell, and all lengths, are for the long run.
+    axes = (FORMULAS, BACKENDS, DTYPES, LENGTHS)
+    for name, backend, dtype, lengths in itertools.product(*axes):
         if name in NORMED and dtype == torch.bfloat16:
             continue
-        marks = pytest.mark.slow if long else ()
-        yield pytest.param(name, backend, dtype, marks=marks, id=f"{name}-{backend}-{dtype}")
+        short = name in TYPICAL or (dtype == torch.float64 and lengths == "ragged")
+        marks = () if short else pytest.mark.slow
+        label = f"{name}-{backend}-{dtype}-{lengths}"
+        yield pytest.param(name, backend, dtype, lengths, marks=marks, id=label)
 
 
-@pytest.mark.parametrize("lengths", LENGTHS)
-@pytest.mark.parametrize(("name", "backend", "dtype"), list(grid()))
+@pytest.mark.parametrize(("name", "backend", "dtype", "lengths"), list(grid()))
 def test_it_equals_the_formulas(name, backend, dtype, lengths, record_property):
     cases = list(itertools.product(SHAPES, (False, True), (False, True)))
     record_property("cases", len(cases))
