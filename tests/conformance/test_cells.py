@@ -279,6 +279,7 @@ def grid():
 def test_it_equals_the_formulas(name, backend, dtype, lengths, record_property):
     cases = list(itertools.product(SHAPES, (False, True), (False, True)))
     record_property("cases", len(cases))
+    torch.manual_seed(0)  # of the weights
     for (features, units), bidirectional, with_state in cases:
         # One for each period; and one unit alone is normalised to nothing.
         units = max(units, {"clockwork": 4}.get(name, 3 if name in NORMED else 1))  # noqa: PLW2901
@@ -318,8 +319,10 @@ def check(net, x, state, lengths, tolerance, formula):
         lambda x, s, w: by_hand(net, formula, w, x, s, lengths), net, x, state, torch.float64
     )
     assert list(found) == list(expected)
-    kinks = (elman_relu, indrnn, light_gru, intersection_rnn, slstm)
-    if formula in kinks and x.dtype == torch.bfloat16:
+    kinks = formula in (elman_relu, indrnn, light_gru, intersection_rnn)
+    # What flows back through the stabiliser cancels, but for roundings where all is bfloat16.
+    cancels = formula is slstm and net.backend == "reference"
+    if (kinks or cancels) and x.dtype == torch.bfloat16:
         # Rounding moves a unit across the kink, where the gradient jumps.
         expected = {key: v for key, v in expected.items() if not key.startswith("gradient")}
     for key, value in expected.items():

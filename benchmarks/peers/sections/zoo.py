@@ -9,11 +9,12 @@ from torch import Tensor
 
 from cellwright import Recurrent, cells
 from cellwright.ir import Graph
+from cellwright.look.cost import work
+from cellwright.nn.weight_drop import recurrent_matrices
 from cellwright.pipeline import lower
 from cellwright.plan import plan
 from peers.claims import OURS, Claim, Row, Section
 from peers.fma_peak import fma_peak
-from peers.sections.vendor import entries
 from peers.setting import Setting, Shape
 from peers.steps import training_step
 from peers.timing import Candidate, measure
@@ -51,11 +52,11 @@ def _row(name: str, setting: Setting, peak: float, bandwidth: float) -> Row:
     for candidate in candidates.values():
         candidate.call()  # compiles
     timed = measure(candidates, setting.seconds, setting.rounds)
-    flops = {key: 6.0 * batch * steps * entries(net) for key, net in nets.items()}
+    flops = {key: 2.0 * batch * steps * _multiply_adds(net, steps) for key, net in nets.items()}
     row = Row(name, timed.samples, flops=flops[OURS], others=timed.others)
     seconds = {key: samples.median for key, samples in timed.samples.items()}
     graph = lower(cells.get(name).graph)
-    if _meets_a_matrix(graph):
+    if recurrent_matrices(graph):
         each = seconds[OURS] / flops[OURS] / (seconds[LSTM] / flops[LSTM])
         row.claims.append(Claim(f"time per operation / {LSTM}", each, at_most=PER_OPERATION))
     else:
@@ -83,9 +84,17 @@ def _candidate(net: Recurrent, x: Tensor) -> Candidate:
     return training_step(lambda x: net(x)[0], x, weights, grad)
 
 
-def _meets_a_matrix(graph: Graph) -> bool:
-    of_state = graph.depends_on("state")
-    return any(product.inputs[1] in of_state for product in graph.leaves("matmul"))
+def _multiply_adds(net: Recurrent, steps: int) -> float:
+    """Of a training step, a row and step: without what a mask leaves out, or a unit that rests."""
+    sizes = net.layer0.sizes
+    if net.cell.name != "clockwork":
+        return work(net.graph, sizes).training_multiply_adds
+    periods = net.cell.options["periods"]
+    groups, total = len(periods), 0.0
+    for group, period in enumerate(periods):
+        sees = sizes["input"] + sizes["hidden"] * (groups - group) / groups
+        total += sizes["hidden"] / groups * sees * (-(-steps // period) / steps)
+    return 3 * total
 
 
 def _numbers(graph: Graph, net: Recurrent) -> float:

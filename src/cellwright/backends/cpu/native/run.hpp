@@ -99,8 +99,6 @@ struct Run : Chunks {
       body(piece, pieces);
   }
 
-  static constexpr Int FEW_ROWS = 4;
-
   // The steps of a chunk. Threads either share the units and meet after every pass over them,
   // or each does some rows without a look at the others; rows are few where one does them all.
   void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
@@ -110,21 +108,6 @@ struct Run : Chunks {
       if (s == program.ahead_count) look_at(f, step, chunk_row);
       run_sweep(program.sweeps[s], f, first, least(end, rows_at(step)), shared ? id : -1);
       if (++s == program.sweep_count) s = program.ahead_count, n++;
-    };
-    // Passes without a product look at no other row: a few rows go through all of them, while
-    // what one leaves for the next is close.
-    auto pass_alone = [&](Int first, Int end) {
-      Int to = s;
-      while (to < program.sweep_count && !program.sweeps[to].groups) to++;
-      if (to < s + 2) return pass(first, end, false);
-      Int step = program.backward ? end_step - 1 - n : first_step + n;
-      if (s == program.ahead_count) look_at(f, step, chunk_row);
-      end = least(end, rows_at(step));
-      for (Int row = first; row < end; row += FEW_ROWS)
-        for (Int k = s; k < to; k++)
-          run_sweep(program.sweeps[k], f, row, least(row + FEW_ROWS, end), -1);
-      s = to;
-      if (s == program.sweep_count) s = program.ahead_count, n++;
     };
     if (program.sweep_count == program.ahead_count) return;
     while (share_units && !team.parted && n < steps) {
@@ -136,7 +119,7 @@ struct Run : Chunks {
       bool all = call.share_units && !rows_suffice();
       Int first = all ? 0 : cut(piece, pieces, first_step, end_step);
       Int end = all ? (piece ? 0 : call.batch) : cut(piece + 1, pieces, first_step, end_step);
-      for (n = done, s = sweeps_done; n < steps;) pass_alone(first, end);
+      for (n = done, s = sweeps_done; n < steps;) pass(first, end, false);
     });
   }
 
