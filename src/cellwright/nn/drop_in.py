@@ -23,6 +23,7 @@ from cellwright.cells import transform
 from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.ragged import active_steps
+from cellwright.nn.shortcut import Shortcut, Shortcuts, is_unwatched
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
 from cellwright.nn.states import check_type
 from cellwright.nn.stream import Stream, Words, open_stream
@@ -56,12 +57,16 @@ class _Side:
 
     def direction(self, module: nn.Module) -> Direction:
         """The direction with its weights as they are now."""
+        bare = self.bare
+        weights = Weights.laid_out(self.layout, self.blocks(module))
+        return Direction(bare.graph, bare.sizes, weights, bare.reverse)
+
+    def blocks(self, module: nn.Module) -> list[Tensor]:
+        """The weights as they are now."""
         blocks = [_weight(module, name) for name in self.names]
         if self.biases:
             blocks += self._biases(*(_weight(module, name) for name in self.biases))
-        bare = self.bare
-        weights = Weights.laid_out(self.layout, blocks)
-        return Direction(bare.graph, bare.sizes, weights, bare.reverse)
+        return blocks
 
     def _biases(self, of_input: Tensor, of_state: Tensor) -> list[Tensor]:
         alone = (len(self.layout) - len(self.names) - 1) // 2
@@ -100,9 +105,22 @@ class _DropIn(nn.RNNBase):
         graph = cells.get(self._cell_name()).graph
         self.graph = graph if self.bias else transform.without_bias(graph)
         self._sides = self._plan_sides()
+        self._shortcuts = Shortcuts()
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run over a batch, one sequence or a `PackedSequence`, as torch's module does."""
+        if hx is not None or type(input) is not Tensor or not is_unwatched():
+            return self._forward(input, hx)
+        key = (input.shape, input.dtype, input.device, self.backend, torch.get_num_threads())
+        shortcut = self._shortcuts.get(key)
+        found = shortcut and self._directly(shortcut, input)
+        if found is None:
+            found = self._forward(input, None)  # which checks everything
+            if key not in self._shortcuts:
+                self._look_for_shortcut(key, input)
+        return found
+
+    def _forward(self, input: Any, hx: Any) -> Any:
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if torch.is_autocast_enabled(input.device.type):
@@ -156,6 +174,27 @@ class _DropIn(nn.RNNBase):
             batch_first=self.batch_first,
             backend=self.backend,
         )
+
+    def _directly(self, shortcut: Shortcut, input: Tensor) -> tuple[Tensor, Any] | None:
+        """The way of a batch that starts from zero states, if it can be gone now."""
+        if self.dropout and self.training:
+            return None
+        x = input.transpose(0, 1) if self.batch_first else input
+        found = shortcut(x, [side.blocks(self) for (side,) in self._sides])
+        if found is None:
+            return None
+        output, states = found
+        if self.batch_first:
+            output = output.transpose(0, 1)
+        return output, states[0] if len(states) == 1 else tuple(states)
+
+    def _look_for_shortcut(self, key: Any, input: Tensor) -> None:
+        found = None
+        if input.dim() == 3:
+            x = input.transpose(0, 1) if self.batch_first else input
+            layers = [[side.direction(self) for side in sides] for sides in self._sides]
+            found = Shortcut.through(layers, x, self.backend)
+        self._shortcuts.keep(key, found)
 
     def _precisely(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
         """What came out of an autocast product is narrower than the weights, which decide."""

@@ -6,13 +6,16 @@ a cell is made ready, and a call picks addresses out of a list by their places.
 
 from __future__ import annotations
 
+import struct
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from cellwright.backends.cpu.library import Batch, Function, Schedule
+from cellwright.backends.cpu.threads import openmp
+from cellwright.errors import BackendError
 from cellwright.settings import settings
 
 __all__ = ["Arguments", "Given"]
@@ -76,7 +79,21 @@ class Arguments:
             else:
                 places.append(len(given) + len(self._constants))
                 self._constants.append(value)
+        self._places = places
         self._pick = itemgetter(*places)
+
+    def ready(self, batch: Batch, schedule: Schedule) -> Callable[..., None]:
+        """The same call for one shape, which only wants the addresses, one after the other."""
+        _, _, *head = self.function.head(batch, schedule)
+        pick, constants = self._pick, tuple(self._constants)
+        pack = struct.Struct(f"{2 + len(head) + len(self._places)}q").pack
+        call, name = self.function.call, self.function.program.name
+
+        def run(*addresses: int) -> None:
+            if call(pack(*openmp(), *head, *pick((*addresses, *constants)))):
+                raise BackendError(f"{name}: not enough memory")
+
+        return run
 
     def __call__(self, batch: Batch, schedule: Schedule, addresses: Sequence[int]) -> None:
         """Run the function on what is given, by address; 0 for what is left out."""

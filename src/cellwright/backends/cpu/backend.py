@@ -11,6 +11,7 @@ import torch
 from torch.autograd import forward_ad
 
 from cellwright.backends.contract import Answer, Call, Kernel, Result, Weights, announce
+from cellwright.backends.cpu.direct import Direct
 from cellwright.backends.cpu.engine import Engine, engine
 from cellwright.backends.cpu.library import REAL
 from cellwright.backends.cpu.operator import Face, run_cell
@@ -122,6 +123,18 @@ class CpuKernel:
             return None
         blocks = [given.blocks for given in weights]
         return Chain(list(zip(engines, blocks, strict=True)), batch, dtype)
+
+    def direct(
+        self, weights: Weights, shape: Sequence[int], dtype: torch.dtype, reverse: bool
+    ) -> Direct | None:
+        """The cell for batches of one shape, (T, B), without a gradient; None if it cannot be."""
+        given = {"below", "bernoulli", "step"}.intersection(value.op for value in self.graph.nodes)
+        if given or dtype not in REAL or settings().debug >= 4:
+            return None
+        known = self.prepare(weights.layout, (), (), dtype)[1]
+        if known is None:
+            return None
+        return Direct(known, shape[0], shape[1], reverse, weights.blocks)
 
     @opaque
     def face(

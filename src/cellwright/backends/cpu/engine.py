@@ -5,7 +5,7 @@ Shapes: T time, B batch, n the units of whatever is meant; time first throughout
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -229,6 +229,25 @@ class Engine:
         if run.packing is None:
             return seen, after, saved
         return [_there(run.back(v)) for v in seen], [_there(run.back(v)) for v in after], saved
+
+    def direct(self, steps: int, rows: int, reverse: bool) -> Callable[..., None]:
+        """What runs batches of one shape without a gradient, as fast as it can be called.
+
+        It takes the address of each input, of each state before the first step, of each block
+        of weights, of what is seen and of each state after the last step.
+        """
+        batch = Batch(steps, rows, reverse)
+        run = self._use.ready(batch, schedule(self.spec, batch))
+        if all(offsets == [0] for offsets in self._offsets):
+            return run
+        wide, offsets = self._cuts[1], self._offsets
+
+        def in_blocks(*addresses: int) -> None:
+            blocks = addresses[wide : wide + len(offsets)]
+            inside = [a + n for a, ns in zip(blocks, offsets, strict=True) for n in ns]
+            run(*addresses[:wide], *inside, *addresses[wide + len(offsets) :])
+
+        return in_blocks
 
     def backward(
         self,

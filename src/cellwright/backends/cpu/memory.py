@@ -35,14 +35,14 @@ def empty(*arguments: Any) -> Tensor:
     numbers = math.prod(shape)
     size = numbers * dtype.itemsize
     if size < _SMALLEST:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     pages = _take((size + _ROUND - 1) // _ROUND * _ROUND)
     # The tensor keeps the block alive, and its end gives the pages back.
     block = _block_type(len(pages)).from_buffer(pages)
     block.pages = pages
     flat = torch.frombuffer(block, dtype=dtype, count=numbers)
     # Not a view of it, which autograd would treat as one when it is changed in place.
-    tensor: Tensor = torch.empty(0, dtype=dtype)
+    tensor: Tensor = torch.empty(0, dtype=dtype, device="cpu")
     tensor.set_(flat.untyped_storage(), 0, shape)  # type: ignore[call-overload]
     return tensor
 
