@@ -1,13 +1,17 @@
 # make demo   install and train an LSTM on handwritten digits
+# make gallery   every job on real data, each with the number that is asked of it
 # make test   install and run everything that CI runs
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all mutation sanitize lint docs clean
+.PHONY: demo gallery test test-all mutation sanitize lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/cellwright fit classify
+
+gallery: $(INSTALLED)
+	cd benchmarks && ../$(BIN)/python -m gallery
 
 test: $(INSTALLED) lint
 	$(BIN)/pytest -n auto

@@ -55,13 +55,14 @@ def test_fit_writes_a_run_folder(cellwright, data, tmp_path):
     code, output, errors = cellwright("fit", "classify", "--data", data, *SMALL)
     assert (code, errors) == (0, "")
     lines = output.splitlines()
-    assert lines[0].startswith("classify data: 32 sequences to learn from, 8 to test, 2 features")
+    assert lines[0].startswith("classify data: 32 to learn from, 8 to test, 2 features")
     assert lines[1].startswith("epoch   1   train loss ")
     assert lines[-2].startswith("test accuracy ")
     assert lines[-1].startswith("runs/classify-data-001/")
     assert "\x1b" not in output
     folder = tmp_path / "runs/classify-data-001"
     assert sorted(path.name for path in folder.iterdir()) == [
+        "calibration.png",
         "checkpoint.safetensors",
         "config.yaml",
         "confusion_matrix.png",

@@ -44,8 +44,13 @@ def in_this_process(monkeypatch):
             tell(number, worker._done(task, lambda _n=number, **event: tell(_n, event)))
 
     monkeypatch.setattr(running, "run_side_by_side", run_here)
-    for name in ("draw_confusion", "draw_learning_curve", "save_picture"):
-        monkeypatch.setattr(f"cellwright.jobs.runs.{name}", lambda *arguments: None)
+    for name in (
+        "runs.draw_learning_curve",
+        "runs.save_picture",
+        "classify.draw_confusion",
+        "classify.save_picture",
+    ):
+        monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
 
 
 @pytest.fixture

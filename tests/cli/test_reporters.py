@@ -17,6 +17,13 @@ STARTED = {"job": "classify", "data": "[d]", "train": 9, "test": 3, "features": 
 ROW = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.75, "seconds": 1.25}
 RESULT = {"job": "classify", "test": {"accuracy": 0.5, "samples": 3}, "parameters": 7}
 RESULT |= {"seconds": 2.0, "run": "runs/[x]"}
+RESULT["files"] = [
+    "model.cw",
+    "config.yaml",
+    "metrics.csv",
+    "learning_curve.png",
+    "confusion_matrix.png",
+]
 
 
 def tell(reporter):
@@ -31,11 +38,11 @@ def tell(reporter):
 def test_lines(capsys):
     tell(LineReporter())
     assert capsys.readouterr().out.splitlines() == [
-        "classify [d]: 9 sequences to learn from, 3 to test, 2 features; gru [4, 2]",
+        "classify [d]: 9 to learn from, 3 to test, 2 features; gru [4, 2]",
         "epoch   1   train loss 0.5000 accuracy 0.7500   validation loss 0.2500 accuracy 1.0000   "
         "1.25 s",
         "[a] note",
-        "test accuracy 0.5000 on 3 sequences   7 parameters   trained in 2.0 s",
+        "test accuracy 0.5000  samples 3   7 parameters   trained in 2.0 s",
         "runs/[x]/  model.cw  config.yaml  metrics.csv  learning_curve.png  confusion_matrix.png",
     ]
 
@@ -60,7 +67,7 @@ def test_a_terminal_gets_lines_and_a_bar_that_goes_away(monkeypatch):
     monkeypatch.setattr(reporters, "Console", lambda **options: console)
     tell(TerminalReporter())
     shown = screen.getvalue()
-    for words in ("epoch   1 ", "100 sequences/s", "[a] note", "runs/[x]/", "test accuracy"):
+    for words in ("epoch   1 ", "100/s", "[a] note", "runs/[x]/", "test accuracy"):
         assert words in shown
     assert "\x1b[?25l" in shown
     assert "\x1b[?25h" in shown

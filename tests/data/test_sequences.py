@@ -153,3 +153,16 @@ def test_features_are_reordered_by_name(ragged):
     assert turned.values[0].tolist() == [[4, 3]]
     with pytest.raises(DataError, match=r"missing: c; unknown: b"):
         sequences.in_order(["c", "a"])
+
+
+def test_a_mapped_array_stays_in_its_file(tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(20, 5, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", numbers)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    sequences = as_sequences(mapped)
+    part = sequences.take(np.array([7, 3]))
+    assert np.shares_memory(part.values[0], mapped)
+    whole = as_sequences(numbers)
+    np.testing.assert_array_equal(part.padded(np.array([0, 1]))[0], numbers[[7, 3]])
+    np.testing.assert_allclose(sequences.moments(True), whole.moments(True), rtol=1e-6)
+    assert sequences.fingerprint == whole.fingerprint

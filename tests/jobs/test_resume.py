@@ -93,8 +93,9 @@ def pd_rows(folder):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing takes longer than these trainings."""
-    for name in ("draw_confusion", "draw_learning_curve", "save_picture"):
-        monkeypatch.setattr(runs, name, lambda *arguments: None)
+    drawn = ("runs.draw_learning_curve", "runs.save_picture")
+    for name in (*drawn, "classify.draw_confusion", "classify.save_picture"):
+        monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
 
 
 @pytest.mark.parametrize("course", COURSES)
@@ -143,13 +144,13 @@ def test_a_stop_between_checkpoint_and_table_loses_nothing(small, tmp_path, monk
     assert_same_run(whole, cut)
 
 
-@pytest.mark.parametrize("file", ["model", "learning_curve", "confusion_matrix"])
+@pytest.mark.parametrize("file", ["model", "learning_curve", "files"])
 def test_a_stop_while_finishing_loses_nothing(small, tmp_path, monkeypatch, file):
     config = small()
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     run(config, whole)
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, file, property(interrupt))
+        patch.setattr(RunFolder, file, interrupt if file == "files" else property(interrupt))
         with pytest.raises(KeyboardInterrupt):
             run(config, cut)
     assert not (cut.path / "result.json").exists()
@@ -165,6 +166,7 @@ def test_what_a_killed_process_was_writing_is_removed(small, tmp_path):
     half.write_bytes(b"half")
     run(small(), folder, resume=True)
     assert sorted(path.name for path in folder.path.iterdir()) == [
+        "calibration.png",
         "checkpoint.safetensors",
         "config.yaml",
         "confusion_matrix.png",

@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
 
 def test_a_run_is_scored_on_its_own_test_part(trained):
     folder, result = trained
-    test, report = scores(load(folder), samples(folder, None, None))
+    test, report = scores(load(folder), samples(load(folder), folder, None, None))
     assert test == result["test"]
     assert test["samples"] == 8
     assert "accuracy" in report
@@ -38,7 +38,7 @@ def test_a_run_is_scored_on_its_own_test_part(trained):
 
 def test_predictions_are_a_table(trained):
     folder, _ = trained
-    model, given = load(folder), samples(folder, None, None)
+    model, given = load(folder), samples(load(folder), folder, None, None)
     table = predictions(model, given)
     assert list(table) == ["id", "prediction"]
     assert table["id"].tolist() == given.ids
@@ -50,30 +50,30 @@ def test_predictions_are_a_table(trained):
 
 def test_other_data_are_read_by_name_or_path(trained):
     folder, _ = trained
-    assert len(samples(folder, "digits", None).x) == 360
-    assert len(samples(folder, str(folder.parent / "data.npz"), None).x) == 40
+    assert len(samples(load(folder), folder, "digits", None).x) == 360
+    assert len(samples(load(folder), folder, str(folder.parent / "data.npz"), None).x) == 40
     with pytest.raises(DataError, match="no data set 'digit'"):
-        samples(folder, "digit", None)
+        samples(load(folder), folder, "digit", None)
     with pytest.raises(DataError, match="data folder goes with a named"):
-        samples(folder, None, Path("elsewhere"))
+        samples(load(folder), folder, None, Path("elsewhere"))
     with pytest.raises(DataError, match="data folder goes with a named"):
-        samples(folder, str(folder.parent / "data.npz"), Path("elsewhere"))
+        samples(load(folder), folder, str(folder.parent / "data.npz"), Path("elsewhere"))
 
 
 def test_a_model_file_has_no_data_of_its_own(trained):
     folder, _ = trained
     with pytest.raises(RunError, match="give --data"):
-        samples(folder / "model.cw", None, None)
+        samples(load(folder), folder / "model.cw", None, None)
 
 
 def test_a_score_needs_labels_that_are_known(trained, tmp_path):
     folder, _ = trained
     np.savez(tmp_path / "bare.npz", X=np.zeros((2, 4, 2)))
     with pytest.raises(DataError, match="no labels to score"):
-        scores(load(folder), samples(folder, str(tmp_path / "bare.npz"), None))
+        scores(load(folder), samples(load(folder), folder, str(tmp_path / "bare.npz"), None))
     np.savez(tmp_path / "odd.npz", X=np.zeros((2, 4, 2)), y=["a", "z"])
     with pytest.raises(DataError, match=r"y\[1\].*'z'.*never seen"):
-        scores(load(folder), samples(folder, str(tmp_path / "odd.npz"), None))
+        scores(load(folder), samples(load(folder), folder, str(tmp_path / "odd.npz"), None))
 
 
 def test_changed_data_are_noticed(tmp_path):
@@ -81,10 +81,10 @@ def test_changed_data_are_noticed(tmp_path):
     np.savez(tmp_path / "data.npz", X=x, y=["a", "b"] * 20)
     config = configure(str(tmp_path / "data.npz"), layers=[3], epochs=1)
     run(config, RunFolder(tmp_path / "run"))
-    samples(tmp_path / "run", None, None)
+    samples(load(tmp_path / "run"), tmp_path / "run", None, None)
     np.savez(tmp_path / "data.npz", X=x, y=["b", "a"] * 20)
     with pytest.raises(DataError, match=r"data\.npz has changed since"):
-        samples(tmp_path / "run", None, None)
+        samples(load(tmp_path / "run"), tmp_path / "run", None, None)
 
 
 def test_a_class_without_a_test_sample_is_noted(tmp_path):

@@ -12,6 +12,7 @@ from cellwright.cli.cells import cells
 from cellwright.cli.compare import compare
 from cellwright.cli.doctor import doctor
 from cellwright.cli.fit import fit_app
+from cellwright.cli.generate import generate
 from cellwright.cli.use import predict, score
 from cellwright.errors import CellwrightError
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(fit_app, name="fit")
 app.command()(predict)
 app.command()(score)
+app.command()(generate)
 app.command()(compare)
 app.command()(doctor)
 app.command()(cells)

@@ -9,7 +9,7 @@ import typer
 
 from cellwright import jobs
 from cellwright.cli.compare_reporters import choose_comparison_reporter
-from cellwright.cli.flags import parsed, with_options
+from cellwright.cli.flags import given, parsed, with_options
 from cellwright.errors import SettingError
 from cellwright.jobs.cell_texts import split_cells
 from cellwright.jobs.options import ClassifierOptions
@@ -62,7 +62,7 @@ def compare(
     settings = {"data": data, "data_dir": data_dir, "test_fraction": test_fraction} | {
         name: parsed(ClassifierOptions, name, value) for name, value in options.items()
     }
-    given = {name: value for name, value in settings.items() if _is_given(context, name)}
+    chosen = given(context, settings)
     reporter = choose_comparison_reporter(quiet=quiet, as_json=as_json)
     try:
         found = jobs.compare(
@@ -75,7 +75,7 @@ def compare(
             workers=workers,
             folder=out,
             reporter=reporter,
-            **given,
+            **chosen,
         )
     except KeyboardInterrupt:
         reporter.interrupted()
@@ -91,8 +91,3 @@ def _seeds(text: str) -> int | list[int]:
         return [int(part) for part in text.split(",")] if "," in text else int(text)
     except ValueError as error:
         raise SettingError(f"seeds={text!r}: write how many, or which: 3, or 0,7,8") from error
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"

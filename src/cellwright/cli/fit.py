@@ -1,18 +1,22 @@
-"""``cellwright fit``: train a model and write a run folder."""
+"""``cellwright fit``: train a model and write a run folder. A command for every job."""
 
-from __future__ import annotations
+# Annotations are read where a command is made, and its texts are those of its job: they must
+# not be put off.
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cellwright import jobs
-from cellwright.cli.flags import parsed, with_options
+from cellwright.cli.flags import given, parsed, with_options
 from cellwright.cli.reporters import choose_reporter
+from cellwright.cli.several import together
 from cellwright.errors import SettingError
-from cellwright.jobs.options import ClassifierOptions
+from cellwright.jobs.options import Entry
+from cellwright.jobs.registry import ENTRIES
 
 __all__ = ["fit_app"]
 
@@ -29,68 +33,87 @@ def _fit() -> None:
     pass
 
 
-@fit_app.command()
-@with_options(ClassifierOptions)
-def classify(
-    context: typer.Context,
-    data: Annotated[str, typer.Option(help="digits, mnist, or a .npz or .csv file.")] = "digits",
-    data_dir: Annotated[
-        str | None, typer.Option(help="Folder of mnist's IDX files; else they are downloaded.")
-    ] = None,
-    test_fraction: Annotated[
-        float, typer.Option(help="Kept for the test, where the data have no test part.")
-    ] = 0.2,
-    config: Annotated[
-        Path | None, typer.Option(help="Repeat the run of this config.yaml; flags change it.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; runs/classify-DATA-NNN without it.")
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on from the last finished epoch; without --out of the last run of this data.",
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run in the folder.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line; the last is the result.")
-    ] = False,
-    **options: Any,
-) -> None:
-    """Learn which class a sequence belongs to (many to one)."""
-    if resume and overwrite:
-        raise SettingError("--resume goes on with a run and --overwrite replaces it; give one")
-    asked = {"data": data, "data_dir": data_dir, "test_fraction": test_fraction} | {
-        name: parsed(ClassifierOptions, name, value) for name, value in options.items()
-    }
-    given = {name: value for name, value in asked.items() if _is_given(context, name)}
-    if config is not None:
-        asked = jobs.read_config(config).settings | given
-    folder = jobs.RunFolder(
-        out or jobs.next_folder(_RUNS, f"classify-{Path(asked['data']).stem}", last=resume)
-    )
-    if resume and config is None and folder.config_file.exists():
-        asked = jobs.read_config(folder.config_file).settings | given
-    wanted = jobs.configure(**asked)
-    reporter = choose_reporter(quiet=quiet, as_json=as_json)
-    try:
-        jobs.run(wanted, folder, resume=resume, overwrite=overwrite, reporter=reporter)
-    except KeyboardInterrupt:
-        if folder.config_file.exists():
-            place = shlex.quote(str(folder.path))
-            reporter.note(
-                f"interrupted; go on with: cellwright fit classify --out {place} --resume"
-            )
-        raise
-    finally:
-        reporter.close()
+def _command(entry: Entry) -> Callable[..., None]:
+    """The command of one job, its flags made of its options."""
+
+    @with_options(entry.reading, entry.options)
+    def fit(
+        context: typer.Context,
+        data: Annotated[str, typer.Option(help=entry.data_help)] = entry.data,
+        data_dir: Annotated[
+            str | None, typer.Option(help="Folder of the files of a named data set.")
+        ] = None,
+        config: Annotated[
+            Path | None, typer.Option(help="Repeat the run of this config.yaml; flags change it.")
+        ] = None,
+        out: Annotated[
+            Path | None, typer.Option(help=f"Run folder; runs/{entry.name}-DATA-NNN without it.")
+        ] = None,
+        resume: Annotated[
+            bool,
+            typer.Option(
+                "--resume",
+                help="Go on from the last finished epoch; without --out of the last run of this "
+                "data.",
+            ),
+        ] = False,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Replace the run in the folder.")
+        ] = False,
+        devices: Annotated[
+            int, typer.Option(min=1, help="Processes that share every batch, each on a device.")
+        ] = 1,
+        nodes: Annotated[
+            int, typer.Option(min=1, help="Machines on which this very command is given.")
+        ] = 1,
+        rendezvous: Annotated[
+            str | None, typer.Option(help="Where they meet: HOST:PORT of one of them.")
+        ] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="One JSON object a line; the last is the result.")
+        ] = False,
+        **options: Any,
+    ) -> None:
+        if resume and overwrite:
+            raise SettingError("--resume goes on with a run and --overwrite replaces it; give one")
+        if devices * nodes > 1:
+            together(devices, nodes, rendezvous)
+        asked = {"data": data, "data_dir": data_dir} | {
+            name: parsed((entry.reading, entry.options), name, value)
+            for name, value in options.items()
+        }
+        chosen = given(context, asked)
+        if config is not None:
+            asked = _settings(config, entry.name) | chosen
+        stem = Path(asked["data"]).name.partition(".")[0]
+        folder = jobs.RunFolder(out or jobs.next_folder(_RUNS, f"{entry.name}-{stem}", last=resume))
+        if resume and config is None and folder.config_file.exists():
+            asked = _settings(folder.config_file, entry.name) | chosen
+        wanted = jobs.configure(job=entry.name, **asked)
+        reporter = choose_reporter(quiet=quiet, as_json=as_json)
+        try:
+            jobs.run(wanted, folder, resume=resume, overwrite=overwrite, reporter=reporter)
+        except KeyboardInterrupt:
+            if folder.config_file.exists():
+                place = shlex.quote(str(folder.path))
+                reporter.note(
+                    f"interrupted; go on with: cellwright fit {entry.name} --out {place} --resume"
+                )
+            raise
+        finally:
+            reporter.close()
+
+    fit.__doc__ = entry.about
+    return fit
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
+def _settings(file: Path, job: str) -> dict[str, Any]:
+    config = jobs.read_config(file)
+    if config.job != job:
+        raise SettingError(f"{file} is of a run of the job {config.job!r}, not {job!r}")
+    return config.settings
+
+
+for _entry in ENTRIES.values():
+    fit_app.command(_entry.name)(_command(_entry))

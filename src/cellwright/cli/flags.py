@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -11,7 +11,7 @@ import typer
 
 from cellwright.jobs.options import option_types
 
-__all__ = ["parsed", "with_options"]
+__all__ = ["given", "parsed", "with_options"]
 
 # Flags whose name differs from the option's.
 _FLAGS = {"random_state": "--seed"}
@@ -28,16 +28,28 @@ def option_parameters(cls: type) -> list[inspect.Parameter]:
             default=_shown(defaults[name], _plain_type(hint)),
             annotation=Annotated[
                 _plain_type(hint) or str,
-                typer.Option(_flag(name), help=_described(hint)),
+                typer.Option(_flag(name, defaults[name]), help=_described(hint)),
             ],
         )
         for name, hint in option_types(cls).items()
     ]
 
 
-def parsed(cls: type, name: str, value: Any) -> Any:
+def given(context: typer.Context, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that the user named, not the defaults."""
+
+    def is_named(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name != "DEFAULT"
+
+    return {name: value for name, value in values.items() if is_named(name)}
+
+
+def parsed(classes: type | Sequence[type], name: str, value: Any) -> Any:
     """What a flag's text stands for: ``64,32`` is a list, ``proj=32`` a mapping."""
-    if _plain_type(option_types(cls)[name]) is not None or not isinstance(value, str):
+    of = [classes] if isinstance(classes, type) else classes
+    hint = next(option_types(cls)[name] for cls in of if name in option_types(cls))
+    if _plain_type(hint) is not None or not isinstance(value, str):
         return value
     if value.lower() == "none":
         return None
@@ -50,9 +62,9 @@ def parsed(cls: type, name: str, value: Any) -> Any:
 
 
 def with_options(
-    cls: type, without: Collection[str] = ()
+    *classes: type, without: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take the options of an estimator; it receives them as ``**options``."""
+    """Let a command take the options of these classes; it receives them as ``**options``."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -60,7 +72,8 @@ def with_options(
             for parameter in inspect.signature(command, eval_str=True).parameters.values()
             if parameter.kind is not parameter.VAR_KEYWORD
         ]
-        options = [each for each in option_parameters(cls) if each.name not in without]
+        every = [each for cls in classes for each in option_parameters(cls)]
+        options = [each for each in every if each.name not in without]
         signature = inspect.Signature([*own, *options])
         command.__signature__ = signature  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
@@ -69,8 +82,10 @@ def with_options(
     return decorate
 
 
-def _flag(name: str) -> str:
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+def _flag(name: str, default: Any = None) -> str:
+    words = name.replace("_", "-")
+    # What is on without being asked for can be turned off.
+    return f"--{words}/--no-{words}" if default is True else _FLAGS.get(name, f"--{words}")
 
 
 def _described(hint: Any) -> str:

@@ -51,34 +51,37 @@ class LineReporter(ClosableReporter):
     def started(self, description: dict[str, Any]) -> None:
         """Say what begins."""
         d = description
-        layers = ", ".join(map(str, d["layers"]))
-        self._print(
-            f"{d['job']} {d['data']}: {d['train']} sequences to learn from, {d['test']} to test, "
-            f"{d['features']} features; {d['cell']} [{layers}]"
-        )
+        told = {"train": "to learn from", "test": "to test"}
+        facts = [f"{d[name]} {words}" for name, words in told.items() if name in d]
+        known = {*told, "job", "data", "cell", "layers", "run"}
+        facts += [
+            f"{value} {name.replace('_', ' ')}" for name, value in d.items() if name not in known
+        ]
+        network = f"; {d['cell']} [{', '.join(map(str, d['layers']))}]" if "cell" in d else ""
+        self._print(f"{d['job']} {d['data']}: {', '.join(facts)}{network}")
 
     def epoch_finished(self, row: dict[str, Any]) -> None:
         """Say how the epoch went."""
         parts = [f"epoch {row['epoch']:>3}"]
         for part in ("train", "validation"):
-            if f"{part}_loss" in row:
-                parts.append(
-                    f"{part} loss {row[f'{part}_loss']:.4f} accuracy {row[f'{part}_accuracy']:.4f}"
-                )
+            measures = [
+                f"{name.removeprefix(f'{part}_')} {value:.4f}"
+                for name, value in row.items()
+                if name.startswith(f"{part}_")
+            ]
+            if measures:
+                parts.append(f"{part} {' '.join(measures)}")
         parts.append(f"{row['seconds']:.2f} s")
         self._print("   ".join(parts))
 
     def finished(self, result: dict[str, Any]) -> None:
         """Say how it ended."""
-        test = result["test"]
+        shown = "  ".join(f"{name} {_short(value)}" for name, value in result["test"].items())
         self._print(
-            f"test accuracy {test['accuracy']:.4f} on {test['samples']} sequences   "
+            f"test {shown}   "
             f"{result['parameters']} parameters   trained in {result['seconds']:.1f} s"
         )
-        self._print(
-            f"{result['run']}/  model.cw  config.yaml  metrics.csv  learning_curve.png  "
-            f"confusion_matrix.png"
-        )
+        self._print(f"{result['run']}/  {'  '.join(result.get('files', ()))}")
 
     def note(self, message: str) -> None:
         """Say something worth a line."""
@@ -118,7 +121,7 @@ class TerminalReporter(LineReporter):
             completed=progress.samples,
             total=progress.total,
             measures=measures,
-            speed=f"{progress.speed:,.0f} sequences/s",
+            speed=f"{progress.speed:,.0f}/s",
         )
 
     def finished(self, result: dict[str, Any]) -> None:
@@ -132,6 +135,10 @@ class TerminalReporter(LineReporter):
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def choose_reporter(*, quiet: bool, as_json: bool) -> ClosableReporter:

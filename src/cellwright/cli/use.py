@@ -33,7 +33,7 @@ def predict(
 ) -> None:
     """Predict the label of each sequence, as CSV: id, prediction."""
     model = jobs.load(run)
-    given = jobs.samples(run, data, data_dir)
+    given = jobs.samples(model, run, data, data_dir)
     table = jobs.predictions(model, given, probabilities=probabilities)
     text = table.to_json(orient="records", lines=True) if as_json else table.to_csv(index=False)
     if out is not None:
@@ -50,8 +50,8 @@ def score(
 ) -> None:
     """Test a model on labelled sequences; without --data on the test part of its own data."""
     model = jobs.load(run)
-    test, report = jobs.scores(model, jobs.samples(run, data, data_dir))
+    test, report = jobs.scores(model, jobs.samples(model, run, data, data_dir))
     if as_json:
-        print(json.dumps({"job": "classify", "test": test, "run": str(run)}))
+        print(json.dumps({"job": model.job, "test": test, "run": str(run)}))
     else:
-        print(f"{report}\naccuracy {test['accuracy']:.4f} on {test['samples']} sequences")
+        print(report)

@@ -125,7 +125,8 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
     X
         A list of arrays (time, features) of any lengths, or (time,) for one feature; or one
         array (sample, time, features), or (sample, time) for one feature. Steps at the end
-        of a sample whose features are all NaN are padding and are cut off.
+        of a sample whose features are all NaN are padding and are cut off. An array that
+        ``numpy.load(…, mmap_mode="r")`` maps is read from its file, batch by batch.
     features
         Number of features that is expected, if known.
     name
@@ -142,6 +143,8 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
     if isinstance(X, Sequences):
         _check_features(X.values, features, name)
         return X
+    if isinstance(X, np.memmap) and X.ndim == 3 and X.dtype in (np.float32, np.float64):
+        X = list(X)  # noqa: N806 samples stay where they lie, however many there are
     uniform = _uniform(X, name)
     values: Floats | list[Floats] = (
         [_sample(value, f"{name}[{number}]") for number, value in enumerate(X)]

@@ -12,24 +12,27 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from cellwright.data import Batch
 from cellwright.errors import RunError, SettingError, TrainingError
-from cellwright.jobs.examples import Examples, FreshExamples, Measurement, Objective
+from cellwright.jobs.bucketing import bucketed
+from cellwright.jobs.examples import AnyBatch, Epoch, Measurement, Objective, Source
 from cellwright.jobs.optimizing import learning_rate_factor, make_optimizer
+from cellwright.jobs.processes import Processes, is_first, local_rank
 from cellwright.jobs.reporting import Progress, Reporter
 from cellwright.jobs.tensor_file import read_tensors, write_tensors
 from cellwright.jobs.threads import cpu_threads
 
-__all__ = ["Examples", "Objective", "evaluate", "make_fabric", "on_device", "train"]
+__all__ = ["evaluate", "make_fabric", "on_device", "train"]
+
+Moved = TypeVar("Moved")
 
 
 @dataclass
@@ -47,8 +50,12 @@ def make_fabric(options: Mapping[str, Any]) -> Fabric:
     # Its remarks on precision would stand between the lines of a report.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device, precision = options["device"], options["precision"]
+    rank = local_rank()
     try:
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        # Each of several processes computes by itself; on a GPU, each on one of its own.
+        own: Any = [rank] if rank is not None and torch.cuda.is_available() else 1
+        devices = own if device in ("auto", "cuda") else 1
+        return Fabric(accelerator=device, devices=devices, precision=precision)
     except (RuntimeError, ValueError) as error:
         raise SettingError(f"device={device!r}, precision={precision!r}: {error}") from error
 
@@ -56,8 +63,8 @@ def make_fabric(options: Mapping[str, Any]) -> Fabric:
 def train(
     network: nn.Module,
     objective: Objective,
-    training: Examples | FreshExamples,
-    validation: Examples | Measurement | None,
+    training: Source,
+    validation: Epoch | Measurement | None,
     options: Mapping[str, Any],
     *,
     checkpoint: Path | None = None,
@@ -110,7 +117,7 @@ def train(
 
 @torch.no_grad()
 def evaluate(
-    fabric: Fabric, network: nn.Module, objective: Objective, examples: Examples, batch_size: int
+    fabric: Fabric, network: nn.Module, objective: Objective, examples: Epoch, batch_size: int
 ) -> dict[str, float]:
     """Means of everything the objective measures."""
     network.eval()
@@ -130,16 +137,18 @@ class _Training:
         self,
         network: nn.Module,
         objective: Objective,
-        training: Examples | FreshExamples,
-        validation: Examples | Measurement | None,
+        training: Source,
+        validation: Epoch | Measurement | None,
         options: Mapping[str, Any],
         identity: str,
         reporter: Reporter,
     ) -> None:
         self.objective, self.training, self.validation = objective, training, validation
-        self.options, self.identity, self.reporter = options, identity, reporter
+        self.options, self.identity = options, identity
         self.plain = network
         self.fabric = make_fabric(options)
+        self.processes = Processes.join(self.fabric.device)
+        self.reporter = reporter if is_first() else Reporter()
         optimizer = make_optimizer(network, options)
         # The network is moved in place. What Fabric wraps it in is not called, because it would
         # round the data before they are scaled.
@@ -160,7 +169,8 @@ class _Training:
     ) -> list[dict[str, Any]]:
         if resume and checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
-        if on_start is not None:
+        self.processes.wait()
+        if on_start is not None and is_first():
             on_start()
         threads = cpu_threads(self.plain, self.options["batch_size"], self.options["threads"])
         # The caller's random numbers are none of our business.
@@ -171,10 +181,11 @@ class _Training:
                 self.progress.history.append(row)
                 if until is not None and (reason := until(self.progress.history)):
                     self._stop(reason)
-                if checkpoint is not None:
+                if checkpoint is not None and is_first():
                     self._save(checkpoint)
-                if on_epoch is not None:
+                if on_epoch is not None and is_first():
                     on_epoch(self.progress.history)
+                self.processes.wait()
                 self.reporter.epoch_finished(row)
         if self.best:
             self.plain.load_state_dict(self.best)
@@ -186,17 +197,24 @@ class _Training:
         examples = self.training.in_epoch(number)
         seed = np.random.SeedSequence([self.options["random_state"], number])
         shuffle, noise = seed.spawn(2)
-        torch.manual_seed(int(noise.generate_state(1)[0]))
-        order = np.random.default_rng(shuffle).permutation(len(examples))[: self.total - before]
+        torch.manual_seed(int(noise.generate_state(1)[0]) + self.processes.rank)
+        draw, size = np.random.default_rng(shuffle), self.options["batch_size"]
+        order = draw.permutation(len(examples))[: self.total - before]
+        order = bucketed(order, getattr(examples, "lengths", None), size, draw)
         self.plain.train()
         sums: dict[str, Tensor] = {}
         seen, answers, rate = 0, 0, 0.0
-        for batch in examples.batches(self.options["batch_size"], order):
+        mine, share, count = self.processes.share(order, size)
+        for batch in self.processes.all_of(examples.batches(share, mine), count):
             rate = self._step(batch, (before + seen) / self.total, sums, number, seen)
-            seen, answers = seen + len(batch.rows), answers + batch.answers
-            means = {name: float(value) / answers for name, value in sums.items()}
+            if batch is not None:
+                seen = min(seen + len(batch.rows) * self.processes.count, len(order))
+                answers += batch.answers
+            means = {name: float(value) / max(1, answers) for name, value in sums.items()}
             self._report(number, before, seen, means, time.perf_counter() - start)
-        row: dict[str, Any] = {"epoch": number + 1, "samples": before + seen}
+        sums = {name: self.processes.total(value) for name, value in sums.items()}
+        answers = int(self.processes.total(torch.tensor(answers, device=self.fabric.device)))
+        row: dict[str, Any] = {"epoch": number + 1, "samples": before + len(order)}
         row |= {f"train_{name}": float(value) / answers for name, value in sums.items()}
         for name, weight in self.plain.named_parameters():
             _check_finite(f"greatest weight of {name}", weight.abs().max(), number, "its end")
@@ -206,23 +224,30 @@ class _Training:
     def _validate(self) -> dict[str, float]:
         if self.validation is None:
             return {}
-        if isinstance(self.validation, Examples):
-            size = 4 * self.options["batch_size"]
-            return evaluate(self.fabric, self.plain, self.objective, self.validation, size)
-        return self.validation(self.fabric, self.plain)
+        if callable(self.validation):
+            return self.validation(self.fabric, self.plain)
+        size = 4 * self.options["batch_size"]
+        return evaluate(self.fabric, self.plain, self.objective, self.validation, size)
 
     def _step(
-        self, batch: Batch, done: float, sums: dict[str, Tensor], number: int, seen: int
+        self, batch: AnyBatch | None, done: float, sums: dict[str, Tensor], number: int, seen: int
     ) -> float:
         rate = self.options["learning_rate"] * learning_rate_factor(self.options["schedule"], done)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self.fabric.autocast():
-            loss, measured = self.objective(self.plain, on_device(self.fabric, batch))
-        where = f"samples {seen} to {seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}…)"
-        _check_finite("loss", loss, number, where)
         self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        where = f"samples {seen} and on"
+        answers = 0 if batch is None else batch.answers
+        weight = self.processes.share_of_answers(answers, self.fabric.device)
+        if batch is not None:
+            where = f"samples {seen} to {seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}…)"
+            with self.fabric.autocast():
+                loss, measured = self.objective(self.plain, on_device(self.fabric, batch))
+            _check_finite("loss", loss, number, where)
+            self.fabric.backward(loss if weight == 1 else loss * weight)
+            for name, value in measured.items():
+                sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value.detach()
+        self.processes.sum_gradients(self.plain)
         if self.options["gradient_clip"] is not None:
             norm = self.fabric.clip_gradients(
                 self.wrapped,
@@ -232,8 +257,6 @@ class _Training:
             )
             _check_finite("norm of the gradient", norm, number, where)
         self.optimizer.step()
-        for name, value in measured.items():
-            sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value.detach()
         return float(rate)
 
     def _report(
@@ -298,11 +321,13 @@ def _check_finite(what: str, value: Tensor | None, epoch: int, where: str) -> No
         )
 
 
-def on_device(fabric: Fabric, batch: Batch) -> Batch:
+def on_device(fabric: Fabric, batch: Moved) -> Moved:
     """The batch where the network is."""
-    # A GPU of Apple has no double precision.
-    x = batch.x.float() if fabric.device.type == "mps" else batch.x
-    x, lengths, targets, counted = fabric.to_device(
-        (x, batch.lengths, batch.targets, batch.counted)
-    )
-    return replace(batch, x=x, lengths=lengths, targets=targets, counted=counted)
+    found = {}
+    for each in fields(batch):  # type: ignore[arg-type]
+        value = getattr(batch, each.name)
+        if isinstance(value, Tensor):
+            # A GPU of Apple has no double precision.
+            narrow = fabric.device.type == "mps" and value.dtype == torch.float64
+            found[each.name] = fabric.to_device(value.float() if narrow else value)
+    return replace(batch, **found)  # type: ignore[type-var]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,42 @@ from torch import Tensor, nn
 
 from cellwright.data import Batch, Sequences, batches
 
-__all__ = ["Examples", "FreshExamples", "Measurement", "Objective"]
+__all__ = ["AnyBatch", "Epoch", "Examples", "FreshExamples", "Measurement", "Objective", "Source"]
+
+
+class AnyBatch(Protocol):
+    """Some samples: a frozen dataclass, whose tensors the engine brings to the network."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Which samples these are, (batch,)."""
+
+    @property
+    def answers(self) -> int:
+        """How many answers count, by which sums are divided."""
+
+
+class Epoch(Protocol):
+    """Samples that can be cut into batches.
+
+    Where it also has ``lengths``, (sample,), samples of similar length come in one batch.
+    """
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+
+    def batches(self, size: int, order: npt.NDArray[np.int64] | None = None) -> Iterator[Any]:
+        """Batches of at most `size` samples, in the order given or as they come."""
+
+
+class Source(Protocol):
+    """What a training learns from, epoch by epoch."""
+
+    def __len__(self) -> int:
+        """How many samples an epoch has."""
+
+    def in_epoch(self, number: int) -> Epoch:
+        """What that epoch learns from, from 0; the same for the same number."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +71,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Steps of each sample."""
+        return self.x.lengths
 
     def in_epoch(self, number: int) -> Examples:
         """What that epoch learns from: the same, always."""
@@ -73,7 +113,7 @@ class FreshExamples:
 class Objective(Protocol):
     """What a job wants of a batch."""
 
-    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss, and sums over the batch's answers of what is to be reported."""
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cellwright.errors import CellwrightError, ModelFileError
 from cellwright.jobs import model_file
-from cellwright.jobs.classify import SequenceClassifier
+from cellwright.jobs.registry import ENTRIES, job_of
 
-__all__ = ["ESTIMATORS", "load"]
-
-ESTIMATORS = {"classify": SequenceClassifier}
+__all__ = ["load"]
 
 
-def load(path: str | Path) -> SequenceClassifier:
-    """Read a trained model.
+def load(path: str | Path) -> Any:
+    """Read a trained model: an estimator of the job that wrote it.
 
     Parameters
     ----------
@@ -28,10 +27,10 @@ def load(path: str | Path) -> SequenceClassifier:
         executed, whatever it holds.
     """
     description, tensors = model_file.read(Path(path))
-    if description.job not in ESTIMATORS:
+    if description.job not in ENTRIES:
         raise ModelFileError(f"{path}: made by a job {description.job!r} that is not known here")
     try:
-        return ESTIMATORS[description.job].restore(description, tensors)
+        return job_of(description.job).estimator.restore(description, tensors)
     except (CellwrightError, RuntimeError, OverflowError, TypeError, ValueError) as error:
         # What the description says cannot be built, or not of these tensors.
         raise ModelFileError(f"{path}: contradicts itself: {error}") from error

@@ -156,7 +156,8 @@ def check_bounds(options: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> N
     if layers > len(tensors) or layers * len(graph.nodes) > _MOST_NODES_OF_ALL_LAYERS:
         raise ModelFileError(f"{layers} layers cannot be made of {len(tensors)} tensors")
     axes = [value.attributes.get(axis) for value in graph.nodes for axis in ("size", "columns")]
-    units = [*axes, *options["layers"], options["projection"], *(options["sizes"] or {}).values()]
+    own = (options.get("sizes") or {}).values()
+    units = [*axes, *options["layers"], options.get("projection"), *own]
     weights = sum(tensor.numel() for tensor in tensors.values())
     most = max((number for number in units if isinstance(number, int)), default=0)
     if most > max(weights, _MOST_UNITS_WITHOUT_WEIGHTS):

@@ -28,9 +28,10 @@ from cellwright.storage import replace_file
 __all__ = ["RunFolder", "next_folder"]
 
 # In the order in which they are removed: what is left never looks like a finished run.
-_FILES = (
-    *("result.json", "confusion_matrix.png", "learning_curve.png"),
-    *(MODEL_FILE, "checkpoint.safetensors", "metrics.csv", "config.yaml"),
+_FIRST = ("result.json",)
+_THEN = (
+    *("learning_curve.png", MODEL_FILE),
+    *("checkpoint.safetensors", "metrics.csv", "config.yaml"),
 )
 
 
@@ -41,11 +42,21 @@ class RunFolder:
     ----------
     path
         The folder.
+    own
+        Names of the files that the job adds.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, own: Sequence[str] = ()) -> None:
+        self.path, self.own = path, tuple(own)
         self._made = False
+
+    def of_job(self, own: Sequence[str]) -> RunFolder:
+        """The same folder, of a job that adds these files."""
+        return RunFolder(self.path, own)
+
+    @property
+    def _files(self) -> tuple[str, ...]:
+        return (*_FIRST, *self.own, *_THEN)
 
     @property
     def config_file(self) -> Path:
@@ -67,10 +78,10 @@ class RunFolder:
         """Loss and accuracy by epoch."""
         return self.path / "learning_curve.png"
 
-    @property
-    def confusion_matrix(self) -> Path:
-        """Which label of the test was predicted as which."""
-        return self.path / "confusion_matrix.png"
+    def files(self) -> list[str]:
+        """What a person looks at: model, settings, numbers, pictures."""
+        named = (MODEL_FILE, "config.yaml", "metrics.csv", "learning_curve.png", *self.own)
+        return [name for name in named if (self.path / name).exists()]
 
     def check_free(self) -> None:
         """Raise a `RunError` if the folder holds a run."""
@@ -103,7 +114,7 @@ class RunFolder:
             self.path.rmdir()
 
     def _found(self) -> list[str]:
-        return [name for name in _FILES if (self.path / name).exists()]
+        return [name for name in self._files if (self.path / name).exists()]
 
     def _remove_run(self) -> None:
         for name in self._found():
@@ -111,7 +122,7 @@ class RunFolder:
 
     def remove_leftovers(self) -> None:
         """Remove files that a process was writing when it was killed."""
-        for name in _FILES:
+        for name in self._files:
             for half in self.path.glob(f".{name}.*"):
                 half.unlink()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.metrics import accuracy_score
-
-from cellwright.data import Dataset
-from cellwright.errors import CellwrightError, DataError, RunError
-from cellwright.jobs.classify import SequenceClassifier
+from cellwright.errors import CellwrightError, RunError
+from cellwright.jobs.estimator import Estimator, Hooks
+from cellwright.jobs.job import Data, Job
+from cellwright.jobs.processes import is_first
+from cellwright.jobs.registry import job_of
 from cellwright.jobs.reporting import Reporter
 from cellwright.jobs.run_config import RunConfig, configure, read_config
 from cellwright.jobs.run_folder import RunFolder
-from cellwright.look.pictures import draw_confusion, draw_learning_curve, save_picture
+from cellwright.look.pictures import draw_learning_curve, save_picture
 
 __all__ = ["run"]
 
@@ -44,7 +44,8 @@ def run(
     Returns
     -------
     dict
-        ``{"job", "test": {"accuracy"}, "seconds", "run", …}``.
+        ``{"job", "test": {measure: value}, "seconds", "run", …}``; nothing in a process that
+        is not the first of several.
 
     Raises
     ------
@@ -55,7 +56,9 @@ def run(
         Data or options cannot be used.
     """
     reporter = reporter or Reporter()
-    config = configure(**config.settings)
+    config = configure(job=config.job, **config.settings)
+    job: Job[Estimator, Data] = job_of(config.job)
+    folder = folder.of_job(job.files)
     going_on = resume and folder.config_file.exists()
     if going_on:
         _check_unchanged(read_config(folder.config_file), config)
@@ -69,12 +72,8 @@ def run(
         if resume:
             reporter.note(f"nothing to resume in {folder.path}; starting a new run")
     dataset = config.read_data()
-    if dataset.train.y is None or dataset.test.y is None:
-        raise DataError(f"{dataset.name}: there are no labels to learn")
-    untested = set(dataset.train.y.tolist()) - set(dataset.test.y.tolist())
-    if untested:
-        names = ", ".join(sorted(map(str, untested)))
-        reporter.note(f"the test part has no sample of the class {names}; it says nothing of it")
+    for remark in job.remarks(dataset):
+        reporter.note(remark)
     created = False
 
     def start() -> None:
@@ -83,30 +82,33 @@ def run(
             folder.create()
             created = True
             folder.write_config(config.model_dump())
-        reporter.started(_started(config, dataset, folder))
+        reporter.started(_started(config, dataset.name, job.facts(dataset), folder))
 
-    model = SequenceClassifier(**config.estimator_options)
+    model = job.estimator(**config.estimator_options)
+    hooks = Hooks(
+        checkpoint=folder.checkpoint,
+        resume=going_on,
+        reporter=reporter,
+        on_start=start,
+        on_epoch=folder.write_metrics,
+    )
     try:
-        model.fit(
-            dataset.train.x,
-            dataset.train.y,
-            checkpoint=folder.checkpoint,
-            resume=going_on,
-            reporter=reporter,
-            on_start=start,
-            on_epoch=folder.write_metrics,
-        )
+        job.fit(model, dataset, hooks)
     except CellwrightError:
         # Without a finished epoch there is nothing to go on with.
         if created and not folder.checkpoint.exists():
             folder.undo_create()
         raise
-    result = _finish(config, model, dataset, folder)
+    if not is_first():
+        return {}  # another process has the word
+    result = _finish(config, job, model, dataset, folder)
     reporter.finished(result)
     return result
 
 
 def _check_unchanged(stored: RunConfig, wanted: RunConfig) -> None:
+    if stored.job != wanted.job:
+        raise RunError(f"the run is of the job {stored.job!r}, not {wanted.job!r}")
     for name, value in stored.settings.items():
         if wanted.settings[name] != value:
             raise RunError(
@@ -115,36 +117,35 @@ def _check_unchanged(stored: RunConfig, wanted: RunConfig) -> None:
             )
 
 
-def _started(config: RunConfig, dataset: Dataset, folder: RunFolder) -> dict[str, Any]:
-    return {
-        "job": config.job,
-        "data": dataset.name,
-        "train": len(dataset.train.x),
-        "test": len(dataset.test.x),
-        "features": dataset.train.x.features,
-        "cell": config.cell_name,
-        "layers": config.options["layers"],
-        "run": str(folder.path),
-    }
+def _started(
+    config: RunConfig, data: str, facts: dict[str, Any], folder: RunFolder
+) -> dict[str, Any]:
+    network = {}
+    if "cell" in config.options:
+        network = {"cell": config.cell_name, "layers": config.options["layers"]}
+    return {"job": config.job, "data": data, **facts, **network, "run": str(folder.path)}
 
 
 def _finish(
-    config: RunConfig, model: SequenceClassifier, dataset: Dataset, folder: RunFolder
+    config: RunConfig,
+    job: Job[Estimator, Data],
+    model: Estimator,
+    dataset: Data,
+    folder: RunFolder,
 ) -> dict[str, Any]:
-    truth = model.known_labels(dataset.test.y)
-    predicted = model.predict(dataset.test.x)
     folder.write_metrics(model.history_)
     model.save(folder.model)
     save_picture(draw_learning_curve(model.history_), folder.learning_curve)
-    save_picture(draw_confusion(truth, predicted, model.classes_), folder.confusion_matrix)
-    result = {
+    test = job.finish(model, dataset, folder.path)
+    result: dict[str, Any] = {
         "job": config.job,
         "data": dataset.name,
-        "test": {"accuracy": float(accuracy_score(truth, predicted)), "samples": len(truth)},
+        "test": test,
         "parameters": sum(weight.numel() for weight in model.network_.parameters()),
         "epochs": len(model.history_),
         "seconds": round(sum(row["seconds"] for row in model.history_), 3),
         "data_fingerprint": dataset.fingerprint,
+        "files": folder.files(),
         "run": str(folder.path),
     }
     folder.write_result(result)

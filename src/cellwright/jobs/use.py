@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from sklearn.metrics import accuracy_score, classification_report
 
-from cellwright.data import Labelled, read, read_samples
 from cellwright.errors import DataError, RunError
-from cellwright.jobs.classify import SequenceClassifier
-from cellwright.jobs.run_config import read_config
+from cellwright.jobs.estimator import Estimator
+from cellwright.jobs.registry import job_of
+from cellwright.jobs.run_config import read_config, reading_of
 from cellwright.jobs.run_folder import RunFolder
 
 __all__ = ["predictions", "samples", "scores"]
 
 
-def samples(run: Path, data: str | None, data_dir: Path | None) -> Labelled:
+def samples(
+    model: Estimator, run: Path, data: str | None, data_dir: Path | None, **reading: Any
+) -> Any:
     """The samples asked for, or the test part of what a run was trained on.
 
     Parameters
     ----------
+    model
+        What was loaded from there.
     run
         A run folder, or a model file.
     data
         A named data set (its test part), a path, or None for the run's own.
     data_dir
         Folder of a named data set.
+    **reading
+        Reading options of the job that differ from those of the run.
 
     Raises
     ------
@@ -35,51 +41,37 @@ def samples(run: Path, data: str | None, data_dir: Path | None) -> Labelled:
     DataError
         The data are unknown or malformed, or the run's own have changed since.
     """
-    if data is None:
-        folder = RunFolder(run)
-        if not folder.config_file.exists():
-            raise RunError(f"{run} is not a run folder with data of its own; give --data")
-        config = read_config(folder.config_file)
-        if data_dir is not None:
-            config = config.model_copy(update={"data_dir": str(data_dir)})
-        dataset = config.read_data()
-        learned = (folder.read_result() or {}).get("data_fingerprint")
-        if learned not in (None, dataset.fingerprint):
-            raise DataError(
-                f"{config.data} has changed since {run} was trained on it; name the data that are "
-                f"meant with --data"
-            )
-        return dataset.test
-    if data_dir is None and data.endswith((".npz", ".csv")):
-        return read_samples(data)
-    return read(data, data_dir).test
+    folder, job = RunFolder(run), job_of(model.job)
+    config = read_config(folder.config_file) if folder.config_file.exists() else None
+    known = config.reading if config is not None else {}
+    if data is not None:
+        checked = reading_of(model.job, known | reading)
+        return job.read_samples(data, data_dir, checked, model.options())
+    if config is None:
+        raise RunError(f"{run} is not a run folder with data of its own; give --data")
+    if data_dir is not None:
+        config = config.model_copy(update={"data_dir": str(data_dir)})
+    dataset = config.read_data()
+    learned = (folder.read_result() or {}).get("data_fingerprint")
+    if learned not in (None, dataset.fingerprint):
+        raise DataError(
+            f"{config.data} has changed since {run} was trained on it; name the data that are "
+            f"meant with --data"
+        )
+    return job.test_part(dataset)
 
 
-def predictions(
-    model: SequenceClassifier, given: Labelled, *, probabilities: bool = False
-) -> pd.DataFrame:
-    """A row for each sample: id, prediction, and the probability of each class if asked."""
-    chances = model.predict_proba(given.x)
-    table: pd.DataFrame = pd.DataFrame(
-        {"id": given.ids, "prediction": model.classes_[chances.argmax(1)]}
-    )
-    if probabilities:
-        for column, label in enumerate(model.classes_):
-            table[f"probability_{label}"] = chances[:, column]
-    return table
+def predictions(model: Estimator, given: Any, *, probabilities: bool = False) -> pd.DataFrame:
+    """A row for each prediction, as the job lays them out."""
+    return job_of(model.job).predictions(model, given, probabilities=probabilities)
 
 
-def scores(model: SequenceClassifier, given: Labelled) -> tuple[dict[str, float], str]:
-    """Accuracy with the number of samples, and a report by class for people.
+def scores(model: Estimator, given: Any) -> tuple[dict[str, Any], str]:
+    """Measures, the one that counts first, and a report for people.
 
     Raises
     ------
     DataError
-        There are no labels, or one was never seen in training.
+        There is nothing to score against, or a label was never seen in training.
     """
-    if given.y is None:
-        raise DataError("the data have no labels to score against")
-    truth, predicted = model.known_labels(given.y), model.predict(given.x)
-    report = classification_report(truth, predicted, digits=4, zero_division=0)
-    accuracy = float(accuracy_score(truth, predicted))
-    return {"accuracy": accuracy, "samples": len(truth)}, str(report)
+    return job_of(model.job).scores(model, given)

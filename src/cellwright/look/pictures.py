@@ -21,28 +21,39 @@ _TRAIN, _VALIDATION = "#8a8a8a", "#1f6fb4"
 
 
 def draw_learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss and accuracy by epoch, training grey and validation blue.
+    """Every measure by epoch, training grey and validation blue, the loss first.
 
     Parameters
     ----------
     history
         A row of measures for each epoch.
     """
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    first = history[0] if history else {}
+    parts = (("train", _TRAIN), ("validation", _VALIDATION))
+    named = [
+        name.removeprefix(f"{part}_")
+        for part, _ in parts
+        for name in first
+        if name.startswith(part)
+    ]
+    measures = list(dict.fromkeys(["loss", *named]))[:3]
+    figure = Figure(figsize=(4.5 * max(2, len(measures)), 3.4), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for part, colour in (("train", _TRAIN), ("validation", _VALIDATION)):
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, measure in zip(panels, measures, strict=True):
+        for part, colour in parts:
             name = f"{part}_{measure}"
-            if history and name in history[0]:
+            if name in first:
                 label = "training" if part == "train" else part
                 values = [row[name] for row in history]
                 axes.plot(epochs, values, color=colour, marker="o", markersize=3, label=label)
         axes.set_xlabel("epoch")
-        axes.set_title(measure)
+        axes.set_title(measure.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     return figure
 
 

@@ -6,18 +6,19 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from cellwright.cells.cell import Cell
-from cellwright.errors import DataError
 from cellwright.jobs.cell_texts import cell_text
-from cellwright.jobs.classify import SequenceClassifier
+from cellwright.jobs.classify import ClassifierFacts, SequenceClassifier
 from cellwright.jobs.comparing.trials import DECIDED, Trial, allowed
-from cellwright.jobs.options import validated
+from cellwright.jobs.model_file import Labels
+from cellwright.jobs.options import option_types, validated
+from cellwright.jobs.registry import entry_of
 from cellwright.jobs.reporting import Progress, Reporter
 from cellwright.jobs.run_config import RunConfig, configure
 from cellwright.jobs.run_folder import RunFolder
@@ -36,7 +37,7 @@ class Classify:
         self._has_budget = seconds is not None
         settings = self._config.settings
         self.settings = {name: settings[name] for name in settings if name not in DECIDED}
-        self._sizes: tuple[int, int] | None = None
+        self._facts: ClassifierFacts | None = None
 
     @property
     def subject(self) -> str:
@@ -49,12 +50,12 @@ class Classify:
 
     def parameters(self, cell: Cell, layers: tuple[int, ...]) -> int:
         """Weights of the whole network, readout included."""
-        if self._sizes is None:
-            self._sizes = self._features_and_classes()
+        if self._facts is None:
+            self._facts = self._facts_of_data()
         options = validated(SequenceClassifier(**self._config.estimator_options))
         options |= {"cell": cell, "layers": layers}
         with torch.device("meta"):
-            network = SequenceClassifier.build_network(options, *self._sizes)
+            network = SequenceClassifier.build_network(options, self._facts)
         return sum(weight.numel() for weight in network.parameters())
 
     def samples_in(self, seconds: float, trial: Trial) -> int | None:
@@ -76,16 +77,15 @@ class Classify:
             own |= {"epochs": 2**31 - 1, "samples": trial.samples}
         return configure(**self.settings | own)
 
-    def _features_and_classes(self) -> tuple[int, int]:
-        dataset = self._config.read_data()
-        if dataset.train.y is None or dataset.test.y is None:
-            raise DataError(f"{dataset.name}: there are no labels to learn")
-        return dataset.train.x.features, len(set(dataset.train.y.tolist()))
+    def _facts_of_data(self) -> ClassifierFacts:
+        training = self._config.read_data().train
+        labels = Labels.of(np.unique(training.y))
+        return ClassifierFacts(labels=labels, features=training.x.features)
 
 
 def _names() -> list[str]:
-    own = [field for field in RunConfig.model_fields if field not in ("job", "options")]
-    return own + [field.name for field in fields(SequenceClassifier)]
+    reading = option_types(entry_of("classify").reading)
+    return ["data", "data_dir", *reading, *option_types(SequenceClassifier)]
 
 
 class _EnoughError(Exception):

@@ -16,10 +16,19 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
 
-__all__ = ["ClassifierOptions", "NetworkOptions", "TrainingOptions", "option_types", "validated"]
+__all__ = [
+    "Fraction",
+    "NetworkOptions",
+    "Rate",
+    "TrainingOptions",
+    "Units",
+    "option_types",
+    "validated",
+]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -106,19 +115,6 @@ class NetworkOptions:
         Field(description="Bring features to mean 0 and spread 1: each, all together, or not."),
     ] = "standard"
     backend: Annotated[str, Field(description="What runs the cell.")] = "auto"
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class ClassifierOptions(NetworkOptions, TrainingOptions):
-    """Options of `cellwright.SequenceClassifier`."""
-
-    pooling: Annotated[
-        Literal["last", "mean", "max"],
-        Field(description="What the readout sees of the steps: the last, mean or max."),
-    ] = "last"
-    label_smoothing: Annotated[Rate, Field(description="Probability spread over all classes.")] = (
-        0.05
-    )
 
 
 def option_types(cls: type) -> dict[str, Any]:

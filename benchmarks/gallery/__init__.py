@@ -1,0 +1,1 @@
+"""The gallery: every job on real data, each with the number that is asked of it."""

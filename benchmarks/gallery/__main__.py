@@ -1,0 +1,93 @@
+"""Run the gallery's recipes and print its table; `make gallery` does all of them.
+
+    python -m gallery [--only TEXT …] [--list]        (in the folder benchmarks)
+
+Results are kept in gallery.json, a recipe at a time, so that a run that is interrupted has not
+been for nothing; a recipe whose data are not there is left out, and said to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from cellwright.storage import replace_file
+from gallery.recipe import Recipe, data_folder
+
+HERE = Path(__file__).parent
+RESULTS = HERE.with_suffix(".json")
+
+
+def main() -> None:
+    """Run what is asked for, and print the table of everything that is known."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="recipes whose job or name has this"
+    )
+    parser.add_argument("--list", action="store_true", help="only say what there is")
+    arguments = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for recipe in recipes():
+        key = f"{recipe.job}: {recipe.name}"
+        if not any(text in key for text in arguments.only):
+            continue
+        if arguments.list:
+            print(f"{key}   {recipe.setting}   about {recipe.minutes:g} min a seed")
+        elif recipe.folder is not None and not data_folder(recipe.folder).exists():
+            print(f"{key}: no data in {data_folder(recipe.folder)}, left out", flush=True)
+        else:
+            results[key] = run(key, recipe)
+            replace_file(RESULTS, json.dumps(results, indent=1) + "\n")
+    print(table(results))
+
+
+def recipes() -> list[Recipe]:
+    """Everything that the modules of this folder offer."""
+    names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("recipe",))
+    modules = [import_module(f"gallery.{name}") for name in names if not name.startswith("__")]
+    return [recipe for module in modules for recipe in module.RECIPES]
+
+
+def run(key: str, recipe: Recipe) -> dict[str, Any]:
+    """One recipe with all its seeds."""
+    found, seconds = [], []
+    for seed in recipe.seeds:
+        start = time.perf_counter()
+        found.append(dict(recipe.run(seed)))
+        seconds.append(time.perf_counter() - start)
+        print(f"{key}, seed {seed}: {found[-1]}, {seconds[-1]:.0f} s", flush=True)
+    value = statistics.mean(each[recipe.measure] for each in found)
+    return {
+        "setting": recipe.setting,
+        "measure": recipe.measure,
+        "value": value,
+        "asked": recipe.asked,
+        "reached": recipe.reached(value),
+        "published": recipe.published,
+        "seeds": list(recipe.seeds),
+        "runs": found,
+        "seconds": [round(each, 1) for each in seconds],
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The table, for people."""
+    lines = ["| recipe | measure | reached | asked | | published | seconds a seed |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for key, each in sorted(results.items()):
+        said = "reached" if each["reached"] else "not reached"
+        seconds = statistics.mean(each["seconds"])
+        lines.append(
+            f"| {key}: {each['setting']} | {each['measure']} | {each['value']:.4g} | "
+            f"{each['asked']:g} | {said} | {each['published']} | {seconds:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Several processes that train one network, each on its share of every batch.
+
+They are started by torchrun, or by ``--devices``, which calls it. The gradient of a batch is the
+sum of what each process found on its rows, weighted by the answers that count there: the steps
+are those of a single process, but for the rounding of the sum, and for random draws, which
+every process makes for itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, distributed, nn
+
+from cellwright.errors import SettingError
+
+__all__ = ["Processes", "is_first", "local_rank"]
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files and talks; always, where it is alone."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
+def local_rank() -> int | None:
+    """Which of this machine's devices is this process's own; None where it is alone."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if _count_wanted() > 1 else None
+
+
+def _count_wanted() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+class Processes:
+    """The processes of one training; mostly there is one.
+
+    Attributes
+    ----------
+    count
+        How many there are.
+    rank
+        Which of them this is, from 0.
+    """
+
+    def __init__(self, count: int, rank: int) -> None:
+        self.count, self.rank = count, rank
+
+    @staticmethod
+    def join(device: torch.device) -> Processes:
+        """Meet the others, if torchrun has started any."""
+        if _count_wanted() == 1:
+            return Processes(1, 0)
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return Processes(distributed.get_world_size(), distributed.get_rank())
+
+    def share(
+        self, order: npt.NDArray[np.int64], size: int
+    ) -> tuple[npt.NDArray[np.int64], int, int]:
+        """The rows of this process in order, how many of them are a batch, and the batches.
+
+        Raises
+        ------
+        SettingError
+            A batch cannot be shared out evenly.
+        """
+        count = -(-len(order) // size)
+        if self.count == 1:
+            return order, size, count
+        if size % self.count:
+            raise SettingError(
+                f"batch_size={size} cannot be shared evenly by {self.count} processes"
+            )
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        mine = np.concatenate([batch[self.rank :: self.count] for batch in batches])
+        return mine, size // self.count, count
+
+    def all_of(self, batches: Iterable[Any], count: int) -> Iterator[Any]:
+        """So many batches; None for the last one where this process has no row of it."""
+        found = 0
+        for batch in batches:
+            found += 1
+            yield batch
+        if self.count > 1:
+            for _ in range(found, count):
+                yield None
+
+    def share_of_answers(self, answers: int, device: torch.device) -> float:
+        """Which part of the answers of the whole batch this process has."""
+        if self.count == 1:
+            return 1.0
+        total = torch.tensor(float(answers), dtype=torch.float64, device=device)
+        distributed.all_reduce(total)
+        return answers / max(1.0, float(total))
+
+    def sum_gradients(self, network: nn.Module) -> None:
+        """Give every process the sum of all gradients; a gradient that is missing is zero."""
+        if self.count == 1:
+            return
+        wanted = [weight for weight in network.parameters() if weight.requires_grad]
+        for weight in wanted:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        flat = torch.cat([weight.grad.flatten() for weight in wanted if weight.grad is not None])
+        distributed.all_reduce(flat)
+        start = 0
+        for weight in wanted:
+            weight.grad = flat[start : start + weight.numel()].view_as(weight)
+            start += weight.numel()
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a number over all processes."""
+        if self.count > 1:
+            value = value.clone()
+            distributed.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.count > 1:
+            distributed.barrier()

@@ -1,0 +1,98 @@
+"""Several processes train as one does."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cellwright.errors import SettingError
+from cellwright.jobs.bucketing import bucketed
+from cellwright.jobs.processes import Processes
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import cellwright as cw
+from cellwright.jobs.processes import is_first
+rng = np.random.default_rng(0)
+X = [rng.normal(size=(n, 2)) for n in rng.integers(3, 12, 45)]
+y = [int(x.sum() > 0) for x in X]
+model = cw.SequenceClassifier(cell="gru", layers=[6], epochs=3, batch_size=8, dropout=0.0,
+    validation_fraction=0.2, device="cpu", threads=1)
+model.fit(X, y)
+if is_first():
+    weights = model.network_.readout.weight.tolist()
+    print(json.dumps([[r["train_loss"], r["validation_loss"]] for r in model.history_] + weights))
+"""
+
+
+def outcome(tmp_path, *launcher):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, *launcher, str(script)]
+    found = subprocess.run(run, capture_output=True, text=True, env=environment, timeout=240)
+    assert found.returncode == 0, found.stderr[-3000:]
+    return json.loads(found.stdout.strip().splitlines()[-1])
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    alone, together = outcome(tmp_path), outcome(tmp_path, *launcher)
+    for one, two in zip(alone, together, strict=True):
+        np.testing.assert_allclose(two, one, rtol=2e-4, atol=1e-6)
+
+
+def test_a_batch_is_shared_out_row_by_row():
+    order = np.arange(21)
+    mine = [Processes(2, rank).share(order, 8) for rank in (0, 1)]
+    assert [(size, count) for _, size, count in mine] == [(4, 3), (4, 3)]
+    for start in (0, 4):
+        both = np.concatenate([rows[start : start + 4] for rows, _, _ in mine])
+        assert sorted(both) == list(range(2 * start, 2 * start + 8))
+    assert sorted(np.concatenate([rows for rows, _, _ in mine])) == list(order)
+
+
+def test_who_has_no_row_of_the_last_batch_waits_for_it():
+    rows, size, count = Processes(2, 1).share(np.arange(9), 8)
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    assert len(batches) == 1
+    assert list(Processes(2, 1).all_of(["a"], count)) == ["a", None]
+    assert list(Processes(1, 0).all_of(["a"], 1)) == ["a"]
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused():
+    with pytest.raises(SettingError, match="batch_size=9 cannot be shared evenly by 2"):
+        Processes(2, 0).share(np.arange(30), 9)
+
+
+def test_samples_of_similar_length_meet():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 1000, 1003)
+    order = bucketed(rng.permutation(1003), lengths, 10, rng)
+    assert sorted(order) == list(range(1003))
+
+    def padding(order):
+        groups = [lengths[order[start : start + 10]] for start in range(0, 1003, 10)]
+        return sum(len(group) * group.max() for group in groups) / lengths.sum()
+
+    assert padding(order) < 1.03
+    assert padding(rng.permutation(1003)) > 1.5
+    batches = [tuple(sorted(order[start : start + 10])) for start in range(0, 1000, 10)]
+    again = bucketed(rng.permutation(1003), lengths, 10, rng)
+    others = [tuple(sorted(again[start : start + 10])) for start in range(0, 1000, 10)]
+    assert len(set(batches) & set(others)) < 5  # who meets whom is still up to chance
+
+
+def test_alone_nothing_is_shared():
+    network = torch.nn.Linear(2, 1)
+    network(torch.ones(1, 2)).sum().backward()
+    before = network.weight.grad.clone()
+    alone = Processes.join(torch.device("cpu"))
+    alone.sum_gradients(network)
+    assert torch.equal(network.weight.grad, before)
+    assert alone.share_of_answers(7, torch.device("cpu")) == 1
