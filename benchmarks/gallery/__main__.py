@@ -21,6 +21,7 @@ from gallery.recipe import Recipe, data_folder
 
 HERE = Path(__file__).parent
 RESULTS = HERE.with_suffix(".json")
+PAGE = HERE.parents[1] / "docs" / "gallery" / "index.md"
 
 
 def main() -> None:
@@ -44,6 +45,16 @@ def main() -> None:
             results[key] = run(key, recipe)
             replace_file(RESULTS, json.dumps(results, indent=1) + "\n")
     print(table(results))
+    if results and not arguments.list:
+        write_page(table(results))
+
+
+def write_page(text: str) -> None:
+    """Put the table where the documentation shows it."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition("<!-- results -->\n")
+    _, end, after = rest.partition("<!-- end of results -->")
+    replace_file(PAGE, f"{before}<!-- results -->\n{text}\n{end}{after}")
 
 
 def recipes() -> list[Recipe]:

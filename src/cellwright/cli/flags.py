@@ -51,7 +51,7 @@ def parsed(classes: type | Sequence[type], name: str, value: Any) -> Any:
     hint = next(option_types(cls)[name] for cls in of if name in option_types(cls))
     if _plain_type(hint) is not None or not isinstance(value, str):
         return value
-    if value.lower() == "none":
+    if value.lower() == "none" and _may_be_none(hint):
         return None
     if "=" in value:
         pairs = (part.partition("=") for part in value.split(","))
@@ -93,6 +93,11 @@ def _described(hint: Any) -> str:
         if getattr(extra, "description", None):
             return str(extra.description)
     return ""
+
+
+def _may_be_none(hint: Any) -> bool:
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return type(None) in get_args(inner)
 
 
 def _plain_type(hint: Any) -> Any:

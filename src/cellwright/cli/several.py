@@ -38,5 +38,7 @@ def together(devices: int, nodes: int, rendezvous: str | None) -> None:
         place = ["--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-endpoint", rendezvous]
     run = [sys.executable, "-m", "torch.distributed.run", *place]
     run += ["--nproc-per-node", str(devices), "--no-python", *sys.argv]
+    # Cores are shared out as well; torchrun would say at length that it gives each process one.
+    share = max(1, (os.cpu_count() or 1) // devices)
     sys.stdout.flush()
-    os.execv(sys.executable, run)
+    os.execve(sys.executable, run, {"OMP_NUM_THREADS": str(share), **os.environ})

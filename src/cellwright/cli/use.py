@@ -16,9 +16,10 @@ __all__ = ["predict", "score"]
 
 _Run = Annotated[Path, typer.Argument(help="A run folder, or a model file.")]
 _Data = Annotated[
-    str | None, typer.Option(help="digits or mnist (their test part), or a .npz or .csv file.")
+    str | None,
+    typer.Option(help="A named data set (its test part) or a path; else the run's own test part."),
 ]
-_DataDir = Annotated[Path | None, typer.Option(help="Folder of mnist's IDX files.")]
+_DataDir = Annotated[Path | None, typer.Option(help="Folder of the files of a named data set.")]
 
 
 def predict(
@@ -27,11 +28,11 @@ def predict(
     data_dir: _DataDir = None,
     out: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also a column for each class.")
+        bool, typer.Option("--probabilities", help="Also a column for each class, or bounds.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Predict the label of each sequence, as CSV: id, prediction."""
+    """Use a trained model, as CSV; of a classifier: id, prediction."""
     model = jobs.load(run)
     given = jobs.samples(model, run, data, data_dir)
     table = jobs.predictions(model, given, probabilities=probabilities)
@@ -48,7 +49,7 @@ def score(
     data_dir: _DataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
-    """Test a model on labelled sequences; without --data on the test part of its own data."""
+    """Test a trained model; without --data on the test part of its own data."""
     model = jobs.load(run)
     test, report = jobs.scores(model, jobs.samples(model, run, data, data_dir))
     if as_json:
