@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import cellwright as cw
 from cellwright.errors import ModelFileError, RunError, SettingError
-from cellwright.jobs import Reporter, RunFolder, configure, read_config, run, runs
+from cellwright.jobs import Reporter, RunFolder, configure, read_config, run
 from cellwright.jobs.run_folder import next_folder
 
 COURSES = {
@@ -94,7 +94,12 @@ def pd_rows(folder):
 def no_pictures(monkeypatch):
     """Drawing takes longer than these trainings."""
     drawn = ("runs.draw_learning_curve", "runs.save_picture")
-    for name in (*drawn, "classify.draw_confusion", "classify.save_picture"):
+    for name in (
+        *drawn,
+        "classify_job.draw_confusion",
+        "classify_job.draw_calibration",
+        "classify_job.save_picture",
+    ):
         monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
 
 

@@ -5,6 +5,7 @@
 
 import shlex
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from cellwright.cli.flags import given, parsed, with_options
 from cellwright.cli.reporters import choose_reporter
 from cellwright.cli.several import together
 from cellwright.errors import SettingError
+from cellwright.jobs.loggers import Several, make_loggers
 from cellwright.jobs.options import Entry
 from cellwright.jobs.registry import ENTRIES
 
@@ -26,6 +28,31 @@ fit_app = typer.Typer(
     rich_markup_mode=None,
 )
 _RUNS = Path("runs")
+
+
+# The flags that every job has, but for those whose text names the job.
+_DataDir = Annotated[str | None, typer.Option(help="Folder of the files of a named data set.")]
+_Config = Annotated[
+    Path | None, typer.Option(help="Repeat the run of this config.yaml; flags change it.")
+]
+_Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from the last finished epoch; without --out of the last run of this data.",
+    ),
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")]
+_Devices = Annotated[
+    int, typer.Option(min=1, help="Processes that share every batch, each on a device.")
+]
+_Nodes = Annotated[int, typer.Option(min=1, help="Machines on which this very command is given.")]
+_Rendezvous = Annotated[str | None, typer.Option(help="Where they meet: HOST:PORT of one of them.")]
+_Log = Annotated[str, typer.Option(help="Also tell tensorboard, mlflow, or both with a comma.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+_Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line; the last is the result.")
+]
 
 
 @fit_app.callback()
@@ -40,49 +67,28 @@ def _command(entry: Entry) -> Callable[..., None]:
     def fit(
         context: typer.Context,
         data: Annotated[str, typer.Option(help=entry.data_help)] = entry.data,
-        data_dir: Annotated[
-            str | None, typer.Option(help="Folder of the files of a named data set.")
-        ] = None,
-        config: Annotated[
-            Path | None, typer.Option(help="Repeat the run of this config.yaml; flags change it.")
-        ] = None,
+        data_dir: _DataDir = None,
+        config: _Config = None,
         out: Annotated[
             Path | None, typer.Option(help=f"Run folder; runs/{entry.name}-DATA-NNN without it.")
         ] = None,
-        resume: Annotated[
-            bool,
-            typer.Option(
-                "--resume",
-                help="Go on from the last finished epoch; without --out of the last run of this "
-                "data.",
-            ),
-        ] = False,
-        overwrite: Annotated[
-            bool, typer.Option("--overwrite", help="Replace the run in the folder.")
-        ] = False,
-        devices: Annotated[
-            int, typer.Option(min=1, help="Processes that share every batch, each on a device.")
-        ] = 1,
-        nodes: Annotated[
-            int, typer.Option(min=1, help="Machines on which this very command is given.")
-        ] = 1,
-        rendezvous: Annotated[
-            str | None, typer.Option(help="Where they meet: HOST:PORT of one of them.")
-        ] = None,
-        quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="One JSON object a line; the last is the result.")
-        ] = False,
+        resume: _Resume = False,
+        overwrite: _Overwrite = False,
+        devices: _Devices = 1,
+        nodes: _Nodes = 1,
+        rendezvous: _Rendezvous = None,
+        log: _Log = "none",
+        quiet: _Quiet = False,
+        as_json: _Json = False,
         **options: Any,
     ) -> None:
         if resume and overwrite:
             raise SettingError("--resume goes on with a run and --overwrite replaces it; give one")
         if devices * nodes > 1:
             together(devices, nodes, rendezvous)
-        asked = {"data": data, "data_dir": data_dir} | {
-            name: parsed((entry.reading, entry.options), name, value)
-            for name, value in options.items()
-        }
+        classes = (entry.reading, entry.options)
+        asked = {name: parsed(classes, name, value) for name, value in options.items()}
+        asked = {"data": data, "data_dir": data_dir, **asked}
         chosen = given(context, asked)
         if config is not None:
             asked = _settings(config, entry.name) | chosen
@@ -91,21 +97,26 @@ def _command(entry: Entry) -> Callable[..., None]:
         if resume and config is None and folder.config_file.exists():
             asked = _settings(folder.config_file, entry.name) | chosen
         wanted = jobs.configure(job=entry.name, **asked)
-        reporter = choose_reporter(quiet=quiet, as_json=as_json)
-        try:
-            jobs.run(wanted, folder, resume=resume, overwrite=overwrite, reporter=reporter)
-        except KeyboardInterrupt:
-            if folder.config_file.exists():
-                place = shlex.quote(str(folder.path))
-                reporter.note(
-                    f"interrupted; go on with: cellwright fit {entry.name} --out {place} --resume"
-                )
-            raise
-        finally:
-            reporter.close()
+        names = [] if log == "none" else [name.strip() for name in log.split(",")]
+        loggers = make_loggers(names, folder.path)
+        shown = choose_reporter(quiet=quiet, as_json=as_json)
+        with closing(Several([shown, *loggers])) as reporter:
+            _run(wanted, folder, reporter, resume=resume, overwrite=overwrite)
 
     fit.__doc__ = entry.about
     return fit
+
+
+def _run(wanted: jobs.RunConfig, folder: jobs.RunFolder, reporter: Several, **how: bool) -> None:
+    try:
+        jobs.run(wanted, folder, reporter=reporter, **how)
+    except KeyboardInterrupt:
+        if folder.config_file.exists():
+            place = shlex.quote(str(folder.path))
+            reporter.note(
+                f"interrupted; go on with: cellwright fit {wanted.job} --out {place} --resume"
+            )
+        raise
 
 
 def _settings(file: Path, job: str) -> dict[str, Any]:

@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from sklearn.base import BaseEstimator, ClassifierMixin
+from pydantic import Field
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from typing_extensions import Unpack
 
-from cellwright import cells
-from cellwright.data import Batch, Sequences, as_labels, as_sequences, batches
-from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError
-from cellwright.ir import to_json
+from cellwright.data import Batch, Sequences, as_labels, batches
+from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError, did_you_mean
 from cellwright.jobs import model_file
-from cellwright.jobs.engine import Examples, make_fabric, on_device, train
-from cellwright.jobs.options import ClassifierOptions, validated
-from cellwright.jobs.reporting import Reporter
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.classify_job import ClassifyJob
+from cellwright.jobs.dividing import divide
+from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.examples import Examples
+from cellwright.jobs.inputs import Inputs, given
+from cellwright.jobs.options import ClassifierOptions
+from cellwright.jobs.scaling import check_range, set_scaling
 from cellwright.models import ClassifierNetwork
+from cellwright.text import Vocabulary
 
-__all__ = ["SequenceClassifier"]
-
-_PREDICTION_BATCH = 256
+__all__ = ["JOB", "ClassifierFacts", "SequenceClassifier"]
 
 
-class _Facts(BaseModel):
+class ClassifierFacts(Facts):
     """What a trained classifier knows beside its weights."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     labels: model_file.Labels
     features: Annotated[int, Field(ge=1, le=2**24)]
     feature_names: list[str] | None = None
+    reads: Literal["numbers", "text", "sound"] = "numbers"
+    vocabulary: str | None = None
+    words: Annotated[int, Field(ge=1)] | None = None
+    rate: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # type: ignore[misc]
-    """Classify sequences, with scikit-learn's habits.
+class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type: ignore[misc]
+    """Classify sequences, texts or sounds, with scikit-learn's habits.
 
     Sequences are a list of arrays (time, features) of any lengths, or one array (sample,
     time, features), or (sample, time) for one feature; steps of NaN at the end of a sample
-    are padding. Every option is a keyword argument.
+    are padding. Texts are a list of them: words, characters or what the option `vocabulary`
+    says are numbered, and a vector for each is learned. Sounds are `Recordings`, or, with
+    `sample_rate`, a list of waves (samples,), of which the features that `sound` names are
+    read. Every option is a keyword argument.
 
     Attributes
     ----------
@@ -61,6 +64,8 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         Features at each step.
     feature_names_in_
         Their names; only there if the data had names, as those of a CSV have.
+    inputs_
+        What is read, with the vocabulary of texts.
     network_
         The trained `ClassifierNetwork`.
     history_
@@ -78,68 +83,57 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
     array(['up'], dtype='<U4')
     """
 
-    def fit(
-        self,
-        X: Any,  # noqa: N803
-        y: Any,
-        *,
-        checkpoint: Path | None = None,
-        resume: bool = False,
-        reporter: Reporter | None = None,
-        on_start: Callable[[], None] | None = None,
-        on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
-    ) -> SequenceClassifier:
+    job = "classify"
+    facts_type = ClassifierFacts
+
+    def fit(self, X: Any, y: Any, **hooks: Unpack[Hooks]) -> SequenceClassifier:  # noqa: N803
         """Learn from labelled sequences.
 
         Parameters
         ----------
         X
-            Sequences, as the class describes them.
+            Sequences, texts or sounds, as the class describes them.
         y
             A label for each: whole numbers, texts or truths.
-        checkpoint
-            Where to keep the state of the training after each epoch.
-        resume
-            Go on from the checkpoint, if there is one.
-        reporter
-            Is told of progress.
-        on_start
-            Is called when data and options are checked, before the first step.
-        on_epoch
-            Is given the history after each epoch.
+        **hooks
+            Checkpoints, resuming and reports, see `Hooks`.
 
         Raises
         ------
         DataError, ShapeError, SettingError, TrainingError
             Data or options cannot be used; the message says which and why.
         """
-        options = validated(self)
-        sequences, labels = as_sequences(X), as_labels(y)
-        if len(labels) != len(sequences):
-            raise ShapeError(f"X has {len(sequences)} samples but y has {len(labels)} labels")
+        options = self.options()
+        samples, labels = given(X, options), as_labels(y)
+        if len(labels) != len(samples):
+            raise ShapeError(f"X has {len(samples)} samples but y has {len(labels)} labels")
         classes, targets = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
                 f"y has one class only ({classes[0].item()!r}); there is nothing to learn"
             )
-        training, validation = _divide(sequences, torch.from_numpy(targets), options)
-        self.classes_ = classes
-        self.n_features_in_ = sequences.features
-        self._name_features(sequences.names)
-        self.network_ = self._make_network(options, training.x)
-        _check_range(sequences, self.network_, options)
-        self.history_ = train(
-            self.network_,
-            _CrossEntropy(options["label_smoothing"]),
-            training,
-            validation,
-            options,
-            checkpoint=checkpoint,
-            resume=resume,
-            identity=_identity(sequences, targets, options),
-            reporter=reporter,
-            on_start=on_start,
-            on_epoch=on_epoch,
+        training, validation = divide(len(samples), options, classes=targets)
+        inputs = Inputs.learned(samples, training, options)
+        sequences = inputs.sequences(samples, options)
+        self.knows(_facts(classes, inputs, sequences))
+        self.network_ = self.new_network(options, self.facts_)
+        if inputs.kind != "text":
+            set_scaling(self.network_, sequences.take(training), options["scaling"])
+            check_range(sequences, self.network_, options)
+        parts = [
+            None
+            if rows is None
+            else Examples(sequences.take(rows), torch.from_numpy(targets[rows]))
+            for rows in (training, validation)
+        ]
+        assert parts[0] is not None
+        weights = _class_weights(options["class_weights"], classes, targets[training])
+        self.learn(
+            _CrossEntropy(options["label_smoothing"], weights),
+            parts[0],
+            parts[1],
+            identity=digest(options, sequences.fingerprint, targets.tolist()),
+            hooks=hooks,
         )
         return self
 
@@ -156,17 +150,20 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         check_is_fitted(self, "network_")
         if isinstance(X, Sequences) and hasattr(self, "feature_names_in_"):
             X = X.in_order(self.feature_names_in_.tolist())  # noqa: N806
-        sequences = as_sequences(X, features=self.n_features_in_)
-        options = validated(self)
-        _check_range(sequences, self.network_, options)
-        fabric = make_fabric(options)
-        fabric.setup_module(self.network_)  # moves it in place
-        network = self.network_.eval()
-        threads = cpu_threads(network, _PREDICTION_BATCH, options["threads"])
-        with torch.inference_mode(), threads, fabric.autocast():
-            moved = (on_device(fabric, batch) for batch in batches(sequences, _PREDICTION_BATCH))
-            scores = [network(batch.x, batch.lengths).double().softmax(1).cpu() for batch in moved]
-        return np.asarray(torch.cat(scores).numpy())
+        options = self.options()
+        sequences = self.inputs_.sequences(given(X, options), options)
+        if self.inputs_.kind != "text":
+            check_range(sequences, self.network_, options)
+
+        def chances(network: nn.Module, batch: Batch) -> Tensor:
+            scores: Tensor = network(batch.x, batch.lengths)
+            return scores.double().softmax(1).cpu()
+
+        # Sequences of like length in one batch are padded little.
+        order = np.argsort(sequences.lengths, kind="stable")
+        cut = batches(sequences, self.prediction_batch, order=order)
+        found = torch.cat(self.answers(cut, chances)).numpy()
+        return np.asarray(found[np.argsort(order)])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """Share of sequences whose label is predicted.
@@ -199,139 +196,110 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, BaseEstimator):  # 
         order = np.argsort(classes)
         return np.asarray(self.classes_[order[np.searchsorted(classes, labels, sorter=order)]])
 
-    def save(self, path: str | Path) -> None:
-        """Write everything that prediction needs to one file; `cellwright.load` reads it."""
-        check_is_fitted(self, "network_")
-        names = getattr(self, "feature_names_in_", None)
-        facts = _Facts(
-            labels=model_file.Labels.of(self.classes_),
-            features=self.n_features_in_,
-            feature_names=None if names is None else names.tolist(),
-        ).model_dump(exclude_none=True)
-        model_file.write(Path(path), "classify", validated(self), facts, self.network_)
-
     @classmethod
-    def restore(
-        cls, description: model_file.Description, tensors: Mapping[str, Tensor]
-    ) -> SequenceClassifier:
-        """Make a trained classifier of what a model file holds."""
-        facts = _Facts.model_validate(description.facts)
-        model = cls(**model_file.options_of(cls, description))
-        options = validated(model)
-        model_file.check_bounds(options, tensors)
-        with torch.device("meta"):
-            network = model.build_network(options, facts.features, len(facts.labels.values))
-        network.to(torch.float64 if options["precision"] == "64-true" else torch.float32)
-        model_file.fill(network, tensors)
-        model.classes_ = facts.labels.array()
-        model.n_features_in_ = facts.features
+    def check_facts(
+        cls, options: Mapping[str, Any], facts: ClassifierFacts, tensors: Mapping[str, Tensor]
+    ) -> None:
+        """Names of features must be as many as the features, and differ."""
+        embedding = tensors.get("embedding.weight")
+        text = facts.reads == "text"
+        if text != (facts.vocabulary is not None) or text != (facts.words is not None):
+            raise ModelFileError(f"it reads {facts.reads}, and has a vocabulary or none")
+        if text != (embedding is not None) or (facts.reads == "sound") != (facts.rate is not None):
+            raise ModelFileError(f"it reads {facts.reads}, and its weights or rate say otherwise")
+        if embedding is not None and tuple(embedding.shape) != (facts.words, options["embedding"]):
+            raise ModelFileError(f"{facts.words} words have {tuple(embedding.shape)} weights")
         names = facts.feature_names
         if names is not None and not len(names) == len(set(names)) == facts.features:
             raise ModelFileError(f"{len(names)} names cannot be those of {facts.features} features")
-        model._name_features(names)
-        model.network_ = network.eval()
-        model.history_ = []
-        return model
 
-    def _name_features(self, names: Sequence[str] | None) -> None:
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
+    def knows(self, facts: ClassifierFacts) -> None:
+        """Take over what was learned beside weights."""
+        super().knows(facts)
+        self.classes_ = facts.labels.array()
+        self.n_features_in_ = facts.features
+        vocabulary = None if facts.vocabulary is None else Vocabulary.read(facts.vocabulary)
+        if vocabulary is not None and len(vocabulary) != facts.words:
+            raise ModelFileError(f"its vocabulary has {len(vocabulary)} words, not {facts.words}")
+        self.inputs_ = Inputs(facts.reads, vocabulary, facts.rate, facts.features)
+        if facts.feature_names is not None:
+            self.feature_names_in_ = np.array(facts.feature_names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def _make_network(self, options: Mapping[str, Any], training: Sequences) -> ClassifierNetwork:
-        with torch.random.fork_rng():
-            torch.manual_seed(options["random_state"])
-            network = self.build_network(options, training.features, len(self.classes_))
-        if options["scaling"] != "none":
-            with np.errstate(over="ignore", invalid="ignore"):
-                mean, spread = training.moments(per_feature=options["scaling"] == "standard")
-            if not np.isfinite(spread).all():
-                feature = int(np.argmin(np.isfinite(spread)))
-                raise DataError(
-                    f"X: the numbers of feature {feature} are too large to be scaled; give them "
-                    f"in a larger unit"
-                )
-            # A feature that never changes, or by rounding only, must not be blown up.
-            rounding = 10 * np.finfo(training.dtype).eps * np.abs(mean)
-            network.shift.copy_(torch.from_numpy(mean))
-            network.spread.copy_(torch.from_numpy(np.where(spread > rounding, spread, 1)))
-        return network
-
     @staticmethod
-    def build_network(options: Mapping[str, Any], features: int, classes: int) -> ClassifierNetwork:
-        """The untrained network that validated options describe."""
+    def build_network(options: Mapping[str, Any], facts: ClassifierFacts) -> ClassifierNetwork:
+        """The untrained network that validated options and facts describe."""
         names = (
             *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
             *("zoneout", "weight_drop", "connections", "learn_initial_state"),
             *("pooling", "sizes", "initialization", "backend"),
         )
-        return ClassifierNetwork(features, classes, **{name: options[name] for name in names})
+        chosen = {name: options[name] for name in names}
+        features = facts.features
+        if facts.words is not None:
+            features = options["embedding"]
+            chosen |= {"vocabulary": facts.words, "word_dropout": options["word_dropout"]}
+        return ClassifierNetwork(features, len(facts.labels.values), **chosen)
 
 
-class _CrossEntropy:
-    """Mean cross entropy, with the number of right answers beside it."""
-
-    def __init__(self, label_smoothing: float) -> None:
-        self.label_smoothing = label_smoothing
-
-    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        assert batch.targets is not None
-        scores = network(batch.x, batch.lengths)
-        loss = cross_entropy(scores, batch.targets, label_smoothing=self.label_smoothing)
-        right = (scores.argmax(1) == batch.targets).sum()
-        return loss, {"loss": loss.detach() * len(batch.targets), "accuracy": right}
-
-
-def _check_range(
-    sequences: Sequences, network: ClassifierNetwork, options: Mapping[str, Any]
-) -> None:
-    """Complain about a number that the network's precision cannot hold once it is scaled."""
-    if sequences.dtype == np.float32 or options["precision"] == "64-true":
-        return
-    shift, spread = network.shift.numpy(), network.spread.numpy()
-    greatest = np.finfo(np.float32).max
-    for number, value in enumerate(sequences):
-        wrong = np.argwhere(np.abs(value / spread - shift / spread) > greatest)
-        if len(wrong):
-            step, feature = wrong[0]
-            raise DataError(
-                f"X[{number}] is {value[step, feature]:g} at step {step}, feature {feature}, "
-                f"which is beyond single precision; give it in a larger unit, or use "
-                f"scaling='standard' or precision='64-true'"
-            )
-
-
-def _divide(
-    sequences: Sequences, targets: Tensor, options: Mapping[str, Any]
-) -> tuple[Examples, Examples | None]:
-    fraction = options["validation_fraction"]
-    if fraction == 0:
-        if options["patience"] is not None:
-            raise SettingError("patience watches validation data; give a validation_fraction")
-        return Examples(sequences, targets), None
-    try:
-        train_rows, validation_rows = train_test_split(
-            np.arange(len(sequences)),
-            test_size=fraction,
-            random_state=options["random_state"],
-            stratify=targets.numpy(),
-        )
-    except ValueError as error:
-        raise DataError(
-            f"validation_fraction={fraction}: the data cannot be divided ({error}); give more "
-            f"samples or validation_fraction=0"
-        ) from error
-    return (
-        Examples(sequences.take(train_rows), targets[torch.from_numpy(train_rows)]),
-        Examples(sequences.take(validation_rows), targets[torch.from_numpy(validation_rows)]),
+def _facts(classes: npt.NDArray[Any], inputs: Inputs, sequences: Sequences) -> ClassifierFacts:
+    vocabulary = inputs.vocabulary
+    return ClassifierFacts(
+        labels=model_file.Labels.of(classes),
+        features=sequences.features,
+        feature_names=None if sequences.names is None else list(sequences.names),
+        reads=inputs.kind,
+        vocabulary=None if vocabulary is None else vocabulary.text,
+        words=None if vocabulary is None else len(vocabulary),
+        rate=inputs.rate,
     )
 
 
-def _identity(
-    sequences: Sequences, targets: npt.NDArray[np.int64], options: Mapping[str, Any]
-) -> str:
-    """A digest of all that the course of a training depends on."""
-    shown = dict(options) | {"cell": to_json(cells.get(options["cell"]).graph)}
-    text = repr((sequences.fingerprint, targets.tolist(), sorted(shown.items())))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+class _CrossEntropy:
+    """Mean cross entropy, with the number of right answers beside it.
+
+    Parameters
+    ----------
+    label_smoothing
+        Probability that is spread over all classes.
+    weights
+        What an error of each class counts, the mean over the training data 1; or None.
+    """
+
+    def __init__(self, label_smoothing: float, weights: Tensor | None = None) -> None:
+        self.label_smoothing, self.weights = label_smoothing, weights
+
+    def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        assert batch.targets is not None
+        scores, targets = network(batch.x, batch.lengths), batch.targets
+        losses = cross_entropy(
+            scores, targets, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if self.weights is not None:
+            losses = losses * self.weights.to(losses)[targets]
+        right = (scores.argmax(1) == targets).sum()
+        return losses.mean(), {"loss": losses.detach().sum(), "accuracy": right}
+
+
+def _class_weights(
+    wanted: str | Mapping[str, float], classes: npt.NDArray[Any], targets: npt.NDArray[np.int64]
+) -> Tensor | None:
+    """Weight of each class, so that the mean over these targets is 1."""
+    if wanted == "none":
+        return None
+    names = [str(label) for label in classes.tolist()]
+    if isinstance(wanted, Mapping):
+        for name in wanted:
+            if name not in names:
+                raise SettingError(
+                    f"class_weights: there is no label {name!r}.{did_you_mean(name, names)}"
+                )
+        weights = np.array([float(wanted.get(name, 1.0)) for name in names])
+    else:
+        # A class that validation data alone have is not learned, and its weight plays no part.
+        weights = 1 / np.maximum(np.bincount(targets, minlength=len(classes)), 1)
+    return torch.from_numpy(weights / weights[targets].mean())
+
+
+JOB = ClassifyJob(SequenceClassifier)

@@ -20,6 +20,7 @@ from cellwright.jobs import model_file
 from cellwright.jobs.engine import make_fabric, on_device, train
 from cellwright.jobs.examples import Epoch, Measurement, Objective, Source
 from cellwright.jobs.options import validated
+from cellwright.jobs.rate_finder import RateCurve, rate_of_estimator
 from cellwright.jobs.reporting import Reporter
 from cellwright.jobs.threads import cpu_threads
 
@@ -114,6 +115,19 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             identity=identity,
             **hooks,
         )
+
+    def find_learning_rate(self, *data: Any, **settings: Any) -> RateCurve:
+        """Try growing learning rates on data, as for `fit`, and suggest one; nothing is learned.
+
+        Parameters
+        ----------
+        *data
+            As for `fit`.
+        **settings
+            ``least``, ``greatest`` and ``steps``, as for
+            `cellwright.jobs.rate_finder.find_learning_rate`.
+        """
+        return rate_of_estimator(self, *data, **settings)
 
     def answers(
         self, source: Iterable[AnyBatch], answer: Callable[[Any, AnyBatch], Any]

@@ -141,7 +141,9 @@ def _finish(
         "job": config.job,
         "data": dataset.name,
         "test": test,
-        "parameters": sum(weight.numel() for weight in model.network_.parameters()),
+        "parameters": sum(
+            weight.numel() for weight in model.network_.parameters() if weight.requires_grad
+        ),
         "epochs": len(model.history_),
         "seconds": round(sum(row["seconds"] for row in model.history_), 3),
         "data_fingerprint": dataset.fingerprint,

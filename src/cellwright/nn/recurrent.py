@@ -23,7 +23,7 @@ from cellwright.nn.initialization import Scheme, resolve
 from cellwright.nn.layer import Layer
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every, check_every
-from cellwright.nn.stack import StackCall, StackResult, run_stack
+from cellwright.nn.stack import Per, StackCall, StackResult, check_per, run_stack
 from cellwright.nn.states import State, join_states, split_states
 from cellwright.nn.stream import Stream, Words, open_stream
 from cellwright.nn.weight_drop import check_weight_drop
@@ -50,7 +50,10 @@ class Recurrent(nn.Module):
     bidirectional
         Run a second set of layers from the end, outputs side by side.
     dropout
-        Chance that a unit between two layers is dropped, at every step.
+        Chance that a unit between two layers is dropped.
+    dropout_per
+        Whether other units are dropped there at every "step", or the same ones all "sequence"
+        long, that is in one call (Gal and Ghahramani 2016).
     recurrent_dropout
         Chance that a unit of a state is dropped where it enters a matrix, the same units at
         every step of a sequence (Gal and Ghahramani 2016).
@@ -117,6 +120,7 @@ class Recurrent(nn.Module):
         *,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        dropout_per: Per = "step",
         recurrent_dropout: float = 0.0,
         zoneout: float | Mapping[str, float] = 0.0,
         weight_drop: float = 0.0,
@@ -136,6 +140,7 @@ class Recurrent(nn.Module):
         self.hidden_sizes = hidden_sizes(hidden_size)
         self.bidirectional = bidirectional
         self.dropout = rate("dropout", dropout)
+        self.dropout_per = check_per(dropout_per)
         self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = rates("zoneout", zoneout)
         self.weight_drop = rate("weight_drop", weight_drop)
@@ -249,7 +254,8 @@ class Recurrent(nn.Module):
         **inputs: Tensor,
     ) -> StackCall:
         """What `run` runs: everything that was given, checked and time first, and the weights."""
-        if isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type):
+        there = isinstance(x, Tensor) and not x.is_meta  # what has no numbers is not rounded
+        if there and torch.is_autocast_enabled(x.device.type):
             # What came out of an autocast product is narrower than the weights, which decide.
             weight = next(self.parameters(), x)
             x, inputs = x.to(weight.dtype), {n: v.to(weight.dtype) for n, v in inputs.items()}
@@ -275,6 +281,7 @@ class Recurrent(nn.Module):
             backend=self.backend,
             checkpoint_every=self.checkpoint_every,
             connections=self.connections,
+            dropout_per=self.dropout_per,
         )
 
     def stream(self, batch_size: int = 1) -> Stream:
@@ -318,8 +325,8 @@ class Recurrent(nn.Module):
         """The arguments that differ from their defaults."""
         shown = [f"{self.cell.name}, {self.input_size}, {list(self.hidden_sizes)}"]
         options = ["bidirectional", "dropout", "recurrent_dropout", "zoneout", "weight_drop"]
-        for name in (*options, "connections", "checkpoint_every"):
-            if getattr(self, name) not in (None, False, 0, {}, "none"):
+        for name in (*options, "dropout_per", "connections", "checkpoint_every"):
+            if getattr(self, name) not in (None, False, 0, {}, "none", "step"):
                 shown.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(shown)
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
 
 from cellwright.backends import Call, opaque
+from cellwright.errors import SettingError
 from cellwright.ir import Graph, Size
 from cellwright.nn.connections import Connections, handed_on, read_by
 from cellwright.nn.segments import Every, run_in_segments
 from cellwright.pipeline import compile
 
-__all__ = ["Direction", "StackCall", "StackResult", "run_stack", "zero_states"]
+__all__ = ["Direction", "Per", "StackCall", "StackResult", "check_per", "run_stack", "zero_states"]
+
+Per: TypeAlias = Literal["step", "sequence"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class StackCall:
     backend: str
     checkpoint_every: Every
     connections: Connections
+    dropout_per: Per = "step"
 
 
 def run_stack(
@@ -132,6 +136,7 @@ def run_stack(
     record: bool = False,
     checkpoint_every: Every = None,
     connections: Connections = "none",
+    dropout_per: Per = "step",
 ) -> StackResult:
     """Run a stack of layers over a batch of sequences.
 
@@ -159,6 +164,8 @@ def run_stack(
         Steps a segment where a gradient is wanted, see `run_in_segments`.
     connections
         What a layer reads and hands on beside its own, see `cellwright.nn.connections`.
+    dropout_per
+        Whether other units are dropped at each "step", or the same ones all "sequence" long.
     """
     network_input, given = x, x
     after: list[list[dict[str, Tensor]]] = []
@@ -167,7 +174,7 @@ def run_stack(
     for number, directions in enumerate(layers):
         above = layers[number + 1] if number + 1 < len(layers) else directions[:0]
         if number:
-            x = read_by(connections, drop(given, dropout, training), network_input)
+            x = read_by(connections, _dropped(given, dropout, training, dropout_per), network_input)
         results = []
         for position, direction in enumerate(directions):
             leaves = leaves_of(direction.graph)
@@ -219,6 +226,20 @@ def zero_states(direction: Direction, x: Tensor) -> dict[str, Tensor]:
         else x.new_zeros(rows, direction.units(size))
         for name, size in leaves_of(direction.graph).carried
     }
+
+
+def check_per(per: Per) -> Per:
+    """Raise `SettingError` for another word than those there are."""
+    if per not in get_args(Per):
+        raise SettingError(f"dropout_per={per!r}: must be 'step' or 'sequence'")
+    return per
+
+
+def _dropped(x: Tensor, rate: float, training: bool, per: Per) -> Tensor:
+    """Some units of `x`, (T, B, n), set to zero and the others scaled up."""
+    if per == "step" or not (training and rate):
+        return drop(x, rate, training)
+    return x * drop(x.new_ones(1, *x.shape[1:]), rate)
 
 
 def _below(direction: Direction, given: Mapping[str, Tensor], x: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,282 @@
+"""Reading sequences with numbers to be told: named, ``.npz``, tables in long form, machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+from cellwright.data.measured import Measured, MeasuredDataset, as_numbers
+from cellwright.data.run_to_failure import is_run_to_failure, read_run_to_failure
+from cellwright.data.sequences import as_sequences
+from cellwright.data.tables import _place, _read_table, read_npz
+from cellwright.data.tasks import adding
+from cellwright.errors import DataError, SettingError, did_you_mean, require_extra
+
+__all__ = ["read_long_form", "read_measured", "read_measured_samples"]
+
+# Does not depend on the seed of the training, so that runs with several are scored alike.
+_SPLIT_SEED = 0
+_TABLES = (".csv", ".parquet")
+
+
+def read_measured(
+    source: str,
+    *,
+    targets: str | Sequence[str] = "target",
+    group: str | None = None,
+    test_fraction: float = 0.2,
+    window: int = 30,
+    stride: int = 1,
+    cap: float | None = 125,
+) -> MeasuredDataset:
+    """Read a data set whose sequences have numbers to be told.
+
+    Parameters
+    ----------
+    source
+        ``"adding"`` (2,500 sequences of ten numbers, of which two are marked: tell their sum),
+        or a path: ``.csv`` or ``.parquet`` in long form (see `read_long_form`), ``.npz`` with
+        ``X_train, y_train, X_test, y_test`` or ``X, y``, or a folder of machines that ran until
+        they failed (see `read_run_to_failure`).
+    targets
+        Columns of a table that are to be told.
+    group
+        Column whose samples go into the same part.
+    test_fraction
+        Part of the samples that is kept for the test where the data have no test part.
+    window, stride, cap
+        Of machines, see `read_run_to_failure`.
+
+    Raises
+    ------
+    DataError
+        The source is unknown or malformed, or has no targets.
+    """
+    if not 0 < test_fraction < 1:
+        raise DataError(f"test_fraction={test_fraction}: must lie between 0 and 1")
+    if source == "adding":
+        everything = _adding()
+        return MeasuredDataset(
+            source, everything.take(np.arange(2000)), everything.take(np.arange(2000, 2500))
+        )
+    path = _existing(source)
+    if is_run_to_failure(path):
+        return read_run_to_failure(path, window=window, stride=stride, cap=cap)
+    if path.suffix == ".npz":
+        arrays = read_npz(path)
+        if "X_train" in arrays:
+            parts = [_complete(path, _from_npz(path, arrays, end)) for end in ("_train", "_test")]
+            return MeasuredDataset(path.stem, parts[0], parts[1])
+        everything = _from_npz(path, arrays, "")
+    else:
+        everything = read_long_form(path, targets=targets, group=group)
+    return _split(path.stem, _complete(path, everything), test_fraction)
+
+
+def read_measured_samples(source: str, **reading: Any) -> Measured:
+    """Read samples, with targets or without: the test part where there is one, or all.
+
+    Parameters
+    ----------
+    source, **reading
+        As for `read_measured`.
+
+    Raises
+    ------
+    DataError
+        The source is unknown or malformed.
+    """
+    if source == "adding":
+        return read_measured(source, **reading).test
+    path = _existing(source)
+    if is_run_to_failure(path):
+        return read_measured(source, **reading).test
+    if path.suffix == ".npz":
+        arrays = read_npz(path)
+        return _from_npz(path, arrays, "_test" if "X_test" in arrays else "")
+    return read_long_form(
+        path, targets=reading.get("targets", "target"), group=reading.get("group")
+    )
+
+
+def read_long_form(
+    path: Path, *, targets: str | Sequence[str] = "target", group: str | None = None
+) -> Measured:
+    """Read a CSV or Parquet table: a row a step, columns ``id, step, features…, target…``.
+
+    Rows may come in any order; they are sorted by ``step`` within an ``id``. Targets, and the
+    group where there is one, must say the same on all rows of an ``id``. Parquet needs
+    `pyarrow`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    targets
+        Column, or columns, to be told; all of them may be missing, where they are not known.
+    group
+        Column that says which samples belong together.
+
+    Raises
+    ------
+    DataError
+        Naming line (of Parquet: row) and column: a column is missing, a cell is not a finite
+        number, a step occurs twice, or a target changes within a sample.
+    SettingError
+        No target is named, or one twice.
+    MissingExtraError
+        The table is Parquet, and `pyarrow` is not installed.
+    """
+    targets = (targets,) if isinstance(targets, str) else tuple(targets)
+    if not targets or len(set(targets)) < len(targets):
+        raise SettingError(f"targets={targets}: name each column that is to be told once")
+    table = _read(path)
+    known = _columns(path, table, targets, group)
+    others = {"id", "step", *targets, group}
+    features = [str(column) for column in table if column not in others]
+    if not features:
+        raise DataError(f"{path}: there is no feature column beside id, step and targets")
+    if table.empty:
+        raise DataError(f"{path}: has a header but no rows")
+    named = [group] if group is not None and group in table else []
+    for column in ("id", *named):
+        _refuse(path, table[column].isna().to_numpy(), column, "is empty")
+    for column in ("step", *features, *known):
+        table[column] = _numbers(path, table[column], column)
+    repeated = table.duplicated(["id", "step"]).to_numpy()
+    _refuse(path, repeated, "step", "this id has this step already")
+    grouped = table.groupby("id", sort=False)
+    for column in (*known, *named):
+        changes = (table[column] != grouped[column].transform("first")).to_numpy()
+        _refuse(path, changes, column, "changes within its id")
+    values, ids = [], []
+    for sample_id, rows in grouped:
+        ids.append(sample_id)
+        values.append(rows.sort_values("step")[features].to_numpy(np.float64))
+    x = replace(as_sequences(values, name=str(path)), names=tuple(features))
+    y = grouped[list(known)].first().to_numpy(np.float64) if known else None
+    groups = grouped[named[0]].first().astype(str).to_numpy(str) if named else None
+    return Measured(x, y, ids, tuple(targets), groups)
+
+
+def _columns(
+    path: Path, table: pd.DataFrame, targets: Sequence[str], group: str | None
+) -> tuple[str, ...]:
+    """The target columns that are there, all or none; complains about what is missing."""
+    names = [str(column) for column in table]
+    for column in ("id", "step"):
+        if column not in names:
+            raise DataError(
+                f"{path}: there is no column {column!r} among {', '.join(names)}."
+                f"{did_you_mean(column, names)} A table in long form starts id,step,feature…"
+            )
+    there = tuple(target for target in targets if target in names)
+    for target in targets:
+        if target in ("id", "step", group):
+            raise DataError(f"{path}: column {target!r} cannot be told; it is not a target")
+        if there and target not in names:
+            raise DataError(
+                f"{path}: there is no target column {target!r} among {', '.join(names)}."
+                f"{did_you_mean(target, names)}"
+            )
+    return there
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".csv":
+        return _read_table(path)
+    require_extra("parquet", "pyarrow")
+    try:
+        table: pd.DataFrame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
+    except (OSError, ValueError, TypeError) as error:  # pyarrow's errors are among these
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+    if "id" in table:
+        known = table["id"].notna()
+        table["id"] = table["id"].astype(str).where(known, None)
+    return table
+
+
+def _numbers(path: Path, cells: pd.Series[Any], column: str) -> npt.NDArray[np.float64]:
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        cell = cells.iloc[int(np.argmax(wrong))]
+        found = "nothing" if pd.isna(cell) else repr(str(cell))
+        _refuse(path, wrong, column, f"expected a finite number, got {found}")
+    return numbers
+
+
+def _refuse(path: Path, wrong: npt.NDArray[np.bool_], column: str, why: str) -> None:
+    if wrong.any():
+        place = f"{path}, row {int(np.argmax(wrong)) + 1}, column {column!r}"
+        raise DataError(f"{_place(path, wrong, column) if path.suffix == '.csv' else place}: {why}")
+
+
+def _existing(source: str) -> Path:
+    path = Path(source)
+    if not path.exists():
+        hint = did_you_mean(source, ["adding"])
+        raise DataError(f"there is no file or folder {source}, nor a data set of that name.{hint}")
+    if not is_run_to_failure(path) and path.suffix not in (*_TABLES, ".npz"):
+        raise DataError(
+            f"{source}: cannot be read; expected .csv, .parquet, .npz, or a folder or file of "
+            f"machines, train_NAME.txt"
+        )
+    return path
+
+
+def _adding() -> Measured:
+    drawn = adding(10).draw(2500, _SPLIT_SEED)
+    ids = list(range(len(drawn)))
+    return Measured(drawn.x, drawn.targets.astype(np.float64), ids, ("sum",))
+
+
+def _from_npz(path: Path, arrays: dict[str, Any], part: str) -> Measured:
+    x_name, y_name, group_name = f"X{part}", f"y{part}", f"groups{part}"
+    if x_name not in arrays:
+        raise DataError(f"{path}: there is no array {x_name!r}; it holds {', '.join(arrays)}")
+    x, y = as_sequences(arrays[x_name], name=f"{path}: {x_name}"), arrays.get(y_name)
+    targets: tuple[str, ...] = ("target",)
+    if y is not None:
+        if y.shape[:1] != (len(x),):
+            raise DataError(f"{path}: {y_name} must be ({len(x)}, …) like {x_name}, got {y.shape}")
+        y = as_numbers(y, name=f"{path}: {y_name}")
+        if y.shape[1] > 1:
+            targets = tuple(f"target_{number}" for number in range(1, y.shape[1] + 1))
+    groups = arrays.get(group_name)
+    if groups is not None and groups.shape != (len(x),):
+        raise DataError(f"{path}: {group_name} must be ({len(x)},), got {groups.shape}")
+    return Measured(x, y, list(range(len(x))), targets, groups)
+
+
+def _complete(path: Path, samples: Measured) -> Measured:
+    if samples.y is None:
+        names = samples.x.names or ()
+        hint = did_you_mean(samples.targets[0], names)
+        raise DataError(
+            f"{path}: there is nothing to be told: no {', '.join(samples.targets)}.{hint} Columns "
+            f"of a table are named by the option targets, the array of a .npz is y"
+        )
+    return samples
+
+
+def _split(name: str, everything: Measured, test_fraction: float) -> MeasuredDataset:
+    rows = np.arange(len(everything.x))
+    try:
+        if everything.groups is not None:
+            splitter = GroupShuffleSplit(
+                n_splits=1, test_size=test_fraction, random_state=_SPLIT_SEED
+            )
+            train, test = next(splitter.split(rows, groups=everything.groups))
+        else:
+            train, test = train_test_split(rows, test_size=test_fraction, random_state=_SPLIT_SEED)
+    except ValueError as error:
+        raise DataError(f"{name}: cannot be divided into training and test: {error}") from error
+    return MeasuredDataset(name, everything.take(train), everything.take(test))

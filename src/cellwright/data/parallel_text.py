@@ -1,0 +1,269 @@
+"""Parallel text: two files, in each line of which stands the same in another language."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cellwright.data.number_words import english_number, french_number
+from cellwright.errors import DataError, did_you_mean
+
+__all__ = ["ParallelData", "ParallelText", "read_lines", "read_parallel", "read_parallel_samples"]
+
+# As for other readers: the division does not depend on the seed of the training.
+_SPLIT_SEED = 0
+_VALIDATION = ("val", "valid", "validation", "dev")
+_NUMBERS = {"en": english_number, "fr": french_number}
+_GENERATED = {"train": 6000, "validation": 500, "test": 1000}
+
+
+@dataclass(frozen=True, eq=False)
+class ParallelText:
+    """Texts, and the same in another language.
+
+    Attributes
+    ----------
+    source
+        What is read.
+    target
+        What is to be told, one for each; None where it is not known.
+    """
+
+    source: Sequence[str]
+    target: Sequence[str] | None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def take(self, rows: Sequence[int]) -> ParallelText:
+        """The texts of these rows."""
+        target = None if self.target is None else [self.target[row] for row in rows]
+        return ParallelText([self.source[row] for row in rows], target)
+
+
+@dataclass(frozen=True, eq=False)
+class ParallelData:
+    """Parallel text with a training and a test part; validation only where the data have one."""
+
+    name: str
+    train: ParallelText
+    validation: ParallelText | None
+    test: ParallelText
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all texts, to tell whether the data are the same."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (self.train, self.validation, self.test):
+            for side in () if part is None else (part.source, part.target or ()):
+                digest.update(f"{len(side)}:".encode())
+                for text in side:
+                    digest.update(text.encode() + b"\n")
+        return digest.hexdigest()
+
+
+def read_parallel(
+    data: str,
+    folder: Path | None = None,
+    *,
+    source: str,
+    target: str,
+    test: str | None = None,
+    test_fraction: float = 0.1,
+) -> ParallelData:
+    """Read parallel text.
+
+    Parameters
+    ----------
+    data
+        ``"numbers"``, numbers in words that are made here (``en``, ``fr``); a folder with
+        ``train.de``, ``train.en``, ``val.de``, …, ``test*.en``; or the path of two files
+        without their endings, ``corpus`` for ``corpus.de`` and ``corpus.en``. Each file may be
+        compressed, with ``.gz`` behind its name. UTF-8.
+    folder
+        Is refused: no named data set lies in a folder.
+    source, target
+        The endings of the files that are read from, and that are to be told.
+    test
+        Name of the test files in a folder, without the ending, such as ``test_2016_flickr``.
+    test_fraction
+        Part that is kept for the test where the data have no test files.
+
+    Raises
+    ------
+    DataError
+        A file is missing, not UTF-8, has an empty line, or not as many lines as its
+        counterpart; the message names file and line.
+    """
+    if folder is not None:
+        raise DataError("parallel text takes no data folder; give the folder as --data")
+    if source == target:
+        raise DataError(f"source and target are both {source!r}; give two languages")
+    if data == "numbers":
+        return _numbers(source, target)
+    path = Path(data)
+    if not path.is_dir():
+        return _divided(path.name, _pair(path, source, target), None, None, test_fraction)
+    train = _pair(path / "train", source, target)
+    stems = [stem for stem in _VALIDATION if _file(path / stem, source) is not None]
+    validation = _pair(path / stems[0], source, target) if stems else None
+    name = _test_name(path, source, target, test)
+    tested = None if name is None else _pair(path / name, source, target)
+    return _divided(path.name, train, validation, tested, test_fraction)
+
+
+def read_parallel_samples(data: str, *, source: str, target: str) -> ParallelText:
+    """Read what is to be translated: a text file, or a pair of which the target may be missing.
+
+    Parameters
+    ----------
+    data
+        A file with a text in each line, or the path before the endings ``source`` and
+        ``target``.
+    source, target
+        The endings.
+
+    Raises
+    ------
+    DataError
+        A file is missing or malformed.
+    """
+    path = Path(data)
+    if path.is_file():
+        return ParallelText(_texts(path), None)
+    if _file(path, target) is None and (found := _file(path, source)) is not None:
+        return ParallelText(_texts(found), None)
+    return _pair(path, source, target)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, compressed if its name ends in .gz.
+
+    Only a line feed ends a line, so that lines are counted as other programs count them.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read or is not UTF-8; the message names file and line.
+    """
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line}: byte {content[error.start]:#04x} is not UTF-8; save the file "
+            f"as UTF-8"
+        ) from error
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _texts(path: Path) -> list[str]:
+    """The lines of a file, none of them empty."""
+    lines = read_lines(path)
+    if not lines:
+        raise DataError(f"{path}: is empty")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise DataError(f"{path}, line {number}: is empty; take it out of both files")
+    return lines
+
+
+def _file(stem: Path, language: str) -> Path | None:
+    """The file of a language, compressed or not."""
+    names = [f"{stem.name}.{language}{ending}" for ending in ("", ".gz")]
+    return next((path for name in names if (path := stem.with_name(name)).is_file()), None)
+
+
+def _pair(stem: Path, source: str, target: str) -> ParallelText:
+    files = []
+    for language in (source, target):
+        found = _file(stem, language)
+        if found is None:
+            here = sorted({_language(p) for p in stem.parent.glob(f"{stem.name}.*")})
+            hint = f"; found endings: {', '.join(here)}" if here else ""
+            unknown = "" if here else did_you_mean(str(stem), ["numbers"])
+            raise DataError(f"there is no file {stem}.{language} or .{language}.gz{hint}{unknown}")
+        files.append(found)
+    left, right = (_texts(path) for path in files)
+    if len(left) != len(right):
+        at = min(len(left), len(right))
+        longer = files[0] if len(left) > len(right) else files[1]
+        raise DataError(
+            f"{files[0]} has {len(left)} lines but {files[1]} has {len(right)}; line {at + 1} of "
+            f"{longer} has no counterpart"
+        )
+    return ParallelText(left, right)
+
+
+def _language(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[2]
+
+
+def _test_name(folder: Path, source: str, target: str, asked: str | None) -> str | None:
+    """Name of the test files of a folder; None if there are none."""
+    found = {p.name.removesuffix(".gz").removesuffix(f".{source}") for p in folder.glob("test*")}
+    names = sorted(
+        name for name in found if _file(folder / name, source) and _file(folder / name, target)
+    )
+    if asked is not None:
+        if asked not in names:
+            known = f"; there are: {', '.join(names)}" if names else ""
+            raise DataError(f"{folder} has no test files {asked!r}{known}")
+        return asked
+    if len(names) > 1:
+        raise DataError(
+            f"{folder} has several test files, {', '.join(names)}; name the one that counts with "
+            f"--test"
+        )
+    return names[0] if names else None
+
+
+def _divided(
+    name: str,
+    train: ParallelText,
+    validation: ParallelText | None,
+    test: ParallelText | None,
+    test_fraction: float,
+) -> ParallelData:
+    if test is not None:
+        return ParallelData(name, train, validation, test)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
+    count = round(test_fraction * len(train))
+    if not 0 < count < len(train):
+        raise DataError(
+            f"{name}: {len(train)} lines cannot be divided by test_fraction={test_fraction}"
+        )
+    kept, held = sorted(order[count:].tolist()), sorted(order[:count].tolist())
+    return ParallelData(name, train.take(kept), validation, train.take(held))
+
+
+def _numbers(source: str, target: str) -> ParallelData:
+    """Numbers in words, none of them in two parts."""
+    for language in (source, target):
+        if language not in _NUMBERS:
+            raise DataError(
+                f"numbers are made in {' and '.join(_NUMBERS)}, not in {language!r}; for other "
+                f"languages give files with --data"
+            )
+    drawn = np.random.default_rng(_SPLIT_SEED).choice(10**6, sum(_GENERATED.values()), False)
+    parts = np.split(drawn, np.cumsum(list(_GENERATED.values()))[:-1])
+    made = [
+        ParallelText(*([_NUMBERS[side](int(n)) for n in part] for side in (source, target)))
+        for part in parts
+    ]
+    return ParallelData("numbers", *made)

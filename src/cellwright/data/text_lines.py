@@ -1,0 +1,119 @@
+"""Texts with labels: a file of lines, each a label, a blank or a tab, and a text."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cellwright.errors import DataError
+
+__all__ = ["Texts", "read_text_lines"]
+
+
+@dataclass(frozen=True, eq=False)
+class Texts(Sequence[str]):
+    """Checked texts: none is blank.
+
+    Attributes
+    ----------
+    values
+        The texts.
+    """
+
+    values: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]
+        return self.values[number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all texts, to tell whether two data sets are the same."""
+        return hashlib.blake2b(repr(self.values).encode(), digest_size=16).hexdigest()
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Texts:
+        """The texts of these rows."""
+        return Texts(tuple(self.values[row] for row in rows))
+
+    @classmethod
+    def of(cls, X: object, name: str = "X") -> Texts:  # noqa: N803
+        """Check texts.
+
+        Raises
+        ------
+        DataError
+            There are none, or one is no text or blank; the message names the sample.
+        """
+        values = tuple(X)  # type: ignore[var-annotated, arg-type]
+        if not values:
+            raise DataError(f"{name} is empty; give at least one text")
+        for number, value in enumerate(values):
+            if not isinstance(value, str):
+                raise DataError(f"{name}[{number}]: expected text, got {type(value).__name__}")
+            if not value.strip():
+                raise DataError(f"{name}[{number}] is an empty text")
+        return cls(tuple(map(str, values)))
+
+
+def read_text_lines(path: Path) -> tuple[Texts, npt.NDArray[np.str_]]:
+    """Read a file of labelled texts, UTF-8, packed with gzip or not.
+
+    A line is a label, a blank or a tab, and a text, as in ``1 a gem of a film``; empty lines
+    are passed over.
+
+    Returns
+    -------
+    texts, labels
+        In the order of the lines.
+
+    Raises
+    ------
+    DataError
+        Naming the line: it is not UTF-8, has no label, or no text behind its label; or the file
+        is missing, damaged or empty.
+    """
+    texts, labels = [], []
+    for number, line in enumerate(_lines(path), start=1):
+        place = f"{path}, line {number}"
+        try:
+            content = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{place}, column {error.start + 1}: is not UTF-8 text: {error.reason}"
+            ) from error
+        if not content.strip():
+            continue
+        if content[0].isspace():
+            raise DataError(f"{place}, column 1: starts with a blank; expected a label")
+        label, *rest = content.split(maxsplit=1)
+        if not rest:
+            raise DataError(
+                f"{place}, column {len(label) + 1}: there is no text behind the label {label!r}"
+            )
+        labels.append(label)
+        texts.append(rest[0].rstrip())
+    if not texts:
+        raise DataError(f"{path}: has no lines")
+    return Texts(tuple(texts)), np.array(labels, dtype=str)
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a readable file: {error}") from error
+    return content.split(b"\n")

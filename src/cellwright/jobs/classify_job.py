@@ -1,0 +1,110 @@
+"""How a run folder's classification is done, from data to result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from sklearn.metrics import accuracy_score, classification_report
+
+from cellwright.data import Labelled, Sequences
+from cellwright.data.labelled_sources import LabelledData, read_labelled, read_labelled_samples
+from cellwright.errors import DataError
+from cellwright.jobs.estimator import Hooks
+from cellwright.jobs.job import Job
+from cellwright.look.calibration_picture import draw_calibration
+from cellwright.look.pictures import draw_confusion, save_picture
+
+if TYPE_CHECKING:
+    from cellwright.jobs.classify import SequenceClassifier
+
+__all__ = ["ClassifyJob"]
+
+
+class ClassifyJob(Job["SequenceClassifier", LabelledData]):
+    """Labelled sequences, divided at random unless the data are divided already."""
+
+    files = ("confusion_matrix.png", "calibration.png")
+
+    def __init__(self, estimator: type[SequenceClassifier]) -> None:
+        self.estimator = estimator
+
+    def read(
+        self,
+        source: str,
+        folder: Path | None,
+        reading: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> LabelledData:
+        """Read data to learn from, with a test part."""
+        return read_labelled(source, folder, **reading)
+
+    def facts(self, data: LabelledData) -> dict[str, Any]:
+        """Numbers of samples, and of features where they are known before the training."""
+        counts = {"train": len(data.train.x), "test": len(data.test.x)}
+        known = isinstance(data.train.x, Sequences)
+        return counts | ({"features": data.train.x.features} if known else {})
+
+    def remarks(self, data: LabelledData) -> list[str]:
+        """Classes that the test says nothing of."""
+        assert data.train.y is not None
+        assert data.test.y is not None
+        untested = set(data.train.y.tolist()) - set(data.test.y.tolist())
+        names = ", ".join(sorted(map(str, untested)))
+        said = f"the test part has no sample of the class {names}; it says nothing of it"
+        return [said] if untested else []
+
+    def fit(self, model: SequenceClassifier, data: LabelledData, hooks: Hooks) -> None:
+        """Train on the training part."""
+        model.fit(data.train.x, data.train.y, **hooks)
+
+    def finish(self, model: SequenceClassifier, data: LabelledData, folder: Path) -> dict[str, Any]:
+        """Test, and draw what was taken for what and whether probabilities can be trusted."""
+        truth, chances = model.known_labels(data.test.y), model.predict_proba(data.test.x)
+        predicted = model.classes_[chances.argmax(1)]
+        pictures = {
+            "confusion_matrix.png": draw_confusion(truth, predicted, model.classes_),
+            "calibration.png": draw_calibration(truth, chances, model.classes_),
+        }
+        for name, picture in pictures.items():
+            save_picture(picture, folder / name)
+        return {"accuracy": float(accuracy_score(truth, predicted)), "samples": len(truth)}
+
+    def read_samples(
+        self,
+        source: str,
+        folder: Path | None,
+        reading: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Labelled:
+        """Read what a trained model is used on."""
+        return read_labelled_samples(source, folder)
+
+    def test_part(self, data: LabelledData) -> Labelled:
+        """The test part of a run's own data."""
+        return data.test
+
+    def predictions(
+        self, model: SequenceClassifier, samples: Labelled, *, probabilities: bool
+    ) -> pd.DataFrame:
+        """A row a sample: id, prediction, and the probability of each class if asked."""
+        chances = model.predict_proba(samples.x)
+        table: pd.DataFrame = pd.DataFrame(
+            {"id": samples.ids, "prediction": model.classes_[chances.argmax(1)]}
+        )
+        if probabilities:
+            for column, label in enumerate(model.classes_):
+                table[f"probability_{label}"] = chances[:, column]
+        return table
+
+    def scores(self, model: SequenceClassifier, samples: Labelled) -> tuple[dict[str, Any], str]:
+        """Accuracy with the number of samples, and a report by class."""
+        if samples.y is None:
+            raise DataError("the data have no labels to score against")
+        truth, predicted = model.known_labels(samples.y), model.predict(samples.x)
+        report = classification_report(truth, predicted, digits=4, zero_division=0)
+        accuracy = float(accuracy_score(truth, predicted))
+        report += f"\naccuracy {accuracy:.4f} on {len(truth)} sequences"
+        return {"accuracy": accuracy, "samples": len(truth)}, report

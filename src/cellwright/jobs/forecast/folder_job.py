@@ -1,0 +1,210 @@
+"""Forecasting in a run folder: the last steps of each series are the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellwright.data.long_form import LongForm
+from cellwright.data.long_form_files import read_long_form, read_m4
+from cellwright.data.seasonal_series import made_up_sales
+from cellwright.errors import DataError, SettingError, did_you_mean
+from cellwright.jobs.estimator import Hooks
+from cellwright.jobs.forecast.columns import chosen_columns
+from cellwright.jobs.forecast.estimator import Forecaster
+from cellwright.jobs.forecast.measures import measure
+from cellwright.jobs.job import Job
+from cellwright.look.forecast_picture import draw_forecasts
+from cellwright.look.pictures import save_picture
+from cellwright.storage import replace_file
+
+__all__ = ["JOB", "ForecastData", "Given"]
+
+_NAMED = ("sales", "m4-hourly", "m4-weekly")
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastData:
+    """Series, and how many of their last steps are the test.
+
+    Attributes
+    ----------
+    name
+        What people call them.
+    series
+        All of them, whole.
+    horizon
+        Steps of the test.
+    """
+
+    name: str
+    series: LongForm
+    horizon: int
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all of it."""
+        return self.series.fingerprint
+
+    @property
+    def train(self) -> LongForm:
+        """What comes before the test."""
+        return self.series.without_last(self.horizon)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Series to use a trained model on.
+
+    Attributes
+    ----------
+    series
+        Of a file they may end with rows whose target is empty: these are forecast.
+    ahead
+        Steps at the end that are not to be seen; None for what has no target.
+    """
+
+    series: LongForm
+    ahead: int | None
+
+
+class _Forecast(Job[Forecaster, ForecastData]):
+    """Series in long form, each divided by time."""
+
+    estimator = Forecaster
+    files = ("forecasts.png", "forecasts.csv")
+
+    def read(
+        self,
+        source: str,
+        folder: Path | None,
+        reading: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> ForecastData:
+        series, horizon = _series(source, folder, reading, options), options["horizon"]
+        short = series.lengths <= 2 * horizon
+        if short.any():
+            label, steps = series.ids[short][0], series.lengths[short][0]
+            raise DataError(
+                f"{source}: the series {label!r} has {steps} steps; with a test of {horizon} and a "
+                f"horizon of {horizon} it needs at least {2 * horizon + 1}. Leave it out, or "
+                f"forecast less far ahead"
+            )
+        return ForecastData(Path(source).name.partition(".")[0], series, horizon)
+
+    def facts(self, data: ForecastData) -> dict[str, Any]:
+        return {
+            "series": len(data.series),
+            "steps": int(data.train.lengths.sum()),
+            "horizon": data.horizon,
+            "frequency": str(data.series.frequency),
+        }
+
+    def fit(self, model: Forecaster, data: ForecastData, hooks: Hooks) -> None:
+        model.fit(data.train, **hooks)
+
+    def finish(self, model: Forecaster, data: ForecastData, folder: Path) -> dict[str, Any]:
+        forecasts, found = _tested(model, data.series, data.horizon)
+        replace_file(folder / "forecasts.csv", forecasts.to_csv(index=False))
+        truth = data.series.last(data.horizon).frame()
+        levels = model.options()["levels"]
+        picture = draw_forecasts(data.train.frame(), forecasts, truth, levels=levels)
+        save_picture(picture, folder / "forecasts.png")
+        return {**found, "series": len(data.series), "horizon": data.horizon}
+
+    def read_samples(
+        self,
+        source: str,
+        folder: Path | None,
+        reading: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Given:
+        return Given(_series(source, folder, reading, options), None)
+
+    def test_part(self, data: ForecastData) -> Given:
+        return Given(data.series, data.horizon)
+
+    def predictions(
+        self, model: Forecaster, samples: Given, *, probabilities: bool
+    ) -> pd.DataFrame:
+        """Intervals are always there: `probabilities` adds nothing."""
+        if samples.ahead is not None:
+            return _forecast(model, samples.series, samples.ahead)
+        known = samples.series.without_ends()
+        table: pd.DataFrame = model.predict(known, future=samples.series.frame())
+        return table
+
+    def scores(self, model: Forecaster, samples: Given) -> tuple[dict[str, Any], str]:
+        series = samples.series if samples.ahead is not None else samples.series.without_ends()
+        horizon = samples.ahead or model.options()["horizon"]
+        _, found = _tested(model, series, horizon)
+        report = "\n".join(f"{name:>14}  {value:.4g}" for name, value in found.items())
+        measured = {**found, "series": len(series), "horizon": horizon}
+        return measured, f"{report}\n{len(series)} series, their last {horizon} steps"
+
+
+def _forecast(model: Forecaster, series: LongForm, horizon: int) -> pd.DataFrame:
+    table: pd.DataFrame = model.predict(
+        series.without_last(horizon), horizon, future=series.frame()
+    )
+    return table
+
+
+def _tested(
+    model: Forecaster, series: LongForm, horizon: int
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Forecasts of the last steps, with what came beside them, and what they are worth."""
+    if (series.lengths <= horizon).any():
+        label = series.ids[series.lengths <= horizon][0]
+        raise DataError(
+            f"the series {label!r} has no more than the {horizon} steps to be tested on"
+        )
+    forecasts = _forecast(model, series, horizon)
+    truth = series.last(horizon).frame()[["unique_id", "ds", "y"]]
+    known, levels = series.without_last(horizon), model.options()["levels"]
+    found = measure(forecasts, truth, known, model.facts_.season, levels)
+    return forecasts.merge(truth, on=["unique_id", "ds"], how="left"), found
+
+
+def _series(
+    source: str, folder: Path | None, reading: Mapping[str, Any], options: Mapping[str, Any]
+) -> LongForm:
+    if source in _NAMED:
+        return _named(source, folder)
+    if not source.endswith(_SUFFIXES):
+        raise DataError(
+            f"there is no data set {source!r}.{did_you_mean(source, _NAMED)} Known: "
+            f"{', '.join(_NAMED)}, or a path that ends in {', '.join(_SUFFIXES)}"
+        )
+    if folder is not None:
+        raise DataError(f"a data folder goes with a named data set, not with {source!r}")
+    chosen = chosen_columns(options)
+    return read_long_form(
+        Path(source),
+        id_column=reading["id_column"],
+        time_column=reading["time_column"],
+        target_column=reading["target_column"],
+        columns=list(chosen),
+        numbers=[name for name, (_, categorical) in chosen.items() if not categorical],
+        frequency=options["frequency"],
+    )
+
+
+def _named(source: str, folder: Path | None) -> LongForm:
+    if source == "sales":
+        return made_up_sales()
+    if folder is None:
+        raise SettingError(f"{source}: name the folder of its files with --data-dir")
+    groups: dict[str, Callable[[Path], LongForm]] = {
+        "m4-hourly": lambda place: read_m4(place, "Hourly")[1],
+        "m4-weekly": lambda place: read_m4(place, "Weekly")[1],
+    }
+    return groups[source](folder)
+
+
+JOB = _Forecast()

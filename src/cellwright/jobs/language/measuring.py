@@ -1,0 +1,62 @@
+"""How well a network foresees text: over windows in training, over whole texts in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cellwright.data.token_streams import TokenBatch
+from cellwright.nn.states import State, detach
+
+__all__ = ["NextToken", "RowNats", "windows"]
+
+# What is computed in one go when texts are scored: steps, and numbers of all scores.
+_STEPS, _SCORES = 512, 2**24
+
+
+class NextToken:
+    """Mean nats of the tokens that come next; states go from window to window."""
+
+    def __init__(self) -> None:
+        self._state: State | None = None
+
+    def __call__(self, network: Any, batch: TokenBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean, and the sum over the batch."""
+        output, state = network(batch.tokens, None if batch.first else self._state)
+        self._state = detach(state)
+        nats: Tensor = network.nats(output, batch.targets)
+        return nats.mean(), {"loss": nats.detach().sum()}
+
+
+class RowNats:
+    """Nats of each row in a window; states go from window to window."""
+
+    def __init__(self) -> None:
+        self._state: State | None = None
+
+    def __call__(self, network: Any, batch: TokenBatch) -> npt.NDArray[np.float64]:
+        """Nats of each row, (row,)."""
+        output, self._state = network(batch.tokens, None if batch.first else self._state)
+        nats = network.nats(output, batch.targets.clamp(min=0)).double()
+        return np.asarray(nats.masked_fill(batch.targets < 0, 0).sum(1).cpu().numpy())
+
+
+def windows(rows: Sequence[npt.NDArray[np.int32]], vocabulary: int) -> Iterator[TokenBatch]:
+    """All of some texts, the longest first, side by side; behind the end of one are targets -1."""
+    longest = len(rows[0])
+    steps = max(1, min(_STEPS, _SCORES // (len(rows) * vocabulary)))
+    for start in range(0, longest - 1, steps):
+        width = min(steps, longest - 1 - start) + 1
+        found = np.full((len(rows), width), -1, dtype=np.int64)
+        for number, row in enumerate(rows):
+            part = row[start : start + width]
+            found[number, : len(part)] = part
+        tokens = torch.from_numpy(found)
+        yield TokenBatch(
+            tokens[:, :-1].clamp(min=0), tokens[:, 1:], np.arange(len(rows)), not start
+        )

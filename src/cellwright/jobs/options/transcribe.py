@@ -1,0 +1,101 @@
+"""Options of `cellwright.Transcriber`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cellwright.jobs.options.base import Fraction, NetworkOptions, TrainingOptions, Units
+from cellwright.jobs.options.entry import Entry
+
+__all__ = ["ENTRY", "TranscriberOptions", "TranscriberReading"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TranscriberOptions(NetworkOptions, TrainingOptions):
+    """Options of `cellwright.Transcriber`."""
+
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 15
+    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate.")] = 0.01
+    layers: Annotated[
+        Units | Sequence[Units],
+        Field(description="Units of each layer: 128, or 64,32."),
+    ] = (96,)
+    bidirectional: Annotated[
+        bool, Field(description="Also read from the end; without it the network can be streamed.")
+    ] = True
+    stride: Annotated[
+        int, Field(ge=1, le=64, description="Steps that are put side by side and read as one.")
+    ] = 1
+    convolution: Annotated[
+        int | None, Field(ge=1, description="Filters of a convolution over three of these.")
+    ] = None
+    sound: Annotated[
+        Literal["log_mel", "mfcc"], Field(description="What is computed from recordings.")
+    ] = "log_mel"
+    filters: Annotated[
+        int, Field(ge=4, le=256, description="Mel filters; the features of log_mel.")
+    ] = 40
+    coefficients: Annotated[
+        int, Field(ge=2, le=256, description="Cepstral coefficients; the features of mfcc.")
+    ] = 13
+    deltas: Annotated[
+        int, Field(ge=0, le=2, description="Add slopes of a recording's features, and theirs.")
+    ] = 0
+    normalized: Annotated[
+        Literal["recording", "mean", "none"],
+        Field(
+            description="Bring each recording's features to mean 0 and spread 1, mean 0, or not."
+        ),
+    ] = "recording"
+    decoder: Annotated[
+        Literal["greedy", "beam"],
+        Field(description="Take the best symbol of each step, or search for the best text."),
+    ] = "greedy"
+    beam_width: Annotated[int, Field(ge=1, description="Texts that the search keeps.")] = 16
+    language_weight: Annotated[
+        float, Field(ge=0, description="What a language model's opinion counts in the search.")
+    ] = 0.5
+    insertion_bonus: Annotated[
+        float, Field(description="Added to the search's score for every symbol.")
+    ] = 0.0
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TranscriberReading:
+    """How recordings, strokes and lines are read."""
+
+    test_fraction: Annotated[
+        Fraction, Field(description="Kept for the test, where the data have no test part.")
+    ] = 0.2
+    test_files: Annotated[
+        str | None, Field(description="Recordings kept for the test: a pattern such as '*_0.wav'.")
+    ] = None
+    joined: Annotated[
+        int | None,
+        Field(ge=1, description="Learn from so many strings joined of recordings or characters."),
+    ] = None
+    least: Annotated[int, Field(ge=1, description="Fewest that are joined to a string.")] = 3
+    most: Annotated[int, Field(ge=1, description="Most that are joined to a string.")] = 7
+    tested: Annotated[int, Field(ge=1, description="Joined strings to test on.")] = 500
+    language: Annotated[
+        str | None,
+        Field(description="Run of a language model over characters, for --decoder beam."),
+    ] = None
+
+
+ENTRY = Entry(
+    name="transcribe",
+    about="Learn to write down speech or handwriting (many to many, unaligned).",
+    data="digit-lines",
+    data_help=(
+        "digit-lines, a folder or .tar.gz of WAV files, the .mat of character trajectories, a "
+        "UNIPEN file (.unp), or a .csv with a text as label."
+    ),
+    options=TranscriberOptions,
+    reading=TranscriberReading,
+    module="cellwright.jobs.transcribe",
+)

@@ -1,0 +1,95 @@
+"""What a language model has to say while a text is searched for.
+
+A trained `cellwright.LanguageModel` over characters will do, and so will any callable that takes
+the text so far and gives the log-probabilities of characters that may follow, a mapping, with
+that of the end under ``""`` if it knows one. Natural logarithms; a character that is not there
+counts as very improbable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import log_softmax
+
+from cellwright.errors import ArgumentError, DataError
+from cellwright.models.ctc import NextSymbol, Scores, Symbols
+
+__all__ = ["LanguageModel", "next_symbol"]
+
+LanguageModel: TypeAlias = Callable[[str], Mapping[str, float]] | Any
+"""Text so far -> log-probability of each next character; or a `cellwright.LanguageModel`."""
+
+_UNKNOWN = -20.0
+_MOST_REMEMBERED = 20_000
+
+
+def next_symbol(model: LanguageModel, symbols: Sequence[str]) -> NextSymbol:
+    """What the search asks, in the numbers of a transcriber's symbols.
+
+    Parameters
+    ----------
+    model
+        A language model, as this module describes it.
+    symbols
+        The transcriber's, of which the first is number 1.
+
+    Raises
+    ------
+    ArgumentError
+        It is no language model.
+    DataError
+        It reads something else than characters.
+    """
+    # The estimator is known by what it does, so that nobody imports it who has none.
+    if hasattr(model, "open_stream") and hasattr(model, "vocabulary_"):
+        return _Streamed(model, symbols)
+    if not callable(model):
+        raise ArgumentError(
+            f"a language model must be a LanguageModel that has been fitted, or a function of "
+            f"the text so far; got {type(model).__name__}"
+        )
+
+    def following(before: Symbols) -> Scores:
+        chances = model("".join(symbols[number - 1] for number in before))
+        # A model that knows no end has nothing against ending.
+        return np.array([chances.get("", 0.0), *(chances.get(s, _UNKNOWN) for s in symbols)])
+
+    return following
+
+
+class _Streamed:
+    """A language model's stream that goes on from any text it has read before."""
+
+    def __init__(self, model: Any, symbols: Sequence[str]) -> None:
+        vocabulary = model.vocabulary_
+        if vocabulary.kind != "characters":
+            raise DataError(
+                f"the language model reads {vocabulary.kind}; a search goes on by one character "
+                f"at a time and wants tokens='characters'"
+            )
+        self._stream = model.open_stream(1)
+        # A text ends where the model expects the next to begin.
+        self._tokens = [vocabulary.begin, *(vocabulary.number(s) for s in symbols)]
+        unknown = np.array(self._tokens) == vocabulary.unknown
+        self._floor = np.where(unknown, _UNKNOWN, -np.inf)
+        self._start = self._stream.state
+        self._read: dict[Symbols, tuple[Scores, Any]] = {}
+
+    def __call__(self, before: Symbols) -> Scores:
+        """Log-probabilities of the end and of each symbol."""
+        if len(self._read) > _MOST_REMEMBERED:
+            self._read.clear()
+        return self._after(before)[0]
+
+    def _after(self, before: Symbols) -> tuple[Scores, Any]:
+        if before not in self._read:
+            self._stream.state = self._after(before[:-1])[1] if before else self._start
+            last = self._tokens[before[-1]] if before else self._tokens[0]
+            scores = log_softmax(self._stream.step([last])[0].astype(np.float64))
+            chosen = scores[self._tokens]
+            chosen = np.where(np.isneginf(self._floor), chosen, self._floor)
+            self._read[before] = (chosen, self._stream.state)
+        return self._read[before]

@@ -1,0 +1,386 @@
+"""Many to many, delayed: telling a text in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import Field
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from typing_extensions import Unpack
+
+from cellwright.data.parallel_text import (
+    ParallelData,
+    ParallelText,
+    read_parallel,
+    read_parallel_samples,
+)
+from cellwright.data.token_pairs import TokenBatch, TokenPairs
+from cellwright.errors import DataError, ModelFileError
+from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.job import Job
+from cellwright.jobs.options.translate import TranslatorOptions
+from cellwright.jobs.translation_pairs import checked_pairs, checked_texts, divided
+from cellwright.jobs.translation_scores import translation_scores
+from cellwright.look.attention_picture import draw_attention
+from cellwright.look.pictures import save_picture
+from cellwright.models.beam import Hypothesis, beam_search
+from cellwright.models.translator import TranslatorNetwork
+from cellwright.storage import replace_file
+from cellwright.text import Vocabulary
+
+__all__ = ["JOB", "Translation", "Translator", "TranslatorFacts"]
+
+_LONGEST = 100_000
+_COPIED = ("words", "tokens", "characters")
+_PICTURED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """A translation and how it came about.
+
+    Attributes
+    ----------
+    text
+        The translation.
+    score
+        Log probability divided by the length penalty.
+    source_tokens, target_tokens
+        What source and translation were split into.
+    weights
+        How much the decoder attended to each token of the source when it told each of the
+        translation, (target tokens, source tokens); None without attention.
+    """
+
+    text: str
+    score: float
+    source_tokens: list[str]
+    target_tokens: list[str]
+    weights: Tensor | None
+
+
+class TranslatorFacts(Facts):
+    """What a trained translator knows beside its weights."""
+
+    source_vocabulary: str
+    target_vocabulary: str
+    longest: Annotated[int, Field(ge=1, le=_LONGEST)]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Translator(TranslatorOptions, Estimator):
+    """Translate texts, or tell them in any other way that can be learned from pairs.
+
+    An encoder reads the source, a decoder with attention tells the target, token after token;
+    see `TranslatorNetwork`. What is told is found by beam search. Every option is a keyword
+    argument.
+
+    Attributes
+    ----------
+    source_vocabulary_, target_vocabulary_
+        The tokens of both sides.
+    network_
+        The trained `TranslatorNetwork`.
+    history_
+        A row of measures for each epoch.
+
+    Examples
+    --------
+    >>> import cellwright as cw
+    >>> numbers = {"one": "un", "two": "deux", "three": "trois", "four": "quatre"}
+    >>> X = [f"{a} {b} {c}" for a in numbers for b in numbers for c in numbers]
+    >>> y = [" ".join(numbers[word] for word in text.split()) for text in X]
+    >>> translator = cw.Translator(vocabulary="words", layers=[16], embedding=8, batch_size=8,
+    ...     learning_rate=0.02, dropout=0.0, epochs=12)
+    >>> translator.fit(X, y).predict(["two one four"])
+    ['deux un quatre']
+    """
+
+    job = "translate"
+    facts_type = TranslatorFacts
+    prediction_batch = 64
+
+    def fit(
+        self,
+        X: Sequence[str],  # noqa: N803
+        y: Sequence[str],
+        *,
+        validation: tuple[Sequence[str], Sequence[str]] | None = None,
+        **hooks: Unpack[Hooks],
+    ) -> Translator:
+        """Learn from pairs of texts.
+
+        Parameters
+        ----------
+        X, y
+            Texts, and what each is in other words.
+        validation
+            Pairs of texts to watch progress on; without it a part of X and y.
+        **hooks
+            Checkpoints, resuming and reports, see `Hooks`.
+
+        Raises
+        ------
+        DataError, ShapeError, SettingError, TrainingError
+            Data or options cannot be used; the message says which and why.
+        """
+        options = self.options()
+        pairs = checked_pairs(X, y, "X", "y")
+        training, held = divided(pairs, validation, options)
+        assert training.target is not None
+        learned = [
+            Vocabulary.learn(
+                texts,
+                kind=options["vocabulary"],
+                size=options["vocabulary_size"],
+                least=options["least"],
+                lowercase=options["lowercase"],
+            )
+            for texts in (training.source, training.target)
+        ]
+        told = [learned[1].encode(text) for text in training.target]
+        longest = min(max(map(len, told)) * 3 // 2 + 2, _LONGEST)
+        self.knows(
+            TranslatorFacts(
+                source_vocabulary=learned[0].text,
+                target_vocabulary=learned[1].text,
+                longest=longest,
+            )
+        )
+        self.network_ = self.new_network(options, self.facts_)
+        self.learn(
+            TokenLoss(options["label_smoothing"], options["scheduled_sampling"]),
+            self._numbered(training),
+            None if held is None else self._numbered(held),
+            identity=digest(
+                options,
+                *((part.source, part.target) for part in (training, held) if part is not None),
+            ),
+            hooks=hooks,
+        )
+        return self
+
+    def predict(self, X: Sequence[str]) -> list[str]:  # noqa: N803
+        """The translation of each text."""
+        return [translation.text for translation in self.translate(X)]
+
+    def translate(self, X: Sequence[str]) -> list[Translation]:  # noqa: N803
+        """The translation of each text, its score, and what was attended to.
+
+        Raises
+        ------
+        DataError
+            A text is none, or empty; the message says which.
+        """
+        check_is_fitted(self, "network_")
+        texts = checked_texts(X, "X")
+        options, target = self.options(), self.target_vocabulary_
+        pairs = self._numbered(ParallelText(texts, None))
+        search: Mapping[str, Any] = {
+            "begin": target.begin,
+            "end": target.end,
+            "longest": options["longest"] or self.facts_.longest,
+            "width": options["beam"],
+            "length_penalty": options["length_penalty"],
+            "forbidden": (target.padding, target.begin),
+        }
+
+        def find(network: nn.Module, batch: TokenBatch) -> list[tuple[int, Hypothesis]]:
+            assert isinstance(network, TranslatorNetwork)
+            memory, state = network.encode(batch.source, batch.lengths)
+            found = beam_search(network.decoder, state, memory, **search)
+            return list(zip(batch.rows.tolist(), found, strict=True))
+
+        parts = self.answers(pairs.batches(self.prediction_batch), find)
+        found = dict(row for part in parts for row in part)
+        return [
+            self._translation(text, pairs.source[row], found[row], options)
+            for row, text in enumerate(texts)
+        ]
+
+    def score(self, X: Sequence[str], y: Sequence[str]) -> float:  # noqa: N803
+        """BLEU of the translations, 0 to 100, as sacrebleu computes it by default."""
+        check_is_fitted(self, "network_")
+        pairs = checked_pairs(X, y, "X", "y")
+        assert pairs.target is not None
+        return float(translation_scores(self.predict(pairs.source), pairs.target)["bleu"])
+
+    def knows(self, facts: TranslatorFacts) -> None:
+        """Take over what was learned beside weights."""
+        super().knows(facts)
+        self.source_vocabulary_ = Vocabulary.read(facts.source_vocabulary)
+        self.target_vocabulary_ = Vocabulary.read(facts.target_vocabulary)
+
+    @classmethod
+    def check_facts(
+        cls, options: Mapping[str, Any], facts: TranslatorFacts, tensors: Mapping[str, Tensor]
+    ) -> None:
+        """Layers and features must be such as these tensors can belong to."""
+        weights = sum(tensor.numel() for tensor in tensors.values())
+        encoder = _numbers(options["encoder_layers"])
+        if len(encoder) > len(tensors) or max((options["embedding"], *encoder)) > weights:
+            raise ModelFileError(f"its layers cannot be made of {weights} weights")
+
+    @staticmethod
+    def build_network(options: Mapping[str, Any], facts: TranslatorFacts) -> TranslatorNetwork:
+        """The untrained network that validated options and facts describe."""
+        names = (
+            *("embedding", "cell", "layers", "bidirectional", "attention", "feeding", "tied"),
+            *("dropout", "recurrent_dropout", "zoneout", "weight_drop", "connections"),
+            *("sizes", "initialization", "backend"),
+        )
+        return TranslatorNetwork(
+            len(Vocabulary.read(facts.source_vocabulary)),
+            len(Vocabulary.read(facts.target_vocabulary)),
+            encoder_layers=_numbers(options["encoder_layers"]) or None,
+            **{name: options[name] for name in names},
+        )
+
+    def _numbered(self, pairs: ParallelText) -> TokenPairs:
+        source, target = self.source_vocabulary_, self.target_vocabulary_
+        return TokenPairs(
+            # What is split into nothing, such as a text of blanks, is one unknown token.
+            [numbers or [source.unknown] for numbers in map(source.encode, pairs.source)],
+            None if pairs.target is None else [target.encode(text) for text in pairs.target],
+            target.padding,
+            target.begin,
+            target.end,
+        )
+
+    def _translation(
+        self,
+        text: str,
+        numbers: Sequence[int],
+        found: Hypothesis,
+        options: Mapping[str, Any],
+    ) -> Translation:
+        source, target = self.source_vocabulary_, self.target_vocabulary_
+        named = source.split(text) if source.kind in _COPIED else []
+        pieces = named if len(named) == len(numbers) else [source.decode([n]) for n in numbers]
+        weights = None if found.weights is None else found.weights[:, : len(numbers)]
+        told = target.decode(found.tokens)
+        tokens = [target.decode([number]) for number in found.tokens]
+        if options["copy_unknown"] and weights is not None:
+            # The unknown is decoded as one character that no text holds.
+            mark = target.decode([target.unknown])
+            for at, number in enumerate(found.tokens):
+                if number == target.unknown:
+                    tokens[at] = pieces[int(weights[at].argmax())]
+                    told = told.replace(mark, tokens[at], 1)
+        return Translation(told, found.score, pieces, tokens, weights)
+
+
+class TokenLoss:
+    """Mean cross entropy over the tokens of a batch.
+
+    Parameters
+    ----------
+    label_smoothing
+        Probability spread over all tokens, in training; what is measured without a gradient is
+        the plain entropy.
+    scheduled_sampling
+        Chance that the decoder reads its own token in training.
+    """
+
+    def __init__(self, label_smoothing: float, scheduled_sampling: float = 0.0) -> None:
+        self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
+
+    def __call__(self, network: nn.Module, batch: TokenBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss, its sum, and in evaluation the number of right tokens."""
+        assert batch.wanted is not None
+        assert batch.counted is not None
+        own = self.scheduled_sampling if network.training else 0.0
+        scores = network(batch.source, batch.lengths, batch.tokens, batch.counted, own)
+        wanted = batch.wanted[batch.counted]
+        smoothing = self.label_smoothing if network.training else 0.0
+        loss = cross_entropy(scores, wanted, label_smoothing=smoothing)
+        measured = {"loss": loss.detach() * len(wanted)}
+        if not network.training:
+            measured["accuracy"] = (scores.argmax(1) == wanted).sum()
+        return loss, measured
+
+
+def _numbers(layers: int | Sequence[int] | None) -> list[int]:
+    if layers is None:
+        return []
+    return [layers] if isinstance(layers, int) else list(layers)
+
+
+class _Translate(Job[Translator, ParallelData]):
+    """Pairs of texts in two files."""
+
+    estimator = Translator
+    files = ("attention.png", "translations.csv")
+
+    def read(
+        self,
+        source: str,
+        folder: Path | None,
+        reading: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> ParallelData:
+        return read_parallel(source, folder, **reading)
+
+    def facts(self, data: ParallelData) -> dict[str, Any]:
+        return {"train": len(data.train), "test": len(data.test)}
+
+    def fit(self, model: Translator, data: ParallelData, hooks: Hooks) -> None:
+        held = data.validation
+        validation = None if held is None or held.target is None else (held.source, held.target)
+        model.fit(data.train.source, data.train.target or [], validation=validation, **hooks)
+
+    def finish(self, model: Translator, data: ParallelData, folder: Path) -> dict[str, Any]:
+        found = model.translate(data.test.source)
+        told, truth = [each.text for each in found], data.test.target or []
+        table = pd.DataFrame({"source": data.test.source, "target": truth, "translation": told})
+        replace_file(folder / "translations.csv", table.to_csv(index=False))
+        if found[0].weights is not None:
+            save_picture(draw_attention(found[:_PICTURED]), folder / "attention.png")
+        return translation_scores(told, truth) | {"samples": len(told)}
+
+    def read_samples(
+        self,
+        source: str,
+        folder: Path | None,
+        reading: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> ParallelText:
+        languages = {name: reading[name] for name in ("source", "target")}
+        if source == "numbers" or Path(source).is_dir():
+            return read_parallel(source, folder, **reading).test
+        return read_parallel_samples(source, **languages)
+
+    def test_part(self, data: ParallelData) -> ParallelText:
+        return data.test
+
+    def predictions(
+        self, model: Translator, samples: ParallelText, *, probabilities: bool
+    ) -> pd.DataFrame:
+        found = model.translate(samples.source)
+        columns: dict[str, Any] = {
+            "id": list(range(len(found))),
+            "prediction": [each.text for each in found],
+        }
+        if probabilities:
+            columns["score"] = [each.score for each in found]
+        table: pd.DataFrame = pd.DataFrame(columns)
+        return table
+
+    def scores(self, model: Translator, samples: ParallelText) -> tuple[dict[str, Any], str]:
+        if samples.target is None:
+            raise DataError("there are no translations to score against")
+        measures = translation_scores(model.predict(samples.source), samples.target)
+        report = (
+            f"BLEU {measures['bleu']:.2f}, chrF {measures['chrf']:.2f}, exact match "
+            f"{measures['exact_match']:.2%} on {len(samples)} texts ({measures['signature']})"
+        )
+        return measures | {"samples": len(samples)}, report
+
+
+JOB = _Translate()

@@ -1,0 +1,42 @@
+"""How good translations are, as sacrebleu measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cellwright.errors import require_extra
+
+__all__ = ["translation_scores"]
+
+
+def translation_scores(told: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
+    """Measures of translations as they are, with their capitals and spaces.
+
+    Parameters
+    ----------
+    told, truth
+        Translations, and what is right.
+
+    Returns
+    -------
+    dict
+        ``bleu`` and ``chrf``, 0 to 100; ``exact_match``, the share that is right to the letter;
+        ``signature`` of the BLEU, which says what must be the same to compare two.
+
+    References
+    ----------
+    Post, "A call for clarity in reporting BLEU scores", WMT (2018).
+    """
+    require_extra("jobs", "sacrebleu")
+    from sacrebleu.metrics.bleu import BLEU  # noqa: PLC0415
+    from sacrebleu.metrics.chrf import CHRF  # noqa: PLC0415
+
+    bleu = BLEU()
+    found = bleu.corpus_score(list(told), [list(truth)])
+    return {
+        "bleu": float(found.score),
+        "chrf": float(CHRF().corpus_score(list(told), [list(truth)]).score),
+        "exact_match": sum(map(str.__eq__, told, truth)) / len(told),
+        "signature": str(bleu.get_signature()),
+    }

@@ -1,0 +1,83 @@
+"""Labelled data of every kind: how they are divided, and what does not go together."""
+
+import numpy as np
+import pytest
+
+from cellwright.data.labelled_sources import read_labelled, read_labelled_samples
+from cellwright.errors import DataError
+
+soundfile = pytest.importorskip("soundfile")
+
+
+@pytest.fixture
+def lines(tmp_path):
+    path = tmp_path / "reviews.txt"
+    path.write_text("".join(f"{n % 2} text {n}\n" for n in range(20)))
+    return path
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    for n in range(12):
+        wave = np.sin(np.arange(1600) * (0.2 + 0.3 * (n % 2)))
+        soundfile.write(folder / f"{'ab'[n % 2]}_{n}.wav", wave, 8000)
+    return folder
+
+
+def test_texts_are_divided_by_label_or_at_the_end(lines):
+    data = read_labelled(str(lines), test_fraction=0.3)
+    assert data.name == "reviews"
+    assert sorted(data.test.y) == ["0"] * 3 + ["1"] * 3
+    data = read_labelled(str(lines), test_fraction=0.3, split="last")
+    assert list(data.test.x) == [f"text {n}" for n in range(14, 20)]
+    assert data.test.ids == list(range(14, 20))
+
+
+def test_a_test_part_may_lie_in_a_file_of_its_own(lines, tmp_path):
+    other = tmp_path / "test.txt"
+    other.write_text("1 new\n")
+    data = read_labelled(str(lines), test=str(other))
+    assert (len(data.train.x), list(data.test.x)) == (20, ["new"])
+
+
+def test_recordings_are_divided_by_their_names(sounds):
+    data = read_labelled(str(sounds), test_files="*_[0-2].wav")
+    assert data.test.ids == ["a_0.wav", "a_2.wav", "b_1.wav"]
+    assert data.test.y.tolist() == ["a", "a", "b"]
+    assert len(data.train.x) == 9
+    again = read_labelled(str(sounds), test_files="*_[0-2].wav")
+    assert again.fingerprint == data.fingerprint
+    assert read_labelled(str(sounds), test_files="*_1.wav").fingerprint != data.fingerprint
+
+
+def test_samples_are_read_whole(lines, sounds):
+    assert len(read_labelled_samples(str(lines)).x) == 20
+    assert len(read_labelled_samples(str(sounds)).x) == 12
+    assert len(read_labelled_samples("digits").x) == 360
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        ("digits", {"split": "last"}, "are of recordings, texts and strokes"),
+        ("digits", {"test": "other.txt"}, "goes with a file or folder"),
+        ("LINES", {"test_files": "*"}, "is a pattern of recordings"),
+        ("SOUNDS", {"test_files": "*_99.wav"}, "no recording's name fits"),
+        ("LINES", {"split": "last", "test_fraction": 0.01}, "cannot be divided"),
+        ("LINES", {"test_fraction": 0.01}, "cannot be divided"),
+        ("nowhere.txt", {}, "no file nowhere.txt"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(lines, sounds, source, options, words):
+    source = {"LINES": str(lines), "SOUNDS": str(sounds)}.get(source, source)
+    with pytest.raises(DataError, match=words):
+        read_labelled(source, **options)
+
+
+def test_a_label_of_the_test_alone_is_refused_before_anything_is_learned(lines, tmp_path):
+    other = tmp_path / "test.txt"
+    other.write_text("1 known\n2 new\n")
+    with pytest.raises(DataError, match="sample 1 of the test part has the label '2'"):
+        read_labelled(str(lines), test=str(other))

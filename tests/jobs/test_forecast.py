@@ -1,0 +1,460 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellwright as cw
+from cellwright.data.long_form import as_long_form
+from cellwright.data.long_form_files import read_m4
+from cellwright.data.seasonal_series import made_up_sales
+from cellwright.errors import DataError, ModelFileError, SettingError
+from cellwright.jobs.forecast import naive2, seasonal_naive
+from cellwright.jobs.forecast.measures import measure
+from cellwright.jobs.forecast.naive import is_seasonal
+from cellwright.jobs.forecast.tables import forecast_table
+
+WEEK = np.array([3.0, 2, 2, 3, 5, 9, 7])
+COLUMNS = {
+    "future": "promotion",
+    "static": "region",
+    "categorical": "region",
+}
+
+
+def series(count=4, days=84, start="2024-01-01"):
+    """Weeks of different sizes, a little noise, and a column that lifts the day it is set."""
+    draw = np.random.default_rng(0)
+    parts = []
+    for number in range(count):
+        days_of = pd.date_range(start, periods=days - number)
+        promotion = (draw.random(len(days_of)) < 0.2).astype(float)
+        y = (number + 1) * np.tile(WEEK, 20)[: len(days_of)] * (1 + promotion)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "unique_id": f"s{number}",
+                    "ds": days_of,
+                    "y": y * draw.normal(1, 0.02, len(y)),
+                    "promotion": promotion,
+                    "region": "north" if number % 2 else "south",
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def small(**changed):
+    options = {"horizon": 7, "layers": [8], "epochs": 2, "window": 28, "patch": 7}
+    return cw.Forecaster(**options | changed)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return small(**COLUMNS).fit(series())
+
+
+def ahead(table, steps=7):
+    """Rows that are known ahead."""
+    ends = table.groupby("unique_id")["ds"].max()
+    rows = [
+        {"unique_id": name, "ds": end + pd.Timedelta(days=day), "promotion": day % 2}
+        for name, end in ends.items()
+        for day in range(1, steps + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_forecast_has_a_row_for_each_series_and_step(fitted):
+    table = fitted.predict(future=ahead(series()))
+    assert list(table)[:3] == ["unique_id", "ds", "yhat"]
+    assert set(list(table)[3:]) == {f"yhat-{end}-{at}" for end in ("lo", "hi") for at in (80, 95)}
+    assert table["unique_id"].tolist() == [f"s{n}" for n in range(4) for _ in range(7)]
+    ends = series().groupby("unique_id")["ds"].max()
+    first = table.groupby("unique_id")["ds"].min()
+    assert (first - ends == pd.Timedelta(days=1)).all()
+    inner = table["yhat-lo-80"] <= table["yhat"]
+    assert inner.all()
+    assert (table["yhat-lo-95"] <= table["yhat-lo-80"]).all()
+    assert (table["yhat-hi-95"] >= table["yhat-hi-80"]).all()
+
+
+def test_it_learns_the_week_and_what_is_known_ahead():
+    model = small(**COLUMNS, epochs=40, layers=[16], learning_rate=1e-2).fit(series())
+    found = model.measures(series())
+    assert found["owa"] < 0.75
+    assert model.score(series()) == pytest.approx(-found["mase"])
+    with_it, without = (
+        model.predict(future=ahead(series()).assign(promotion=value))["yhat"].mean()
+        for value in (1.0, 0.0)
+    )
+    assert with_it > 1.3 * without
+
+
+def test_the_same_seed_gives_the_same_forecast_and_another_another(fitted):
+    again = small(**COLUMNS).fit(series())
+    other = small(**COLUMNS, random_state=1).fit(series())
+    future = ahead(series())
+    pd.testing.assert_frame_equal(again.predict(future=future), fitted.predict(future=future))
+    assert not np.allclose(
+        other.predict(future=future)["yhat"], again.predict(future=future)["yhat"]
+    )
+
+
+def test_a_forecast_grows_with_the_series(fitted):
+    """Each window is scaled by itself: a series ten times as large has a forecast so large."""
+    df, future = series(), ahead(series())
+    large = fitted.predict(df.assign(y=10 * df["y"]), future=future)["yhat"]
+    same = fitted.predict(df, future=future)["yhat"]
+    # The one thing that tells the size is the decimal logarithm of the level.
+    np.testing.assert_allclose(large, 10 * same, rtol=0.1)
+
+
+def test_what_comes_later_is_not_seen(fitted):
+    long, changed = fitted.as_series(series()), series()
+    last = changed.groupby("unique_id").tail(7).index
+    changed.loc[last, "y"] = 1e6
+    other = fitted.as_series(changed)
+    pd.testing.assert_frame_equal(
+        fitted.predict(long.without_last(7), future=series()),
+        fitted.predict(other.without_last(7), future=series()),
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"decoder": "recurrent", "cell": "lstm"},
+        {"output": "normal", "bidirectional": True},
+        {"output": "student_t", "members": 2, "levels": 50},
+        {"strategy": "recursive", "paths": 8},
+        {"transform": "log", "series_scaling": "standard", "projection": 4},
+        {"series_scaling": "level", "error_units": "level", "autoregression": False},
+        {"series_scaling": "none", "error_units": "spread", "calendar": "none"},
+        {"past": "promotion", "future": (), "patch": 1},
+        {"naive_seasons": 3, "windows_per_series": 3, "validation_fraction": 0.2, "patience": 1},
+    ],
+)
+def test_every_way_to_forecast_gives_finite_ordered_intervals(changed):
+    df = series(2, 63)
+    model = small(**{**COLUMNS, "epochs": 1, **changed}).fit(df)
+    table = model.predict(future=ahead(df))
+    assert np.isfinite(table.drop(columns=["unique_id", "ds"])).all(axis=None)
+    level = "50" if "levels" in changed else "95"
+    assert (table[f"yhat-lo-{level}"] < table[f"yhat-hi-{level}"]).all()
+
+
+def test_counts_are_forecast_as_counts():
+    df = series(2, 63)
+    model = small(output="negative_binomial", series_scaling="level", epochs=20)
+    model.fit(df.assign(y=df["y"].round()))
+    table = model.predict()
+    numbers = table.drop(columns=["unique_id", "ds"]).to_numpy()
+    assert (numbers == np.round(numbers)).all()
+    assert (numbers >= 0).all()
+    with pytest.raises(DataError, match="wants counts; the series 's0' has"):
+        model.fit(df)
+
+
+def test_the_recursive_strategy_sees_further_than_it_learned():
+    df = series(2, 63)
+    model = small(strategy="recursive", paths=8).fit(df)
+    assert len(model.predict(horizon=17)) == 34
+    shorter = model.predict(horizon=10)["yhat"].to_numpy().reshape(2, 10)
+    assert np.isfinite(shorter).all()
+
+
+def test_a_shorter_horizon_is_the_beginning_of_the_longer(fitted):
+    whole = fitted.predict(future=ahead(series()))
+    short = fitted.predict(horizon=3, future=ahead(series(), 3))
+    expected = whole.groupby("unique_id").head(3).reset_index(drop=True)
+    pd.testing.assert_frame_equal(short, expected)
+
+
+def test_missing_values_and_rows_are_the_same_thing():
+    df = series(2, 63).drop(columns=["promotion", "region"])
+    holes = df["y"].where(np.arange(len(df)) % 9 != 4)
+    model = small().fit(df.assign(y=holes))
+    left_out = model.predict(df.assign(y=holes).dropna())
+    pd.testing.assert_frame_equal(left_out, model.predict())
+    assert np.isfinite(left_out["yhat"]).all()
+
+
+def test_a_series_shorter_than_the_window_is_forecast_from_what_there_is(fitted):
+    short = series().groupby("unique_id").head(9)
+    table = fitted.predict(short, future=ahead(short))
+    assert np.isfinite(table["yhat"]).all()
+
+
+def test_what_is_held_back_is_not_learned_from():
+    df = series(2, 63)
+    later = df.copy()
+    later.loc[later.groupby("unique_id").tail(7).index, ["y", "promotion"]] *= 3
+    options = {**COLUMNS, "validation_fraction": 0.1, "epochs": 1}
+    one, other = small(**options).fit(df), small(**options).fit(later)
+    for name, weight in one.network_.state_dict().items():
+        assert weight.equal(other.network_.state_dict()[name]), name
+    assert one.history_[0]["validation_loss"] != other.history_[0]["validation_loss"]
+
+
+def test_conformal_intervals_are_as_wide_as_what_was_missed_says():
+    df = series(6, 84)
+    options = {"validation_fraction": 0.3, "epochs": 1, "levels": 80}
+    plain = small(**options).fit(df)
+    model = small(**options, conformal=True).fit(df)
+    validation = as_long_form(df).lengths * 0.3
+    assert len(model.facts_.margins[0]) == 7
+    inside = []
+    for back in range(7, int(validation.min()) + 1):
+        known = model.as_series(df).without_last(back)
+        table = model.predict(known).merge(df, on=["unique_id", "ds"])
+        inside.append((table["y"] >= table["yhat-lo-80"]) & (table["y"] <= table["yhat-hi-80"]))
+    # Exactly the order statistic on the windows that calibrated it, whatever was learned.
+    assert 0.78 <= pd.concat(inside).mean() <= 0.88
+    assert not np.allclose(plain.predict()["yhat-hi-80"], model.predict()["yhat-hi-80"])
+
+
+def test_a_backtest_stands_beside_what_came_and_never_saw_it():
+    df = series(2, 70).drop(columns=["promotion", "region"])
+    table = small(epochs=1).backtest(df, windows=3, step=5)
+    assert list(table)[:4] == ["unique_id", "ds", "cutoff", "y"]
+    assert len(table) == 3 * 2 * 7
+    assert (table["ds"] > table["cutoff"]).all()
+    own = table[table["unique_id"] == "s0"]
+    last = df[df["unique_id"] == "s0"]["ds"].max()
+    assert [str(at.date()) for at in own["cutoff"].unique()] == [
+        str((last - pd.Timedelta(days=7 + 5 * back)).date()) for back in (2, 1, 0)
+    ]
+    merged = own.merge(df, on=["unique_id", "ds"])
+    np.testing.assert_allclose(merged["y_x"], merged["y_y"])
+    later = df.copy()
+    later.loc[later.groupby("unique_id").tail(7).index, "y"] *= 50
+    again = small(epochs=1).backtest(later, windows=3, step=5)
+    first = table["cutoff"] == own["cutoff"].min()
+    np.testing.assert_allclose(again[first]["yhat"], table[first]["yhat"])
+
+
+def test_with_refit_each_window_has_a_training_of_its_own():
+    df = series(2, 70).drop(columns=["promotion", "region"])
+    table = small(epochs=1).backtest(df, windows=2)
+    last = table[table["cutoff"] == table.groupby("unique_id")["cutoff"].transform("max")]
+    known = small().as_series(df).without_last(7)
+    np.testing.assert_allclose(last["yhat"], small(epochs=1).fit(known).predict()["yhat"])
+
+
+def test_without_refit_one_training_serves_all_windows():
+    df = series(2, 70).drop(columns=["promotion", "region"])
+    table = small(epochs=1).backtest(df, windows=2, refit=False)
+    fitted = small(epochs=1).fit(small().as_series(df).without_last(14))
+    last = table[table["cutoff"] == table.groupby("unique_id")["cutoff"].transform("max")]
+    expected = fitted.predict(small().as_series(df).without_last(7))
+    np.testing.assert_allclose(last["yhat"], expected["yhat"])
+
+
+def test_polars_comes_back_as_polars():
+    polars = pytest.importorskip("polars")
+    df = series(2, 63)[["unique_id", "ds", "y"]]
+    given = polars.DataFrame({name: cells.to_list() for name, cells in df.items()})
+    model = small(epochs=1).fit(given)
+    table = model.predict(given)
+    assert isinstance(table, polars.DataFrame)
+    assert table.columns == list(model.predict())
+    np.testing.assert_allclose(table["yhat"].to_numpy(), model.predict()["yhat"])
+
+
+def test_a_saved_model_forecasts_the_same(fitted, tmp_path):
+    fitted.save(tmp_path / "model.cw")
+    again = cw.load(tmp_path / "model.cw")
+    future = ahead(series())
+    pd.testing.assert_frame_equal(
+        again.predict(series(), future=future), fitted.predict(future=future)
+    )
+    with pytest.raises(DataError, match="keeps no series; give df"):
+        again.predict()
+
+
+def test_a_file_that_contradicts_itself_is_refused(fitted, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    fitted.save(tmp_path / "model.cw")
+    with safe_open(tmp_path / "model.cw", "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        document = json.loads(file.metadata()["cellwright"])
+    for change in (
+        {"window": 2**20},
+        {"patch": 5},
+        {"season": 0},
+        {"margins": [[0.0]]},
+        {"columns": [{"name": "x", "role": "sideways"}]},
+    ):
+        changed = {**document, "facts": {**document["facts"], **change}}
+        metadata = {"cellwright": json.dumps(changed)}
+        save_file(tensors, tmp_path / "bad.cw", metadata=metadata)
+        with pytest.raises(ModelFileError):
+            cw.load(tmp_path / "bad.cw")
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_training_that_is_cut_off_and_resumed_takes_the_same_steps(tmp_path):
+    df = series(3, 63)
+    options = {**COLUMNS, "epochs": 3, "windows_per_series": 5, "dropout": 0.3}
+    whole = small(**options).fit(df)
+
+    def stop(history):
+        if len(history) == 2:
+            raise Stop
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Stop):
+        small(**options).fit(df, checkpoint=checkpoint, on_epoch=stop)
+    resumed = small(**options).fit(df, checkpoint=checkpoint, resume=True)
+    for name, weight in whole.network_.state_dict().items():
+        assert weight.equal(resumed.network_.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"horizon": 0}, "horizon=0"),
+        ({"conformal": True}, "conformal needs validation data"),
+        ({"patience": 2}, "patience needs validation data"),
+        ({"patch": 99}, "patch=99 is longer than the window of 28"),
+        ({"calendar": "dya_of_week"}, "Did you mean 'day_of_week'"),
+        ({"past": "y"}, "is no further column"),
+        ({"past": "promotion", "future": "promotion"}, "named as past and future"),
+        ({"categorical": "region"}, "is not named as past, future or static"),
+        ({"past": "promotion", "strategy": "recursive"}, "would have to know it ahead"),
+        ({"output": "negative_binomial", "transform": "log"}, "leave out transform='log'"),
+        ({"levels": 100}, "levels=100"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(changed, said):
+    with pytest.raises(SettingError, match=said):
+        small(**changed).fit(series(2, 63))
+
+
+def test_data_that_cannot_be_used_are_named(fitted):
+    df, future = series(), ahead(series())
+    with pytest.raises(DataError, match="the series 's2' has 7 steps; a horizon of 7"):
+        small().fit(df[(df["unique_id"] != "s2") | (df["ds"] < "2024-01-08")])
+    with pytest.raises(DataError, match="no column 'price'"):
+        small(past="price").fit(df)
+    with pytest.raises(DataError, match="'promotion' must be known ahead"):
+        fitted.predict(df)
+    with pytest.raises(DataError, match="no row for the series 's3' at 2024-03-22"):
+        fitted.predict(df, future=future[future["unique_id"] != "s3"])
+    with pytest.raises(DataError, match="category 'east' that was never seen"):
+        fitted.predict(df.assign(region="east"), future=future)
+    moved = df["region"].where(df["ds"] > "2024-02-01", "west")
+    with pytest.raises(DataError, match="'region' changes within the series 's0'"):
+        small(**COLUMNS).fit(df.assign(region=moved))
+    with pytest.raises(DataError, match="is empty for the series 's0' at 2024-01-03"):
+        small(**COLUMNS).fit(df.assign(promotion=df["promotion"].where(df.index != 2)))
+    with pytest.raises(DataError, match="wants numbers above 0; the series 's0' has 0"):
+        small(transform="log").fit(df.assign(y=df["y"].where(df.index != 3, 0.0)))
+    with pytest.raises(DataError, match="'s1' has nothing observed in the last 28 steps"):
+        fitted.predict(df.assign(y=df["y"].where(df["unique_id"] != "s1")), future=future)
+    with pytest.raises(SettingError, match="learned to see 7 steps ahead"):
+        fitted.predict(df, 8)
+    with pytest.raises(DataError, match="leave nothing to learn from"):
+        small().backtest(df, windows=12)
+
+
+def test_a_second_fit_forgets_the_frequency_of_the_first():
+    df = series(2, 63).drop(columns=["promotion", "region"])
+    model = small(epochs=1).fit(df)
+    counted = df.assign(ds=np.arange(len(df)))
+    with pytest.raises(DataError, match="ds holds whole numbers, and it learned from series whose"):
+        model.predict(counted)
+    assert model.fit(counted).predict()["ds"].tolist()[:2] == [63, 64]
+
+
+def test_conformal_goes_with_the_recursive_strategy():
+    options = {"strategy": "recursive", "paths": 8, "patch": 14, "epochs": 1, "levels": 50}
+    df = series(3, 70)
+    model = small(**options, conformal=True, validation_fraction=0.3).fit(df)
+    assert np.isfinite(model.facts_.margins).all()
+    assert np.isfinite(model.predict()["yhat-lo-50"]).all()
+
+
+def test_naive_forecasts_repeat_what_was():
+    long = made_up_sales(series=2, days=60)
+    last = seasonal_naive(long, 9, 7)
+    tail = pd.Series(long.y[long.rows_of(0)]).interpolate().to_numpy()[-7:]
+    np.testing.assert_allclose(last[0], np.concatenate([tail, tail[:2]]))
+    week = np.tile([1.0, 2, 3, 4, 5, 6, 70], 9)
+    assert is_seasonal(week, 7)
+    assert not is_seasonal(np.random.default_rng(0).normal(size=63), 7)
+    table = pd.DataFrame({"unique_id": "a", "ds": np.arange(63), "y": week})
+    np.testing.assert_allclose(naive2(as_long_form(table), 8, 7)[0], week[:8])
+
+
+def test_measures_are_those_of_their_formulas():
+    known = as_long_form(
+        pd.DataFrame({"unique_id": "a", "ds": range(6), "y": [1.0, 2, 4, 3, 5, 6]})
+    )
+    truth = pd.DataFrame({"unique_id": "a", "ds": [6, 7, 8], "y": [7.0, np.nan, 9]})
+    quantiles = np.array([[[6.0, 8, 9], [0, 0, 0], [9.5, 12, 13]]])
+    found = measure(forecast_table(known, quantiles, [80]), truth, known, 2, [80])
+    scale = np.mean([3, 1, 1, 3])
+    assert found["mase"] == pytest.approx(np.mean([1, 3]) / scale)
+    assert found["smape"] == pytest.approx(np.mean([200 * 1 / 15, 200 * 3 / 21]))
+    assert found["mape"] == pytest.approx(np.mean([100 / 7, 300 / 9]))
+    assert found["coverage_80"] == 0.5
+    against = [np.mean([200 * 1 / 13, 200 * 3 / 15]), np.mean([1, 3]) / scale]
+    owa = 0.5 * (found["smape"] / against[0] + found["mase"] / against[1])
+    assert found["owa"] == pytest.approx(owa)
+    pinball = [0.1 * 1, 0.5 * 1, 0.1 * 2, 0.9 * 0.5, 0.5 * 3, 0.1 * 4]
+    assert found["crps"] == pytest.approx(2 * sum(pinball) / 3 / 16)
+    with pytest.raises(DataError, match="no value to hold the forecasts against"):
+        measure(forecast_table(known, quantiles, [80]), truth.assign(y=np.nan), known, 2, [80])
+
+
+def test_a_run_folder_holds_model_numbers_and_picture(tmp_path):
+    series(2, 63).to_csv(tmp_path / "sales.csv", index=False)
+    settings = {"horizon": 7, "layers": [8], "epochs": 1, "window": 28, **COLUMNS}
+    config = cw.jobs.configure(str(tmp_path / "sales.csv"), job="forecast", **settings)
+    result = cw.jobs.run(config, cw.jobs.RunFolder(tmp_path / "run"))
+    assert next(iter(result["test"])) == "mase"
+    assert {"forecasts.png", "forecasts.csv", "model.cw"} <= set(result["files"])
+    model = cw.load(tmp_path / "run")
+    given = cw.jobs.samples(model, tmp_path / "run", None, None)
+    found, report = cw.jobs.scores(model, given)
+    assert found["mase"] == pytest.approx(result["test"]["mase"])
+    assert "coverage_80" in report
+    table = cw.jobs.predictions(model, given)
+    assert len(table) == 14
+    # A file may end with rows that have no target yet: these are forecast.
+    going_on = pd.concat([series(2, 63), ahead(series(2, 63)).assign(region="south")])
+    going_on.loc[going_on["unique_id"] == "s1", "region"] = "north"
+    going_on.to_csv(tmp_path / "next.csv", index=False)
+    samples = cw.jobs.samples(model, tmp_path / "run", str(tmp_path / "next.csv"), None)
+    following = cw.jobs.predictions(model, samples)
+    assert following["ds"].min() > series(2, 63)["ds"].max() - pd.Timedelta(days=1)
+
+
+SHARED = os.environ.get("CELLWRIGHT_SHARED_DATA")
+M4 = (Path(SHARED) if SHARED else Path(__file__).parents[3] / "shared" / "data") / "m4"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not M4.exists(), reason="M4 is not there")
+def test_benchmarks_of_m4_hourly_are_the_published_ones():
+    train, whole = read_m4(M4)
+    truth = whole.last(48).frame()
+    naive, divisor = (
+        measure(forecast_table(train, f(train, 48, 24)[..., None], []), truth, train, 24)
+        for f in (seasonal_naive, naive2)
+    )
+    assert naive["smape"] == pytest.approx(13.912, abs=5e-4)
+    assert naive["mase"] == pytest.approx(1.193, abs=5e-4)
+    assert naive["owa"] == pytest.approx(0.6275, abs=5e-4)
+    assert divisor["smape"] == pytest.approx(18.383, abs=5e-4)
+    assert divisor["mase"] == pytest.approx(2.395, abs=5e-4)
+    assert divisor["owa"] == 1
