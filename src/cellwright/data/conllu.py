@@ -1,6 +1,6 @@
 """CoNLL-U: the treebanks of Universal Dependencies, a word a line.
 
-The readers on PyPI pass over rows with columns too few and do not say in which line an error
+The readers that there are pass over rows with columns too few and do not say in which line an error
 stands, so this one is our own; https://universaldependencies.org/format.html is what it holds
 files to.
 """

@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from cellwright.data.measured import Measured, MeasuredDataset, as_numbers
 from cellwright.data.run_to_failure import is_run_to_failure, read_run_to_failure
 from cellwright.data.sequences import as_sequences
-from cellwright.data.tables import _place, _read_table, read_npz
+from cellwright.data.tables import place_in, read_npz, read_table
 from cellwright.data.tasks import adding
 from cellwright.errors import DataError, SettingError, did_you_mean, require_extra
 
@@ -191,7 +191,7 @@ def _columns(
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".csv":
-        return _read_table(path)
+        return read_table(path)
     require_extra("parquet", "pyarrow")
     try:
         table: pd.DataFrame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
@@ -216,7 +216,9 @@ def _numbers(path: Path, cells: pd.Series[Any], column: str) -> npt.NDArray[np.f
 def _refuse(path: Path, wrong: npt.NDArray[np.bool_], column: str, why: str) -> None:
     if wrong.any():
         place = f"{path}, row {int(np.argmax(wrong)) + 1}, column {column!r}"
-        raise DataError(f"{_place(path, wrong, column) if path.suffix == '.csv' else place}: {why}")
+        raise DataError(
+            f"{place_in(path, wrong, column) if path.suffix == '.csv' else place}: {why}"
+        )
 
 
 def _existing(source: str) -> Path:

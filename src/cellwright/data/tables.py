@@ -17,7 +17,7 @@ import pandas as pd
 from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.errors import DataError, did_you_mean
 
-__all__ = ["read_csv", "read_npz"]
+__all__ = ["check_numbers", "place_in", "read_csv", "read_npz", "read_table"]
 
 # "01" and "1" are two labels, so only what is written as Python writes it is a number.
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -71,7 +71,7 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
         Naming line and column: a column is missing or there twice, a cell is not a number, a
         step occurs twice, or a label changes within a sample.
     """
-    table = _read_table(path)
+    table = read_table(path)
     for column in ("id", "step"):
         if column not in table:
             others = "".join(map(str, table))
@@ -91,14 +91,14 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     if table.empty:
         raise DataError(f"{path}: has a header but no rows")
     for column in ("step", *map(str, features)):
-        _check_numbers(path, table, column)
+        check_numbers(path, table, column)
     for column in ("id", *(["label"] if "label" in table else [])):
         if table[column].isna().any():
-            place = _place(path, table[column].isna(), column)
+            place = place_in(path, table[column].isna(), column)
             raise DataError(f"{place}: is empty")
     repeated = table.duplicated(["id", "step"])
     if repeated.any():
-        raise DataError(f"{_place(path, repeated, 'step')}: this id has this step already")
+        raise DataError(f"{place_in(path, repeated, 'step')}: this id has this step already")
     labels = _labels(path, table) if "label" in table else None
     values, ids = [], []
     for sample_id, rows in table.groupby("id", sort=False):
@@ -108,7 +108,8 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     return dataclasses.replace(x, names=tuple(map(str, features))), labels, ids
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV file as it stands there; a `DataError` names the line that is malformed."""
     try:
         with warnings.catch_warnings():
             # Rows with more cells than the header has would lose the last ones.
@@ -128,13 +129,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: not a readable CSV: {error}") from error
 
 
-def _check_numbers(path: Path, table: pd.DataFrame, column: str) -> None:
+def check_numbers(path: Path, table: pd.DataFrame, column: str) -> None:
+    """Raise a `DataError` that names the line unless a column holds finite numbers only."""
     numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
         cell = table[column].iloc[int(np.argmax(wrong))]
         found = "nothing" if pd.isna(cell) else repr(str(cell))
-        raise DataError(f"{_place(path, wrong, column)}: expected a finite number, got {found}")
+        raise DataError(f"{place_in(path, wrong, column)}: expected a finite number, got {found}")
     table[column] = numbers
 
 
@@ -142,14 +144,14 @@ def _labels(path: Path, table: pd.DataFrame) -> npt.NDArray[Any]:
     first = table.groupby("id", sort=False)["label"].transform("first")
     differs = table["label"] != first
     if differs.any():
-        raise DataError(f"{_place(path, differs, 'label')}: the label changes within its id")
+        raise DataError(f"{place_in(path, differs, 'label')}: the label changes within its id")
     labels = table.groupby("id", sort=False)["label"].first().tolist()
     if all(_WHOLE_NUMBER.fullmatch(label) for label in labels):
         return np.array(labels, dtype=np.int64)
     return np.array(labels, dtype=str)
 
 
-def _place(path: Path, wrong: Any, column: str) -> str:
+def place_in(path: Path, wrong: Any, column: str) -> str:
     """The file, and line and column of the first row that is wrong."""
     number = int(np.argmax(wrong)) + 1  # the header is row 0
     try:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cellwright.data.sequences import Sequences, as_sequences
-from cellwright.data.tables import _check_numbers, _place, _read_table
+from cellwright.data.tables import check_numbers, place_in, read_table
 from cellwright.errors import DataError, SettingError, did_you_mean
 
 __all__ = ["Series", "column_names", "read_series", "windows"]
@@ -66,7 +66,7 @@ def read_series(
     >>> read_series(Path("days.csv"), columns=["most"]).values.ravel()
     array([9. , 8.5])
     """
-    table = _read_table(path)
+    table = read_table(path)
     if table.empty:
         raise DataError(f"{path}: has a header but no rows")
     known = list(map(str, table))
@@ -86,7 +86,7 @@ def read_series(
     if time is not None:
         _check_order(path, table, time)
     for column in chosen:
-        _check_numbers(path, table, column)
+        check_numbers(path, table, column)
     return Series(table[chosen].to_numpy(np.float64), tuple(chosen))
 
 
@@ -151,11 +151,11 @@ def _check_order(path: Path, table: pd.DataFrame, column: str) -> None:
     if unread.any():
         cell = cells.iloc[int(np.argmax(unread))]
         found = "nothing" if pd.isna(cell) else repr(str(cell))
-        raise DataError(f"{_place(path, unread, column)}: expected a date or number, got {found}")
+        raise DataError(f"{place_in(path, unread, column)}: expected a date or number, got {found}")
     steps = times.to_numpy()
     for wrong, what in ((steps[1:] == steps[:-1], "twice"), (steps[1:] < steps[:-1], "early")):
         if wrong.any():
             at = np.concatenate([[False], wrong])
             cell = str(cells.iloc[int(np.argmax(at))])
             said = "stands there twice" if what == "twice" else "comes before the row above"
-            raise DataError(f"{_place(path, at, column)}: {cell} {said}; rows go by time")
+            raise DataError(f"{place_in(path, at, column)}: {cell} {said}; rows go by time")
