@@ -69,8 +69,8 @@ def here(tmp_path, monkeypatch):
     for name in (
         "runs.draw_learning_curve",
         "runs.save_picture",
-        "classify.draw_confusion",
-        "classify.save_picture",
+        "classify_job.draw_confusion",
+        "classify_job.save_picture",
     ):
         monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
     return tmp_path

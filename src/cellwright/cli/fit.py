@@ -107,7 +107,9 @@ def _command(entry: Entry) -> Callable[..., None]:
     return fit
 
 
-def _run(wanted: jobs.RunConfig, folder: jobs.RunFolder, reporter: Several, **how: bool) -> None:
+def _run(
+    wanted: "jobs.RunConfig", folder: "jobs.RunFolder", reporter: Several, **how: bool
+) -> None:
     try:
         jobs.run(wanted, folder, reporter=reporter, **how)
     except KeyboardInterrupt:
