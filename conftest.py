@@ -134,7 +134,13 @@ pages = Sybil(
     setup=enter_folder,
     teardown=leave_folder,
 )
-docstrings = Sybil(parsers=[DocTestParser(DOCTEST)], path="src", pattern="*.py")
+docstrings = Sybil(
+    parsers=[DocTestParser(DOCTEST)],
+    path="src",
+    pattern="*.py",
+    setup=enter_folder,
+    teardown=leave_folder,
+)
 
 pytest_collect_file = (pages + docstrings).pytest()
 
