@@ -42,3 +42,8 @@ def pytest_terminal_summary(terminalreporter):
                 cases[test] = cases.get(test, 0) + number
     for test, number in sorted(cases.items()):
         terminalreporter.write_line(f"conformance grid: {number} cases in {test}")
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Bytes may hold the time at which they were packed, and a test's name must not."""
+    return argname if isinstance(val, bytes) else None
