@@ -17,11 +17,17 @@ from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
 
 __all__ = [
+    "CellName",
+    "Epochs",
     "Fraction",
+    "Layers",
+    "LearningRate",
     "NetworkOptions",
     "Rate",
+    "RecurrentOptions",
     "TrainingOptions",
     "Units",
+    "WeightDecay",
     "option_types",
     "validated",
 ]
@@ -29,13 +35,21 @@ __all__ = [
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+# Options whose default is another one from job to job.
+Epochs = Annotated[int, Field(ge=1, description="Passes over the training data.")]
+LearningRate = Annotated[float, Field(gt=0, description="Highest learning rate.")]
+WeightDecay = Annotated[float, Field(ge=0, description="Decay of weights, not biases.")]
+CellName = Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")]
+Layers = Annotated[
+    Units | Sequence[Units], Field(description="Units of each layer: 128, or 64,32.")
+]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingOptions:
     """How any network is trained."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 30
+    epochs: Epochs = 30
     samples: Annotated[
         int | None, Field(ge=1, description="Stop after this many samples, within an epoch too.")
     ] = None
@@ -43,12 +57,12 @@ class TrainingOptions:
     optimizer: Annotated[
         Literal["adamw", "adam", "sgd", "rmsprop"], Field(description="Update rule.")
     ] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate.")] = 3e-3
+    learning_rate: LearningRate = 3e-3
     schedule: Annotated[
         Literal["constant", "cosine", "one_cycle"],
         Field(description="Course of the learning rate over the whole training."),
     ] = "one_cycle"
-    weight_decay: Annotated[float, Field(ge=0, description="Decay of weights, not biases.")] = 0.01
+    weight_decay: WeightDecay = 0.01
     gradient_clip: Annotated[
         float | None, Field(gt=0, description="Greatest norm of the gradient.")
     ] = 1.0
@@ -74,20 +88,11 @@ class TrainingOptions:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class NetworkOptions:
-    """What the recurrent part of a network looks like."""
+class RecurrentOptions:
+    """What the recurrent layers of a network look like."""
 
-    cell: Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")] = (
-        "lstm"
-    )
-    layers: Annotated[
-        Units | Sequence[Units],
-        Field(description="Units of each layer: 128, or 64,32."),
-    ] = (128,)
-    projection: Annotated[
-        int | None, Field(ge=1, description="Units of a linear map before the layers.")
-    ] = None
-    bidirectional: Annotated[bool, Field(description="Also read from the end.")] = False
+    cell: CellName = "lstm"
+    layers: Layers = (128,)
     dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.2
     recurrent_dropout: Annotated[
         Rate, Field(description="On states where they enter a matrix (Gal and Ghahramani).")
@@ -100,9 +105,6 @@ class NetworkOptions:
         Literal["none", "residual", "skip"],
         Field(description="Add a layer's input to its output, or let every layer see the input."),
     ] = "none"
-    learn_initial_state: Annotated[
-        bool, Field(description="Learn the states before the first step.")
-    ] = False
     sizes: Annotated[dict[str, int] | None, Field(description="The cell's own sizes: proj=32.")] = (
         None
     )
@@ -110,11 +112,24 @@ class NetworkOptions:
         str | dict[str, str | int],
         Field(description="standard, torch or identity; chrono=100 to remember up to 100 steps."),
     ] = "standard"
+    backend: Annotated[str, Field(description="What runs the cell.")] = "auto"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class NetworkOptions(RecurrentOptions):
+    """What a network looks like that reads sequences of numbers."""
+
+    projection: Annotated[
+        int | None, Field(ge=1, description="Units of a linear map before the layers.")
+    ] = None
+    bidirectional: Annotated[bool, Field(description="Also read from the end.")] = False
+    learn_initial_state: Annotated[
+        bool, Field(description="Learn the states before the first step.")
+    ] = False
     scaling: Annotated[
         Literal["standard", "global", "none"],
         Field(description="Bring features to mean 0 and spread 1: each, all together, or not."),
     ] = "standard"
-    backend: Annotated[str, Field(description="What runs the cell.")] = "auto"
 
 
 def option_types(cls: type) -> dict[str, Any]:

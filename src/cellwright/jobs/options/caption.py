@@ -9,18 +9,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cellwright.cells.cell import Cell
-from cellwright.jobs.options.base import Fraction, Rate, TrainingOptions, Units
+from cellwright.jobs.options.base import Epochs, Fraction, Rate, TrainingOptions, Units
+from cellwright.jobs.options.decoder import DecoderOptions
 from cellwright.jobs.options.entry import Entry
 
 __all__ = ["ENTRY", "CaptionerOptions", "CaptionerReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class CaptionerOptions(TrainingOptions):
+class CaptionerOptions(DecoderOptions, TrainingOptions):
     """Options of `cellwright.Captioner`."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 15
+    epochs: Epochs = 15
     batch_size: Annotated[int, Field(ge=1, description="Captions in a step.")] = 32
     encoder: Annotated[
         str,
@@ -40,73 +40,15 @@ class CaptionerOptions(TrainingOptions):
     image_features: Annotated[
         int, Field(ge=1, description="Features of a place of the picture, as the decoder sees it.")
     ] = 64
-    cell: Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")] = (
-        "lstm"
-    )
-    layers: Annotated[
-        Units | Sequence[Units],
-        Field(description="Units of each layer of the decoder: 128, or 64,32."),
-    ] = (128,)
     embedding: Annotated[int, Field(ge=1, description="Features of a token.")] = 64
     attention: Annotated[
         Literal["general", "dot", "concat", "bahdanau", "none"],
         Field(description="How the decoder finds what matters in the picture (Luong, Bahdanau)."),
     ] = "bahdanau"
-    feeding: Annotated[
-        Literal["none", "output", "context"],
-        Field(
-            description="What the decoder's layers read beside a token: nothing (fastest), the "
-            "output of the step before (Luong), or what is attended to (Bahdanau)."
-        ),
-    ] = "none"
-    tied: Annotated[bool, Field(description="Let the readout have the embedding's weights.")] = True
     dropout: Annotated[
         Rate, Field(description="Of what is seen, of embeddings, and around the layers.")
     ] = 0.1
-    recurrent_dropout: Annotated[
-        Rate, Field(description="On states where they enter a matrix (Gal and Ghahramani).")
-    ] = 0.0
-    zoneout: Annotated[Rate, Field(description="Chance that a unit keeps its state.")] = 0.0
-    weight_drop: Annotated[
-        Rate, Field(description="On single weights of the matrices that multiply a state.")
-    ] = 0.0
-    connections: Annotated[
-        Literal["none", "residual", "skip"],
-        Field(description="Add a layer's input to its output, or let every layer see the input."),
-    ] = "none"
-    sizes: Annotated[dict[str, int] | None, Field(description="The cell's own sizes: proj=32.")] = (
-        None
-    )
-    initialization: Annotated[
-        str | dict[str, str | int],
-        Field(description="standard, torch or identity; chrono=100 to remember up to 100 steps."),
-    ] = "standard"
-    backend: Annotated[str, Field(description="What runs the cell.")] = "auto"
-    label_smoothing: Annotated[Rate, Field(description="Probability spread over all tokens.")] = 0.0
-    scheduled_sampling: Annotated[
-        Rate, Field(description="Chance that a token read in training is the decoder's own.")
-    ] = 0.0
-    vocabulary: Annotated[
-        Literal["words", "tokens", "subwords", "characters", "bytes"],
-        Field(description="What captions are split into."),
-    ] = "words"
-    vocabulary_size: Annotated[
-        int | None, Field(ge=5, description="Most tokens; all there are if none.")
-    ] = None
-    least: Annotated[int, Field(ge=1, description="Leave out tokens seen fewer times.")] = 1
-    lowercase: Annotated[bool, Field(description="Make all letters small.")] = True
     beam: Annotated[int, Field(ge=1, description="Width of the search; 1 is greedy.")] = 3
-    length_penalty: Annotated[
-        float, Field(ge=0, description="0 favours short captions, 1 the best mean a token.")
-    ] = 1.0
-    longest: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            description="Tokens of a caption at most; without it as many as the longest that was "
-            "learned from.",
-        ),
-    ] = None
 
 
 def _absolute(folder: Any) -> Any:

@@ -9,12 +9,14 @@ from pydantic import Field
 
 from cellwright.jobs.options.base import Fraction, NetworkOptions, Rate, TrainingOptions, Units
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.sound import SoundOptions
+from cellwright.jobs.options.text import TextOptions
 
 __all__ = ["ENTRY", "ClassifierOptions", "ClassifierReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ClassifierOptions(NetworkOptions, TrainingOptions):
+class ClassifierOptions(TextOptions, SoundOptions, NetworkOptions, TrainingOptions):
     """Options of `cellwright.SequenceClassifier`."""
 
     pooling: Annotated[
@@ -28,17 +30,6 @@ class ClassifierOptions(NetworkOptions, TrainingOptions):
         Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]],
         Field(description="What an error counts: alike, more for rare classes, or a=2,b=1."),
     ] = "none"
-    vocabulary: Annotated[
-        Literal["words", "tokens", "characters", "bytes", "subwords"],
-        Field(description="Of texts: what a step is; tokens stand between blanks."),
-    ] = "words"
-    vocabulary_size: Annotated[
-        int | None, Field(ge=5, description="Of texts: most words there may be; all if none.")
-    ] = None
-    least: Annotated[
-        int, Field(ge=1, description="Of texts: leave out words seen fewer times.")
-    ] = 1
-    lowercase: Annotated[bool, Field(description="Of texts: make all letters small.")] = True
     embedding: Annotated[Units, Field(description="Of texts: features of a word.")] = 128
     word_dropout: Annotated[
         Rate, Field(description="Of texts: chance that a word is left out in training.")
@@ -47,24 +38,6 @@ class ClassifierOptions(NetworkOptions, TrainingOptions):
         int | None,
         Field(ge=1, description="Of sound: samples a second; says that sequences are waves."),
     ] = None
-    sound: Annotated[
-        Literal["log_mel", "mfcc"], Field(description="What is computed from recordings.")
-    ] = "log_mel"
-    filters: Annotated[
-        int, Field(ge=4, le=256, description="Mel filters; the features of log_mel.")
-    ] = 40
-    coefficients: Annotated[
-        int, Field(ge=2, le=256, description="Cepstral coefficients; the features of mfcc.")
-    ] = 13
-    deltas: Annotated[
-        int, Field(ge=0, le=2, description="Add slopes of a recording's features, and theirs.")
-    ] = 0
-    normalized: Annotated[
-        Literal["recording", "mean", "none"],
-        Field(
-            description="Bring each recording's features to mean 0 and spread 1, mean 0, or not."
-        ),
-    ] = "recording"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cellwright.cells.cell import Cell
-from cellwright.jobs.options.base import NetworkOptions, Rate, TrainingOptions
+from cellwright.jobs.options.base import CellName, NetworkOptions, Rate, TrainingOptions
 from cellwright.jobs.options.entry import Entry
 
 __all__ = ["ENTRY", "ForecasterOptions", "ForecasterReading"]
@@ -107,7 +106,7 @@ class ForecasterOptions(NetworkOptions, TrainingOptions):
     paths: Annotated[
         int, Field(ge=2, description="Futures drawn of each series by the recursive strategy.")
     ] = 100
-    cell: Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")] = "gru"
+    cell: CellName = "gru"
     batch_size: Annotated[int, Field(ge=1, description="Windows in a step.")] = 64
     dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.1
     validation_fraction: Annotated[

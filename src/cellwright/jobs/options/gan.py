@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cellwright.cells.cell import Cell
-from cellwright.jobs.options.base import Fraction, NetworkOptions, Rate, TrainingOptions, Units
+from cellwright.jobs.options.base import (
+    CellName,
+    Fraction,
+    NetworkOptions,
+    Rate,
+    TrainingOptions,
+    Units,
+    WeightDecay,
+)
 from cellwright.jobs.options.entry import Entry
 
 __all__ = ["ENTRY", "GANOptions", "GANReading"]
@@ -19,15 +26,13 @@ __all__ = ["ENTRY", "GANOptions", "GANReading"]
 class GANOptions(NetworkOptions, TrainingOptions):
     """Options of `cellwright.SequenceGAN`, which hold for both of its networks alike."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 30
     batch_size: Annotated[int, Field(ge=1, description="Real sequences in a step.")] = 16
     optimizer: Annotated[
         Literal["adamw", "adam", "sgd", "rmsprop"],
         Field(description="Update rule; one with momentum makes the networks circle."),
     ] = "rmsprop"
-    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate.")] = 3e-3
-    weight_decay: Annotated[float, Field(ge=0, description="Decay of weights, not biases.")] = 0.0
-    cell: Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")] = "gru"
+    weight_decay: WeightDecay = 0.0
+    cell: CellName = "gru"
     layers: Annotated[
         Units | Sequence[Units],
         Field(description="Units of each layer of the generator: 48, or 48,48."),

@@ -8,32 +8,38 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cellwright.cells.cell import Cell
-from cellwright.jobs.options.base import Fraction, Rate, TrainingOptions, Units
+from cellwright.jobs.options.base import (
+    Epochs,
+    Fraction,
+    Layers,
+    LearningRate,
+    Rate,
+    RecurrentOptions,
+    TrainingOptions,
+    Units,
+)
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.text import Tokens
 
 __all__ = ["ENTRY", "LanguageOptions", "LanguageReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LanguageOptions(TrainingOptions):
+class LanguageOptions(RecurrentOptions, TrainingOptions):
     """Options of `cellwright.LanguageModel`."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 20
+    epochs: Epochs = 20
     batch_size: Annotated[
         int, Field(ge=1, description="Places in which the text is read at once.")
     ] = 32
-    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate.")] = 5e-3
+    learning_rate: LearningRate = 5e-3
     validation_fraction: Annotated[
         Rate, Field(description="Last part of the training text, kept to watch progress.")
     ] = 0.05
     steps: Annotated[
         int, Field(ge=1, description="Tokens of a window; gradients reach back no further.")
     ] = 64
-    tokens: Annotated[
-        Literal["characters", "bytes", "subwords", "words", "tokens"],
-        Field(description="What text is cut into; tokens are what white space divides."),
-    ] = "characters"
+    tokens: Tokens = "characters"
     vocabulary_size: Annotated[
         int | None, Field(ge=5, description="At most that many different tokens.")
     ] = None
@@ -41,13 +47,7 @@ class LanguageOptions(TrainingOptions):
         int, Field(ge=1, description="Tokens seen fewer times than that are unknown ones.")
     ] = 1
     lowercase: Annotated[bool, Field(description="Make all letters small.")] = False
-    cell: Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")] = (
-        "lstm"
-    )
-    layers: Annotated[
-        Units | Sequence[Units],
-        Field(description="Units of each layer: 128, or 64,32."),
-    ] = (128, 128)
+    layers: Layers = (128, 128)
     embedding: Annotated[
         int | None,
         Field(ge=1, description="Numbers that stand for a token; as the last layer's units."),
@@ -65,28 +65,9 @@ class LanguageOptions(TrainingOptions):
         bool,
         Field(description="Drop the same units at all steps of a window (Gal and Ghahramani)."),
     ] = True
-    recurrent_dropout: Annotated[
-        Rate, Field(description="On states where they enter a matrix (Gal and Ghahramani).")
-    ] = 0.0
-    zoneout: Annotated[Rate, Field(description="Chance that a unit keeps its state.")] = 0.0
-    weight_drop: Annotated[
-        Rate, Field(description="On single weights of the matrices that multiply a state (Merity).")
-    ] = 0.0
-    connections: Annotated[
-        Literal["none", "residual", "skip"],
-        Field(description="Add a layer's input to its output, or let every layer see the input."),
-    ] = "none"
     learn_initial_state: Annotated[
         bool, Field(description="Learn the states before the first step.")
     ] = False
-    sizes: Annotated[dict[str, int] | None, Field(description="The cell's own sizes: proj=32.")] = (
-        None
-    )
-    initialization: Annotated[
-        str | dict[str, str | int],
-        Field(description="standard, torch or identity; chrono=100 to remember up to 100 steps."),
-    ] = "standard"
-    backend: Annotated[str, Field(description="What runs the cell.")] = "auto"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cellwright.jobs.options.base import Fraction, NetworkOptions, TrainingOptions, Units
+from cellwright.jobs.options.base import (
+    Epochs,
+    Fraction,
+    Layers,
+    LearningRate,
+    NetworkOptions,
+    TrainingOptions,
+)
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.sound import SoundOptions
 
 __all__ = ["ENTRY", "TranscriberOptions", "TranscriberReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TranscriberOptions(NetworkOptions, TrainingOptions):
+class TranscriberOptions(SoundOptions, NetworkOptions, TrainingOptions):
     """Options of `cellwright.Transcriber`."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training data.")] = 15
-    learning_rate: Annotated[float, Field(gt=0, description="Highest learning rate.")] = 0.01
-    layers: Annotated[
-        Units | Sequence[Units],
-        Field(description="Units of each layer: 128, or 64,32."),
-    ] = (96,)
+    epochs: Epochs = 15
+    learning_rate: LearningRate = 0.01
+    layers: Layers = (96,)
     bidirectional: Annotated[
         bool, Field(description="Also read from the end; without it the network can be streamed.")
     ] = True
@@ -33,24 +37,6 @@ class TranscriberOptions(NetworkOptions, TrainingOptions):
     convolution: Annotated[
         int | None, Field(ge=1, description="Filters of a convolution over three of these.")
     ] = None
-    sound: Annotated[
-        Literal["log_mel", "mfcc"], Field(description="What is computed from recordings.")
-    ] = "log_mel"
-    filters: Annotated[
-        int, Field(ge=4, le=256, description="Mel filters; the features of log_mel.")
-    ] = 40
-    coefficients: Annotated[
-        int, Field(ge=2, le=256, description="Cepstral coefficients; the features of mfcc.")
-    ] = 13
-    deltas: Annotated[
-        int, Field(ge=0, le=2, description="Add slopes of a recording's features, and theirs.")
-    ] = 0
-    normalized: Annotated[
-        Literal["recording", "mean", "none"],
-        Field(
-            description="Bring each recording's features to mean 0 and spread 1, mean 0, or not."
-        ),
-    ] = "recording"
     decoder: Annotated[
         Literal["greedy", "beam"],
         Field(description="Take the best symbol of each step, or search for the best text."),
