@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from cellwright.errors import MissingExtraError, SettingError
+from cellwright.models import ClassifierNetwork, StepwiseNetwork
 from cellwright.models.image_encoder import (
+    FrameEncoder,
     SmallImageEncoder,
     TorchvisionEncoder,
     make_image_encoder,
@@ -69,6 +71,44 @@ def test_it_is_the_formula_of_its_documentation():
 def test_without_a_stage_there_is_no_encoder():
     with pytest.raises(SettingError, match="at least one stage"):
         SmallImageEncoder(1, [])
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_frames_are_seen_as_single_pictures_are(colours):
+    torch.manual_seed(0)
+    frames = FrameEncoder(7 * 5 * colours, (7, 5), [8, 16])
+    alone = SmallImageEncoder(colours, [8, 16])
+    alone.stages.load_state_dict(frames.stages.state_dict())
+    film = pixels(2, 3, 7, 5, colours)
+    found = frames(film.flatten(2) / 255)
+    assert found.shape == (2, 3, frames.features)
+    for clip in range(2):
+        torch.testing.assert_close(found[clip], alone(film[clip]).flatten(1))
+
+
+def test_rows_that_are_no_pictures_are_refused():
+    with pytest.raises(SettingError, match="a step has 30 numbers.* 7 by 5"):
+        FrameEncoder(30, (7, 5), [4])
+
+
+@pytest.mark.parametrize("projection", [None, 6])
+def test_a_film_can_be_streamed(projection):
+    torch.manual_seed(0)
+    options = {"cell": "gru", "layers": [5], "picture_size": (6, 4), "picture_filters": [8]}
+    network = StepwiseNetwork(24, 3, projection=projection, **options).eval()
+    film = torch.randn(2, 4, 24)
+    whole, stream = network(film), network.stream(2)
+    for step in range(4):
+        torch.testing.assert_close(stream.step(film[:, step]), whole[:, step])
+
+
+def test_padding_behind_a_film_changes_nothing():
+    torch.manual_seed(0)
+    options = {"cell": "lstm", "layers": [5], "picture_size": (6, 4), "picture_filters": [8]}
+    network = ClassifierNetwork(24, 3, bidirectional=True, **options).eval()
+    film = torch.randn(2, 4, 24)
+    padded = torch.cat([film, torch.full((2, 3, 24), 9.0)], 1)
+    torch.testing.assert_close(network(padded, torch.tensor([4, 4])), network(film))
 
 
 def test_without_torchvision_it_is_said_what_is_missing(monkeypatch):

@@ -26,8 +26,12 @@ from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.examples import Examples
 from cellwright.jobs.inputs import Inputs, given
 from cellwright.jobs.options import ClassifierOptions
+from cellwright.jobs.options.base import NETWORK
+from cellwright.jobs.options.picture import check_no_pictures
 from cellwright.jobs.scaling import check_range, set_scaling
+from cellwright.jobs.streams import ClassStream, checked_step
 from cellwright.models import ClassifierNetwork
+from cellwright.models.pooled_stream import PooledStream
 from cellwright.text import Vocabulary
 
 __all__ = ["JOB", "ClassifierFacts", "SequenceClassifier"]
@@ -165,6 +169,37 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
         found = torch.cat(self.answers(cut, chances)).numpy()
         return np.asarray(found[np.argsort(order)])
 
+    def stream(self) -> ClassStream:
+        """Open a stream: the label of a sequence that is still going on.
+
+        Raises
+        ------
+        SettingError
+            The network also reads from the end, or hears recordings, whose features are scaled
+            as a whole.
+
+        Examples
+        --------
+        >>> import cellwright as cw
+        >>> clf = cw.SequenceClassifier(layers=[8], epochs=30, learning_rate=0.02)
+        >>> clf = clf.fit(["a good film", "a bad film", "so good", "so bad"] * 8, [1, 0] * 16)
+        >>> stream = clf.stream()
+        >>> [int(stream.step(word)) for word in ("so", "good")][-1]
+        1
+        """
+        check_is_fitted(self, "network_")
+        options, inputs = self.options(), self.inputs_
+        if inputs.kind == "sound":
+            raise SettingError("recordings are heard as a whole; use predict")
+
+        def steps(x: Any, number: int) -> list[Tensor]:
+            if inputs.kind == "numbers":
+                return [checked_step(x, self.n_features_in_, number)]
+            words = inputs.sequences(given([x], options), options)
+            return list(torch.from_numpy(words.values[0])[:, None])
+
+        return ClassStream(PooledStream(self.network_.eval()), steps, self.classes_)
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """Share of sequences whose label is predicted.
 
@@ -230,14 +265,11 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: ClassifierFacts) -> ClassifierNetwork:
         """The untrained network that validated options and facts describe."""
-        names = (
-            *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
-            *("zoneout", "weight_drop", "connections", "learn_initial_state"),
-            *("pooling", "sizes", "initialization", "backend"),
-        )
+        names = (*NETWORK, "pooling", "picture_size", "picture_filters")
         chosen = {name: options[name] for name in names}
         features = facts.features
         if facts.words is not None:
+            check_no_pictures(options, "texts")
             features = options["embedding"]
             chosen |= {"vocabulary": facts.words, "word_dropout": options["word_dropout"]}
         return ClassifierNetwork(features, len(facts.labels.values), **chosen)

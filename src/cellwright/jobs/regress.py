@@ -25,11 +25,14 @@ from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.examples import Examples
 from cellwright.jobs.intervals import conformal_margin, nearest_pair, nominal, pairs, thinned
 from cellwright.jobs.number_loss import NumberLoss
+from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.regress import RegressorOptions
 from cellwright.jobs.regress_job import RegressJob
 from cellwright.jobs.scaling import check_range, set_scaling
+from cellwright.jobs.streams import NumberStream, checked_step
 from cellwright.jobs.target_scaling import scale_targets, scaled_targets
 from cellwright.models import RegressorNetwork
+from cellwright.models.pooled_stream import PooledStream
 
 __all__ = ["JOB", "RegressorFacts", "SequenceRegressor"]
 
@@ -227,6 +230,26 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
             self._shaped(np.where(turned, middle, upper)),
         )
 
+    def stream(self) -> NumberStream:
+        """Open a stream: the number of a sequence that is still going on.
+
+        Raises
+        ------
+        SettingError
+            The network also reads from the end.
+        """
+        check_is_fitted(self, "network_")
+        network, middle = self.network_.eval(), _middle(_levels(self.options()))
+
+        def steps(x: Any, number: int) -> list[Tensor]:
+            return [checked_step(x, self.n_features_in_, number)]
+
+        def told(scores: Tensor) -> Any:
+            found = network.in_units(scores).sort(2).values[0, :, middle].numpy()
+            return found[0] if self.facts_.flat else found
+
+        return NumberStream(PooledStream(network), steps, told)
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """The share of the variance of `y` that is explained, $R^2$, the mean over targets.
 
@@ -309,11 +332,7 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: RegressorFacts) -> RegressorNetwork:
         """The untrained network that validated options and facts describe."""
-        names = (
-            *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
-            *("zoneout", "weight_drop", "connections", "learn_initial_state"),
-            *("pooling", "sizes", "initialization", "backend"),
-        )
+        names = (*NETWORK, "pooling", "picture_size", "picture_filters")
         chosen = {name: options[name] for name in names}
         return RegressorNetwork(facts.features, facts.targets, len(_levels(options)), **chosen)
 

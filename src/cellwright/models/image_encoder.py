@@ -16,7 +16,13 @@ from torch import Tensor, nn
 
 from cellwright.errors import SettingError, require_extra
 
-__all__ = ["ImageEncoder", "SmallImageEncoder", "TorchvisionEncoder", "make_image_encoder"]
+__all__ = [
+    "FrameEncoder",
+    "ImageEncoder",
+    "SmallImageEncoder",
+    "TorchvisionEncoder",
+    "make_image_encoder",
+]
 
 SMALL = "small"
 
@@ -113,6 +119,61 @@ class SmallImageEncoder(ImageEncoder):
         """
         features: Tensor = self.stages(self.scaled(pixels))
         return features
+
+
+class FrameEncoder(nn.Module):
+    """The stages of a `SmallImageEncoder` on each step of a sequence of pictures.
+
+    Parameters
+    ----------
+    pixels
+        Numbers at each step: rows times columns times colours.
+    size
+        Rows and columns of each picture.
+    filters
+        Of each stage; a stage halves rows and columns.
+
+    Attributes
+    ----------
+    features
+        Numbers that it makes of each picture.
+
+    Raises
+    ------
+    SettingError
+        That many numbers are no pictures of that size.
+    """
+
+    def __init__(self, pixels: int, size: tuple[int, int], filters: Sequence[int]) -> None:
+        super().__init__()
+        rows, columns = size
+        if pixels % (rows * columns):
+            raise SettingError(
+                f"picture_size={rows},{columns}: a step has {pixels} numbers, which are not "
+                f"pictures of {rows} by {columns} pixels"
+            )
+        self.size, self.colours = size, pixels // (rows * columns)
+        encoder = SmallImageEncoder(self.colours, filters)
+        self.stages = encoder.stages
+        self.features = encoder.features * math.prod(encoder.grid(rows, columns))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of each picture.
+
+        Parameters
+        ----------
+        x
+            (batch, time, pixels), a picture's colours innermost; already scaled.
+
+        Returns
+        -------
+        Tensor
+            (batch, time, features).
+        """
+        batch, time = x.shape[:2]
+        pictures = x.reshape(batch * time, *self.size, self.colours).permute(0, 3, 1, 2)
+        found: Tensor = self.stages(pictures)
+        return found.reshape(batch, time, self.features)
 
 
 class TorchvisionEncoder(ImageEncoder):

@@ -43,9 +43,9 @@ class RegressorNetwork(SequenceNetwork):
         self.register_buffer("target_spread", torch.ones(targets, dtype=torch.float64))
         self.answers = answers
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def answer(self, output: Tensor) -> Tensor:
         """Scaled answers, (batch, targets, answers)."""
-        scores = super().forward(x, lengths)
+        scores = super().answer(output)
         return scores.view(len(scores), -1, self.answers)
 
     def in_units(self, scaled: Tensor) -> Tensor:

@@ -49,10 +49,7 @@ class StepwiseNetwork(ClassifierNetwork):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Scores at every step, (batch, time, outputs); arguments as for `ClassifierNetwork`."""
-        given = self.projection(self._words(x) if self.reads_words else self.scaled(x))
-        output = delayed_output(self.recurrent, given, lengths, self.delay)
-        scores: Tensor = self.readout(self.dropout(output))
-        return scores.to(self.readout.weight.dtype)
+        return self.answer(delayed_output(self.recurrent, self.seen(x), lengths, self.delay))
 
     def stream(self, batch_size: int = 1) -> StepwiseStream:
         """Open a stream: scores as steps come, the same numbers as those of whole sequences.
@@ -93,8 +90,7 @@ class StepwiseStream:
             there is no such step.
         """
         network = self._network
-        # Scaling and projection see (batch, time, features), as in a whole sequence.
-        scores = self._answer(network.projection(network.scaled(x[:, None]))[:, 0])
+        scores = self._answer(network.seen(x[:, None])[:, 0])
         if self._owed == network.delay:
             return scores
         self._owed += 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cellwright.cells.cell import Cell
+from cellwright.models.image_encoder import FrameEncoder
 from cellwright.nn.connections import Connections
 from cellwright.nn.initialization import Scheme
 from cellwright.nn.ragged import active_steps
@@ -35,6 +36,9 @@ class SequenceNetwork(nn.Module):
         As for `Recurrent`.
     projection
         Units of the linear map between input and first layer; None for no such map.
+    picture_size, picture_filters
+        With the size, (rows, columns), each step is a picture, its pixels in a row with its
+        colours innermost; a `FrameEncoder` with these filters looks at it before the projection.
     dropout
         Chance that a unit is dropped between layers and before the readout.
     pooling
@@ -69,6 +73,8 @@ class SequenceNetwork(nn.Module):
         pooling: Pooling = "last",
         vocabulary: int | None = None,
         word_dropout: float = 0.0,
+        picture_size: tuple[int, int] | None = None,
+        picture_filters: Sequence[int] = (),
         sizes: Mapping[str, int] | None = None,
         initialization: Scheme = "standard",
         backend: str = "auto",
@@ -81,10 +87,13 @@ class SequenceNetwork(nn.Module):
             # A rare word is updated a few times only: what it learns must not drown in noise.
             nn.init.normal_(self.embedding.weight, std=0.1)
         self.reads_words, self.word_dropout = vocabulary is not None, word_dropout
-        self.projection = nn.Linear(features, projection) if projection else nn.Identity()
+        frames = picture_size and FrameEncoder(features, picture_size, picture_filters)
+        width = frames.features if frames else features
+        projected = nn.Linear(width, projection) if projection else nn.Identity()
+        self.projection = nn.Sequential(frames, projected) if frames else projected
         self.recurrent = Recurrent(
             cell,
-            projection or features,
+            projection or width,
             layers,
             bidirectional=bidirectional,
             dropout=dropout,
@@ -116,10 +125,24 @@ class SequenceNetwork(nn.Module):
         Tensor
             (batch, outputs).
         """
-        seen = self._words(x) if self.reads_words else self.scaled(x)
-        output, state = self.recurrent(self.projection(seen), lengths=lengths)
-        scores: Tensor = self.readout(self.dropout(self._pool(output, state, lengths)))
+        output, state = self.recurrent(self.seen(x), lengths=lengths)
+        return self.answer(self._pool(output, state, lengths))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """What the first layer reads, (batch, time, units)."""
+        found: Tensor = self.projection(self._words(x) if self.reads_words else self.scaled(x))
+        return found
+
+    def answer(self, output: Tensor) -> Tensor:
+        """What the readout makes of outputs, (…, units)."""
+        scores: Tensor = self.readout(self.dropout(output))
         return scores.to(self.readout.weight.dtype)
+
+    def last(self, output: Tensor, state: list[dict[str, Tensor]]) -> Tensor:
+        """What the readout sees behind a step, (batch, units), of a network that reads forwards."""
+        if self.recurrent.connections == "residual":
+            return output
+        return state[-1][self.recurrent.cell.states[0]].flatten(1)
 
     def scaled(self, x: Tensor) -> Tensor:
         """What the projection or the first layer sees, in the precision of the weights.

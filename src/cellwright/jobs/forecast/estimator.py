@@ -32,6 +32,7 @@ from cellwright.jobs.forecast.preparing import (
 from cellwright.jobs.forecast.rolling import rolled_paths
 from cellwright.jobs.forecast.tables import forecast_table
 from cellwright.jobs.forecast.windows import Floats, Geometry, WindowBatch, Windows
+from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.forecast import ForecasterOptions
 from cellwright.models.forecaster import ForecasterNetwork
 
@@ -232,11 +233,7 @@ class Forecaster(ForecasterOptions, Estimator):
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: ForecasterFacts) -> ForecasterNetwork:
         """The untrained network that validated options and facts describe."""
-        names = (
-            *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
-            *("zoneout", "weight_drop", "connections", "learn_initial_state", "sizes"),
-            *("initialization", "backend", "decoder", "autoregression", "naive_seasons"),
-        )
+        names = (*NETWORK, "decoder", "autoregression", "naive_seasons")
         output = _output(options)
         static = [column for column in facts.columns if column.role == "static"]
         known = 2 * len(facts.calendar)

@@ -30,7 +30,9 @@ from cellwright.jobs.label.columns import (
     scores_of,
 )
 from cellwright.jobs.label.stream import LabelStream
+from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.label import LabelerOptions
+from cellwright.jobs.options.picture import check_no_pictures
 from cellwright.jobs.scaling import check_range, set_scaling
 from cellwright.models import StepwiseNetwork
 from cellwright.models.tagger import TaggerNetwork
@@ -40,11 +42,7 @@ __all__ = ["LabelerFacts", "SequenceLabeler"]
 Array: TypeAlias = npt.NDArray[Any]
 Given: TypeAlias = Sequences | WordSequences
 
-_NETWORK = (
-    *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout", "zoneout"),
-    *("weight_drop", "connections", "learn_initial_state", "sizes", "initialization", "backend"),
-    "delay",
-)
+_PICTURES = ("picture_size", "picture_filters")
 _WORDS = ("embedding", "spelling", "character_embedding", "word_dropout")
 
 
@@ -281,10 +279,12 @@ class SequenceLabeler(LabelerOptions, Estimator):
     ) -> StepwiseNetwork | TaggerNetwork:
         """The untrained network that validated options and facts describe."""
         outputs = sum(column.outputs for column in facts.columns)
-        chosen = {name: options[name] for name in _NETWORK}
+        chosen = {name: options[name] for name in (*NETWORK, "delay")}
         if facts.words is None:
             assert facts.features is not None
+            chosen |= {name: options[name] for name in _PICTURES}
             return StepwiseNetwork(facts.features, outputs, **chosen)
+        check_no_pictures(options, "words")
         chosen |= {name: options[name] for name in _WORDS}
         words, characters = _index(facts, options).sizes
         return TaggerNetwork(words, characters, outputs, **chosen)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from cellwright.errors import DataError, ShapeError
 from cellwright.jobs.label.columns import AnswerColumns
+from cellwright.jobs.streams import checked_step
 from cellwright.models import StepwiseNetwork
 
 __all__ = ["LabelStream"]
@@ -53,17 +51,9 @@ class LabelStream:
         DataError
             A feature is not a finite number.
         """
-        array = np.atleast_1d(np.asarray(x))
-        if array.shape != (self._features,):
-            raise ShapeError(
-                f"step {self._steps}: expected (features={self._features},), got {array.shape}"
-            )
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-            raise DataError(f"step {self._steps}: expected finite numbers, got {x!r}")
+        given = checked_step(x, self._features, self._steps)
         self._steps += 1
-        wide = np.promote_types(array.dtype, np.float32) != np.float32
-        given = torch.from_numpy(array.astype(np.float64 if wide else np.float32))
-        scores = self._stream.step(given[None])
+        scores = self._stream.step(given)
         return None if scores is None else self._answer(scores)
 
     def finish(self) -> list[Any]:

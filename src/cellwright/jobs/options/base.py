@@ -7,7 +7,7 @@ configuration file of a run its entries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -17,6 +17,7 @@ from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
 
 __all__ = [
+    "NETWORK",
     "CellName",
     "Epochs",
     "Fraction",
@@ -130,6 +131,10 @@ class NetworkOptions(RecurrentOptions):
         Literal["standard", "global", "none"],
         Field(description="Bring features to mean 0 and spread 1: each, all together, or not."),
     ] = "standard"
+
+
+NETWORK = tuple(each.name for each in fields(NetworkOptions) if each.name != "scaling")
+"""The options that describe a network itself, and not what it is given."""
 
 
 def option_types(cls: type) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cellwright.jobs.options.base import Fraction, NetworkOptions, Rate, TrainingOptions, Units
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.picture import PictureOptions
 from cellwright.jobs.options.sound import SoundOptions
 from cellwright.jobs.options.text import TextOptions
 
@@ -16,7 +17,7 @@ __all__ = ["ENTRY", "ClassifierOptions", "ClassifierReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ClassifierOptions(TextOptions, SoundOptions, NetworkOptions, TrainingOptions):
+class ClassifierOptions(TextOptions, SoundOptions, PictureOptions, NetworkOptions, TrainingOptions):
     """Options of `cellwright.SequenceClassifier`."""
 
     pooling: Annotated[

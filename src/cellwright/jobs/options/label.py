@@ -10,12 +10,13 @@ from pydantic import Field
 
 from cellwright.jobs.options.base import Fraction, NetworkOptions, Rate, TrainingOptions, Units
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.picture import PictureOptions
 
 __all__ = ["ENTRY", "LabelerOptions", "LabelerReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LabelerOptions(NetworkOptions, TrainingOptions):
+class LabelerOptions(PictureOptions, NetworkOptions, TrainingOptions):
     """Options of `cellwright.SequenceLabeler`."""
 
     bidirectional: Annotated[

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from cellwright.jobs.options.base import Fraction, NetworkOptions, TrainingOptions
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.picture import PictureOptions
 
 __all__ = ["ENTRY", "RegressorOptions", "RegressorReading"]
 
@@ -17,7 +18,7 @@ Level = Annotated[float, Field(gt=0, lt=1)]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class RegressorOptions(NetworkOptions, TrainingOptions):
+class RegressorOptions(PictureOptions, NetworkOptions, TrainingOptions):
     """Options of `cellwright.SequenceRegressor`."""
 
     pooling: Annotated[

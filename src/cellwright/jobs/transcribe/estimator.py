@@ -19,6 +19,7 @@ from cellwright.data.audio_features import AudioFeatures
 from cellwright.errors import DataError, ModelFileError, SettingError
 from cellwright.jobs.dividing import divide
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.transcribe import TranscriberOptions
 from cellwright.jobs.scaling import check_range, set_scaling
 from cellwright.jobs.transcribe.error_rates import error_rates
@@ -282,11 +283,7 @@ class Transcriber(TranscriberOptions, Estimator):
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: TranscriberFacts) -> TranscriberNetwork:
         """The untrained network that validated options and facts describe."""
-        names = (
-            *("cell", "layers", "projection", "bidirectional", "dropout", "recurrent_dropout"),
-            *("zoneout", "weight_drop", "connections", "learn_initial_state", "stride"),
-            *("convolution", "sizes", "initialization", "backend"),
-        )
+        names = (*NETWORK, "stride", "convolution")
         chosen = {name: options[name] for name in names}
         return TranscriberNetwork(facts.features, len(facts.symbols) + 1, **chosen)
 

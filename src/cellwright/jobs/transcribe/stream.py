@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from cellwright.errors import ShapeError
+from cellwright.jobs.streams import checked_step
 from cellwright.models.ctc import BLANK
 from cellwright.models.transcriber import TranscriberNetwork
 
@@ -34,20 +32,18 @@ class TextStream:
     def __init__(self, network: TranscriberNetwork, symbols: Sequence[str]) -> None:
         self._network, self._symbols = network, symbols
         self._stream = network.stream()
-        self._before = BLANK
+        self._before, self._steps = BLANK, 0
 
     def step(self, x: Any) -> str:
         """Take one step, (features,), and give the character that it completes, or nothing."""
-        given = torch.as_tensor(np.asarray(x))
-        wanted = len(self._network.shift)
-        if given.shape != (wanted,):
-            raise ShapeError(f"x: expected (features={wanted},), got {tuple(given.shape)}")
+        given = checked_step(x, len(self._network.shift), self._steps)[0]
+        self._steps += 1
         return self._written(self._stream.step(given))
 
     def finish(self) -> str:
         """Say that nothing follows: what is still to be written; the stream begins anew."""
         last = self._written(self._stream.finish())
-        self._before = BLANK
+        self._before, self._steps = BLANK, 0
         return last
 
     def _written(self, scores: Tensor | None) -> str:

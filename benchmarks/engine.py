@@ -1,0 +1,134 @@
+"""What the engine costs beside a training loop written by hand.
+
+python benchmarks/engine.py [--rounds 9] [--json benchmarks/engine.json]
+
+One LSTM classifier, one data set, the same steps: once through `cellwright.jobs.engine.train`, as
+every estimator trains, once through the shortest loop that does the same to the weights (batches by
+index, cross entropy, clipped gradients, AdamW, a sum of losses to print). Both run on one thread,
+take turns, and end with the same weights, which is checked. Times are medians per step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+
+from cellwright.data import as_sequences
+from cellwright.jobs.engine import train
+from cellwright.jobs.examples import Examples
+from cellwright.jobs.options import ClassifierOptions
+from cellwright.jobs.options.base import validated
+from cellwright.models import ClassifierNetwork
+
+BATCH, STEPS, FEATURES, CLASSES = 32, 28, 28, 10
+SIZES = {"about 1 ms": (64, 300), "about 3 ms": (192, 100)}
+"""What a step takes -> units, and steps of an epoch."""
+
+
+def network(units: int) -> ClassifierNetwork:
+    """The same weights each time."""
+    torch.manual_seed(0)
+    return ClassifierNetwork(FEATURES, CLASSES, cell="lstm", layers=[units])
+
+
+def objective(net: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Mean cross entropy."""
+    loss = cross_entropy(net(batch.x, batch.lengths), batch.targets)
+    return loss, {"loss": loss.detach() * len(batch.rows)}
+
+
+def by_engine(
+    net: ClassifierNetwork, x: np.ndarray, y: torch.Tensor, options: dict[str, Any]
+) -> None:
+    """One epoch, as any estimator's."""
+    train(net, objective, Examples(as_sequences(x), y), None, options)
+
+
+def by_hand(
+    net: ClassifierNetwork, x: np.ndarray, y: torch.Tensor, options: dict[str, Any]
+) -> None:
+    """The same epoch, as few lines as it takes."""
+    torch.set_num_threads(options["threads"])
+    given = torch.from_numpy(x)
+    matrices = [weight for weight in net.parameters() if weight.dim() > 1]
+    vectors = [weight for weight in net.parameters() if weight.dim() <= 1]
+    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(
+        groups, lr=options["learning_rate"], weight_decay=options["weight_decay"]
+    )
+    shuffle, noise = np.random.SeedSequence([options["random_state"], 0]).spawn(2)
+    torch.manual_seed(int(noise.generate_state(1)[0]))
+    order = torch.from_numpy(np.random.default_rng(shuffle).permutation(len(x)))
+    net.train()
+    total = 0.0
+    for rows in order.split(options["batch_size"]):
+        optimizer.zero_grad(set_to_none=True)
+        loss = cross_entropy(net(given[rows]), y[rows])
+        loss.backward()
+        clip_grad_norm_(net.parameters(), options["gradient_clip"])
+        optimizer.step()
+        total += loss.item() * len(rows)
+
+
+def compared(units: int, count: int, rounds: int) -> dict[str, Any]:
+    """Microseconds of a step, both ways."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((BATCH * count, STEPS, FEATURES)).astype(np.float32)
+    y = torch.from_numpy(rng.integers(CLASSES, size=len(x)))
+    options = validated(
+        ClassifierOptions(epochs=1, batch_size=BATCH, schedule="constant", threads=1, patience=None)
+    )
+    ways = {"engine": by_engine, "by hand": by_hand}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        nets = {}
+        for name, way in ways.items():
+            nets[name] = network(units)
+            start = time.perf_counter()
+            way(nets[name], x, y, options)
+            if turn:  # the first compiles
+                taken[name].append((time.perf_counter() - start) / count * 1e6)
+        for one, other in zip(*(net.parameters() for net in nets.values()), strict=True):
+            torch.testing.assert_close(one, other)
+    times = {name: statistics.median(each) for name, each in taken.items()}
+    ratios = [a / b for a, b in zip(taken["engine"], taken["by hand"], strict=True)]
+    return {
+        "units": units,
+        "steps": count,
+        "engine, us": round(times["engine"], 1),
+        "by hand, us": round(times["by hand"], 1),
+        "overhead": round(statistics.median(ratios) - 1, 4),
+    }
+
+
+def main() -> None:
+    """Print the table, and keep it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    print(f"load {load:.2f}; LSTM classifier, batch {BATCH}, {STEPS} steps of {FEATURES}")
+    found = {}
+    for name, (units, count) in SIZES.items():
+        found[name] = row = compared(units, count, arguments.rounds)
+        print(
+            f"{name:>11}: engine {row['engine, us']:7.1f} us a step, by hand "
+            f"{row['by hand, us']:7.1f}: {100 * row['overhead']:+.1f} %"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"load": load, "rows": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Classifiers and regressors asked while a sequence still goes on."""
+
+import numpy as np
+import pytest
+
+import cellwright as cw
+from cellwright.data.audio import Recordings
+from cellwright.errors import DataError, SettingError, ShapeError
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(40, 6, 2)) + np.arange(40)[:, None, None] % 2
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_a_classifier_says_what_predict_says(numbers, pooling):
+    labels = np.array(["even", "odd"])[np.arange(40) % 2]
+    model = cw.SequenceClassifier(layers=[6], epochs=2, pooling=pooling).fit(numbers, labels)
+    stream = model.stream()
+    assert stream.probabilities is None
+    for x in numbers[:3]:
+        for step in range(6):
+            label = stream.step(x[step])
+            chances = model.predict_proba(x[None, : step + 1])[0]
+            np.testing.assert_allclose(stream.probabilities, chances, atol=1e-6)
+            assert label == model.classes_[chances.argmax()]
+        stream.reset()
+
+
+@pytest.mark.parametrize("vocabulary", ["words", "characters"])
+def test_a_text_comes_in_pieces(vocabulary):
+    texts = ["so very good", "so very bad", "good good", "bad bad"] * 6
+    options = {"layers": [6], "epochs": 2, "vocabulary": vocabulary}
+    model = cw.SequenceClassifier(**options).fit(texts, [1, 0] * 12)
+    stream = model.stream()
+    for pieces, whole in ((["so very", "bad"], "so very bad"), (["good"], "good")):
+        between = " " if vocabulary == "characters" else ""
+        for number, piece in enumerate(pieces):
+            stream.step((between if number else "") + piece)
+        expected = model.predict_proba([whole])[0]
+        np.testing.assert_allclose(stream.probabilities, expected, atol=1e-6)
+        stream.reset()
+    with pytest.raises(DataError, match="empty"):
+        stream.step("")
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_regressor_says_what_predict_says(numbers, targets):
+    truth = numbers.mean(1)[:, 0] * 50 + 7 if targets == 1 else numbers.mean(1)
+    options = {"layers": [6], "epochs": 2, "loss": "quantile", "quantiles": (0.1, 0.4, 0.9)}
+    model = cw.SequenceRegressor(**options).fit(numbers, truth)
+    stream = model.stream()
+    for step in range(6):
+        told = stream.step(numbers[3, step])
+        np.testing.assert_allclose(told, model.predict(numbers[3:4, : step + 1])[0], rtol=1e-5)
+
+
+def test_what_is_no_step_is_refused(numbers):
+    model = cw.SequenceRegressor(layers=[4], epochs=1).fit(numbers, np.arange(40.0))
+    stream = model.stream()
+    stream.step([1, 2])
+    with pytest.raises(ShapeError, match=r"step 1: expected \(features=2,\)"):
+        stream.step(1.0)
+    with pytest.raises(DataError, match="step 1: expected finite numbers"):
+        stream.step([1, np.nan])
+
+
+def test_what_has_no_stream_says_so(numbers):
+    both = cw.SequenceRegressor(layers=[4], epochs=1, bidirectional=True)
+    with pytest.raises(SettingError, match="bidirectional"):
+        both.fit(numbers, np.arange(40.0)).stream()
+    rng = np.random.default_rng(0)
+    waves = [rng.normal(size=2000).astype(np.float32) for _ in range(12)]
+    recordings = Recordings(waves, 8000, tuple(map(str, range(12))), None)
+    hearing = cw.SequenceClassifier(layers=[4], epochs=1).fit(recordings, [0, 1] * 6)
+    with pytest.raises(SettingError, match="as a whole"):
+        hearing.stream()
