@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cellwright.data.token_streams import TokenStreams
 from cellwright.errors import SettingError
 from cellwright.jobs.bucketing import bucketed
 from cellwright.jobs.processes import Processes
@@ -19,14 +20,19 @@ import numpy as np
 import cellwright as cw
 from cellwright.jobs.processes import is_first
 rng = np.random.default_rng(0)
+options = dict(layers=[6], epochs=3, batch_size=8, dropout=0.0, validation_fraction=0.2,
+    device="cpu", threads=1)
 X = [rng.normal(size=(n, 2)) for n in rng.integers(3, 12, 45)]
 y = [int(x.sum() > 0) for x in X]
-model = cw.SequenceClassifier(cell="gru", layers=[6], epochs=3, batch_size=8, dropout=0.0,
-    validation_fraction=0.2, device="cpu", threads=1)
-model.fit(X, y)
+text = "".join(rng.choice(list("abc "), 900))
+models = [
+    cw.SequenceClassifier(cell="gru", **options).fit(X, y),
+    cw.LanguageModel(steps=7, **options).fit(text),
+]
 if is_first():
-    weights = model.network_.readout.weight.tolist()
-    print(json.dumps([[r["train_loss"], r["validation_loss"]] for r in model.history_] + weights))
+    losses = [[r["train_loss"], r["validation_loss"]] for m in models for r in m.history_]
+    weights = [w.flatten().tolist() for m in models for w in m.network_.parameters()]
+    print(json.dumps(losses + weights))
 """
 
 
@@ -63,6 +69,22 @@ def test_who_has_no_row_of_the_last_batch_waits_for_it():
     assert len(batches) == 1
     assert list(Processes(2, 1).all_of(["a"], count)) == ["a", None]
     assert list(Processes(1, 0).all_of(["a"], 1)) == ["a"]
+
+
+def test_streams_stay_whole():
+    streams = TokenStreams.of(np.arange(100, dtype=np.int32), 5, 4, seed=0).in_epoch(2)
+    order = np.random.default_rng(0).permutation(len(streams))[:18]
+    alone = list(Processes(1, 0).batches(streams, order, 5))
+    shared = [list(Processes(2, rank).batches(streams, order, 5)) for rank in (0, 1)]
+    assert len(alone) == 3
+    for whole, *parts in zip(alone, *shared, strict=True):
+        assert torch.equal(
+            torch.cat([part.tokens for part in parts]).sort(0)[0], whole.tokens.sort(0)[0]
+        )
+        assert sorted(np.concatenate([part.rows for part in parts])) == sorted(whole.rows)
+        assert all(part.first == whole.first for part in parts)
+    with pytest.raises(SettingError, match="5 streams .* too few for 6 processes"):
+        Processes(6, 0).batches(streams, order, 5)
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused():

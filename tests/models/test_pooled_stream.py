@@ -7,7 +7,12 @@ from cellwright.errors import SettingError
 from cellwright.models import ClassifierNetwork, RegressorNetwork
 from cellwright.models.pooled_stream import PooledStream
 
-CELLS = {"lstm": {}, "projected_lstm": {"sizes": {"proj": 3}}, "jordan": {"sizes": {"output": 3}}, "clockwork": {}}
+CELLS = {
+    "lstm": {},
+    "projected_lstm": {"sizes": {"proj": 3}},
+    "jordan": {"sizes": {"output": 3}},
+    "clockwork": {},
+}
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max"])

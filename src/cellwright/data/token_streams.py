@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cellwright.errors import SettingError
+
 __all__ = ["TokenBatch", "TokenStreams"]
 
 
@@ -64,6 +66,8 @@ class TokenStreams:
         the same windows are never cut again; without it at the first token.
     start
         Where this epoch starts.
+    part, parts
+        Only every so many-th stream from this one on is read: what one of several processes does.
     """
 
     tokens: npt.NDArray[np.int32]
@@ -71,6 +75,8 @@ class TokenStreams:
     steps: int
     seed: int | None = None
     start: int = 0
+    part: int = 0
+    parts: int = 1
 
     @classmethod
     def of(
@@ -100,6 +106,22 @@ class TokenStreams:
         draw = np.random.default_rng(np.random.SeedSequence([self.seed, number, 2]))
         return replace(self, start=int(draw.integers(len(self.tokens))))
 
+    def of_process(self, rank: int, count: int) -> TokenStreams:
+        """The streams that one of several processes reads, all windows of them.
+
+        Raises
+        ------
+        SettingError
+            There are fewer streams than processes.
+        """
+        if self.streams < count:
+            raise SettingError(
+                f"{len(self.tokens)} tokens are read in {self.streams} streams of {self.steps} "
+                f"steps at least, too few for {count} processes; use fewer, or a larger batch_size "
+                f"or fewer steps"
+            )
+        return replace(self, part=rank, parts=count)
+
     def batches(
         self, size: int, order: npt.NDArray[np.int64] | None = None
     ) -> Iterator[TokenBatch]:
@@ -107,7 +129,8 @@ class TokenStreams:
         wanted = self.windows
         if order is not None:
             wanted = max(1, min(wanted, len(order) // self.streams))
-        begins = self.start + np.arange(self.streams) * self.length
+        mine = np.arange(self.part, self.streams, self.parts)
+        begins = self.start + mine * self.length
         for window in range(wanted):
             first = window * self.steps
             steps = min(self.steps, self.length - first)
@@ -116,6 +139,6 @@ class TokenStreams:
             yield TokenBatch(
                 tokens=found[:, :-1],
                 targets=found[:, 1:],
-                rows=np.arange(self.streams) * self.windows + window,
+                rows=mine * self.windows + window,
                 first=window == 0,
             )

@@ -204,8 +204,7 @@ class _Training:
         self.plain.train()
         sums: dict[str, Tensor] = {}
         seen, answers, rate = 0, 0, 0.0
-        mine, share, count = self.processes.share(order, size)
-        for batch in self.processes.all_of(examples.batches(share, mine), count):
+        for batch in self.processes.batches(examples, order, size):
             rate = self._step(batch, (before + seen) / self.total, sums, number, seen)
             if batch is not None:
                 seen = min(seen + len(batch.rows) * self.processes.count, len(order))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 from cellwright.data import Batch, Sequences, batches
 
-__all__ = ["AnyBatch", "Epoch", "Examples", "FreshExamples", "Measurement", "Objective", "Source"]
+__all__ = [
+    "AnyBatch",
+    "Divisible",
+    "Epoch",
+    "Examples",
+    "FreshExamples",
+    "Measurement",
+    "Objective",
+    "Source",
+]
 
 
 class AnyBatch(Protocol):
@@ -39,6 +48,14 @@ class Epoch(Protocol):
 
     def batches(self, size: int, order: npt.NDArray[np.int64] | None = None) -> Iterator[Any]:
         """Batches of at most `size` samples, in the order given or as they come."""
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """Samples that several processes cannot deal out one by one, such as windows of a stream."""
+
+    def of_process(self, rank: int, count: int) -> Epoch:
+        """What one of so many processes learns from; it gets the order of all samples."""
 
 
 class Source(Protocol):

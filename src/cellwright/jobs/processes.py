@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from cellwright.errors import SettingError
+from cellwright.jobs.examples import Divisible, Epoch
 
 __all__ = ["Processes", "is_first", "local_rank"]
 
@@ -59,6 +60,23 @@ class Processes:
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return Processes(distributed.get_world_size(), distributed.get_rank())
 
+    def batches(self, examples: Epoch, order: npt.NDArray[np.int64], size: int) -> Iterator[Any]:
+        """A process's part of every batch, None where it has no row of the last one.
+
+        Rows are dealt out one by one; examples whose rows hang together divide themselves.
+
+        Raises
+        ------
+        SettingError
+            They cannot be shared out.
+        """
+        if self.count == 1:
+            return examples.batches(size, order)
+        if isinstance(examples, Divisible):
+            return examples.of_process(self.rank, self.count).batches(size, order)
+        mine, share, count = self.share(order, size)
+        return self.all_of(examples.batches(share, mine), count)
+
     def share(
         self, order: npt.NDArray[np.int64], size: int
     ) -> tuple[npt.NDArray[np.int64], int, int]:
@@ -70,8 +88,6 @@ class Processes:
             A batch cannot be shared out evenly.
         """
         count = -(-len(order) // size)
-        if self.count == 1:
-            return order, size, count
         if size % self.count:
             raise SettingError(
                 f"batch_size={size} cannot be shared evenly by {self.count} processes"
@@ -86,9 +102,8 @@ class Processes:
         for batch in batches:
             found += 1
             yield batch
-        if self.count > 1:
-            for _ in range(found, count):
-                yield None
+        for _ in range(found, count):
+            yield None
 
     def share_of_answers(self, answers: int, device: torch.device) -> float:
         """Which part of the answers of the whole batch this process has."""
