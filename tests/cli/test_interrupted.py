@@ -14,13 +14,15 @@ from safetensors.torch import load_file
 from cellwright.jobs import RunFolder, read_config, run
 
 PROGRAM = "from cellwright.cli import main; main()"
-FLAGS = ["--layers", "8", "--dropout", "0.2", "--zoneout", "0.1", "--patience", "9"]
+FLAGS = ["--layers", "8", "--dropout", "0.2", "--zoneout", "0.1", "--patience", "99"]
+# So many that a busy machine is not through with them before it is stopped.
+EPOCHS = "60"
 
 
 def start(folder, *words):
     command = [sys.executable, "-u", "-c", PROGRAM, "fit", "classify", "--data", "data.npz"]
     return subprocess.Popen(
-        [*command, "--out", "cut", "--epochs", "9", *FLAGS, *words],
+        [*command, "--out", "cut", "--epochs", EPOCHS, *FLAGS, *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

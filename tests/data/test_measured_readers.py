@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cellwright.data.measured import as_numbers
 from cellwright.data.measured_readers import (
-    read_long_form,
     read_measured,
     read_measured_samples,
+    read_measured_table,
 )
 from cellwright.errors import CellwrightError, DataError, SettingError, ShapeError
 
@@ -30,7 +30,7 @@ def write(tmp_path):
 
 
 def test_a_table_in_long_form_is_read(write):
-    found = read_long_form(write(GOOD), group="machine")
+    found = read_measured_table(write(GOOD), group="machine")
     assert [value.tolist() for value in found.x] == [[[1, 2], [3, 4]], [[5, 6]]]
     assert found.y.tolist() == [[0.5], [-2]]
     assert found.ids == ["x", "y"]
@@ -39,7 +39,7 @@ def test_a_table_in_long_form_is_read(write):
 
 
 def test_several_targets_stand_in_the_order_asked_for(write):
-    found = read_long_form(
+    found = read_measured_table(
         write(GOOD.replace("machine", "late").replace("m\n", "1\n").replace("n\n", "2\n")),
         targets=["late", "target"],
     )
@@ -57,22 +57,22 @@ def test_targets_may_be_unknown_to_predict_but_not_to_learn(write):
 def test_parquet_is_read_as_csv_is(write, tmp_path):
     pytest.importorskip("pyarrow")
     pd.read_csv(io.StringIO(GOOD)).to_parquet(tmp_path / "some.parquet")
-    first = read_long_form(write(GOOD), group="machine")
-    again = read_long_form(tmp_path / "some.parquet", group="machine")
+    first = read_measured_table(write(GOOD), group="machine")
+    again = read_measured_table(tmp_path / "some.parquet", group="machine")
     assert first.x.fingerprint == again.x.fingerprint
     assert first.y.tolist() == again.y.tolist()
     table = pd.read_csv(io.StringIO(GOOD))
     table.loc[1, "a"] = np.nan
     table.to_parquet(tmp_path / "holes.parquet")
     with pytest.raises(DataError, match="row 2, column 'a': expected a finite number, got nothing"):
-        read_long_form(tmp_path / "holes.parquet", group="machine")
+        read_measured_table(tmp_path / "holes.parquet", group="machine")
 
 
 def test_what_is_no_parquet_is_refused(tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(DataError, match="not a readable Parquet file"):
-        read_long_form(tmp_path / "bad.parquet")
+        read_measured_table(tmp_path / "bad.parquet")
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_what_is_no_parquet_is_refused(tmp_path):
 )  # fmt: skip
 def test_what_is_wrong_is_named(write, text, options, words):
     with pytest.raises(DataError, match=words):
-        read_long_form(write(text), **options)
+        read_measured_table(write(text), **options)
 
 
 def test_targets_are_named_once(write):
     with pytest.raises(SettingError, match="name each column"):
-        read_long_form(write(GOOD), targets=["target", "target"])
+        read_measured_table(write(GOOD), targets=["target", "target"])
 
 
 def test_groups_are_never_divided(write):
@@ -178,7 +178,37 @@ def test_a_damaged_table_is_read_or_refused_by_a_typed_error(tmp_path_factory, c
     path = tmp_path_factory.mktemp("damaged") / "some.csv"
     path.write_text(GOOD[:cut] + junk + GOOD[cut + 1 :], encoding="utf-8", errors="replace")
     try:
-        found = read_long_form(path, group="machine")
+        found = read_measured_table(path, group="machine")
     except CellwrightError:
         return
     assert found.y is None or np.isfinite(found.y).all()
+
+
+def test_a_group_must_be_there_to_learn_but_not_to_predict(write):
+    path = write("id,step,a,target,unit\nx,0,1,2,1\ny,0,1,2,2\nz,0,1,2,3\n")
+    with pytest.raises(DataError, match=r"no group column 'unt'.*Did you mean 'unit'"):
+        read_measured(str(path), group="unt")
+    assert read_measured(str(path), group="unit").train.groups is not None
+    lacking = write("id,step,a\nx,0,1\n", "other.csv")
+    assert read_measured_samples(str(lacking), group="unit").groups is None
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("one.npz", {"targets": ["speed"]}),
+        ("one.npz", {"group": "unit"}),
+        ("one.npz", {"window": 5}),
+        ("some.csv", {"cap": None}),
+        ("some.csv", {"stride": 2}),
+        ("adding", {"group": "unit"}),
+    ],
+)
+def test_options_that_mean_nothing_to_the_data_are_refused(write, tmp_path, name, option):
+    write(GOOD.replace("machine", "b2").replace("m\n", "1\n").replace("n\n", "2\n"))
+    np.savez(tmp_path / "one.npz", X=np.zeros((4, 2)), y=np.zeros(4))
+    source = name if name == "adding" else str(tmp_path / name)
+    assert read_measured(source, test_fraction=0.5).train.y is not None
+    with pytest.raises(DataError, match=f"{next(iter(option))}=.* means nothing to these data"):
+        read_measured(source, test_fraction=0.5, **option)
+    assert read_measured_samples(source, **option)

@@ -92,8 +92,8 @@ def test_line_and_column_of_a_mistake_are_named(write, text, words):
 
 
 def test_a_missing_file_is_a_data_error(tmp_path):
-    for read in (read_csv, read_npz):
-        with pytest.raises(DataError, match="not a readable"):
+    for read, words in ((read_csv, "there is no file"), (read_npz, "not a readable")):
+        with pytest.raises(DataError, match=words):
             read(tmp_path / "missing")
 
 

@@ -70,7 +70,7 @@ def test_what_is_wrong_is_named_by_line_and_column(write, text, words):
 
 
 def test_other_encodings_and_columns_are_refused(write):
-    with pytest.raises(DataError, match="not a readable CSV"):
+    with pytest.raises(DataError, match="line 1, byte 1: not UTF-8"):
         read_series(write("tägl,x\n1,2\n", "utf-16"))
     with pytest.raises(DataError, match="no column 'Tmp' among.*Did you mean 'Temp'"):
         read_series(write(GOOD), columns=["Tmp"])

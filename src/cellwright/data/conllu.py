@@ -7,13 +7,11 @@ files to.
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellwright.data.files import read_lines
 from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["CONLLU_COLUMNS", "Sentence", "read_conllu"]
@@ -74,7 +72,7 @@ def read_conllu(path: Path, column: str = "upos") -> list[Sentence]:
     sentences: list[Sentence] = []
     current: Sentence | None = None
     name, number = "", 0
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             if current is not None:
                 sentences.append(_finished(current, path, number))
@@ -117,18 +115,3 @@ def _add_word(sentence: Sentence, line: str, where: str, place: int) -> None:
         raise DataError(f"{where}, column 'id': expected {wanted}, got {cells[0]!r}")
     sentence.words.append(cells[1])
     sentence.labels.append(cells[place])
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file without their ends."""
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}, line {number}: not UTF-8: {error.reason}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    # Not splitlines, which also breaks at characters that stand within words.
-    for line in text.removesuffix("\n").split("\n"):
-        yield line.removesuffix("\r")

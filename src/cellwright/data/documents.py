@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from cellwright.data.checks import check_choice, check_count, check_fraction
+from cellwright.data.files import decoded, read_bytes
 from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["Division", "TextDataset", "divide_text", "read_documents", "read_text"]
@@ -70,8 +70,14 @@ def divide_text(
     Raises
     ------
     DataError
-        The source is unknown or malformed, or there is too little text for both parts.
+        The source is unknown or malformed, or there is too little text for both parts; or
+        `test_fraction` is none.
+    SettingError
+        `tails` is not a whole number from 1, or `documents` no known division.
     """
+    check_fraction(test_fraction)
+    if tails is not None:
+        check_count(tails, "tails")
     texts = read_documents(source, documents)
     name = Path(source).name.partition(".")[0] or source
     if tails is not None:
@@ -98,7 +104,10 @@ def read_documents(source: str, documents: Division = "file") -> list[str]:
     ------
     DataError
         The source is unknown or malformed, or there is no text in it.
+    SettingError
+        `documents` is no known division.
     """
+    check_choice(documents, "documents", get_args(Division))
     text = _descriptions() if source in _NAMED else read_text(Path(source))
     if documents == "lines":
         texts = text.splitlines()
@@ -124,21 +133,7 @@ def read_text(path: Path) -> str:
         known = ", ".join(_NAMED)
         hint = did_you_mean(str(path), _NAMED)
         raise DataError(f"there is no file {path}.{hint} Known are {known}, or a text file")
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: cut off or damaged: {error}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line = before.count(b"\n") + 1
-        column = error.start - (before.rfind(b"\n") + 1) + 1
-        raise DataError(
-            f"{path}, line {line}, byte {column}: not UTF-8 ({error.reason}); convert it first"
-        ) from error
+    text = decoded(read_bytes(path), str(path))
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise DataError(f"{path}, line {line}: holds a zero byte; this is no text file")

@@ -6,8 +6,6 @@ sizes as big-endian 32-bit numbers, then the values (http://yann.lecun.com/exdb/
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pooch
 
+from cellwright.data.files import read_bytes
 from cellwright.errors import DataError
 from cellwright.settings import settings
 
@@ -59,10 +58,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
     DataError
         The file is truncated or not an IDX file.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+    raw = read_bytes(path)
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES or raw[3] not in _AXES:
         raise DataError(f"{path}: not an IDX file")
     dtype, axes = np.dtype(_TYPES[raw[2]]), raw[3]

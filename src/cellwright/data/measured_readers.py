@@ -12,14 +12,21 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from cellwright.data.checks import check_fraction, refuse_given
 from cellwright.data.measured import Measured, MeasuredDataset, as_numbers
 from cellwright.data.run_to_failure import is_run_to_failure, read_run_to_failure
 from cellwright.data.sequences import as_sequences
-from cellwright.data.tables import place_in, read_npz, read_table
+from cellwright.data.tables import (
+    check_numbers,
+    place_in,
+    read_npz,
+    read_parquet,
+    read_table,
+)
 from cellwright.data.tasks import adding
-from cellwright.errors import DataError, SettingError, did_you_mean, require_extra
+from cellwright.errors import DataError, SettingError, did_you_mean
 
-__all__ = ["read_long_form", "read_measured", "read_measured_samples"]
+__all__ = ["read_measured", "read_measured_samples", "read_measured_table"]
 
 # Does not depend on the seed of the training, so that runs with several are scored alike.
 _SPLIT_SEED = 0
@@ -42,13 +49,13 @@ def read_measured(
     ----------
     source
         ``"adding"`` (2,500 sequences of ten numbers, of which two are marked: tell their sum),
-        or a path: ``.csv`` or ``.parquet`` in long form (see `read_long_form`), ``.npz`` with
+        or a path: ``.csv`` or ``.parquet`` in long form (see `read_measured_table`), ``.npz`` with
         ``X_train, y_train, X_test, y_test`` or ``X, y``, or a folder of machines that ran until
         they failed (see `read_run_to_failure`).
     targets
         Columns of a table that are to be told.
     group
-        Column whose samples go into the same part.
+        Column of a table whose samples go into the same part; a ``.npz`` has an array ``groups``.
     test_fraction
         Part of the samples that is kept for the test where the data have no test part.
     window, stride, cap
@@ -57,17 +64,22 @@ def read_measured(
     Raises
     ------
     DataError
-        The source is unknown or malformed, or has no targets.
+        The source is unknown or malformed, has no targets or no such group; or an option was
+        given that means nothing to it.
     """
-    if not 0 < test_fraction < 1:
-        raise DataError(f"test_fraction={test_fraction}: must lie between 0 and 1")
-    if source == "adding":
+    check_fraction(test_fraction)
+    path = None if source == "adding" else _existing(source)
+    life = path is not None and is_run_to_failure(path)
+    if path is None or life or path.suffix == ".npz":
+        refuse_given(source, {"targets": (targets, "target"), "group": (group, None)})
+    if not life:
+        refuse_given(source, {"window": (window, 30), "stride": (stride, 1), "cap": (cap, 125)})
+    if path is None:
         everything = _adding()
         return MeasuredDataset(
             source, everything.take(np.arange(2000)), everything.take(np.arange(2000, 2500))
         )
-    path = _existing(source)
-    if is_run_to_failure(path):
+    if life:
         return read_run_to_failure(path, window=window, stride=stride, cap=cap)
     if path.suffix == ".npz":
         arrays = read_npz(path)
@@ -76,7 +88,7 @@ def read_measured(
             return MeasuredDataset(path.stem, parts[0], parts[1])
         everything = _from_npz(path, arrays, "")
     else:
-        everything = read_long_form(path, targets=targets, group=group)
+        everything = read_measured_table(path, targets=targets, group=group)
     return _split(path.stem, _complete(path, everything), test_fraction)
 
 
@@ -94,20 +106,28 @@ def read_measured_samples(source: str, **reading: Any) -> Measured:
         The source is unknown or malformed.
     """
     if source == "adding":
-        return read_measured(source, **reading).test
+        return read_measured(source).test
     path = _existing(source)
     if is_run_to_failure(path):
-        return read_measured(source, **reading).test
+        lives = {name: reading[name] for name in ("window", "stride", "cap") if name in reading}
+        return read_run_to_failure(path, **lives).test
     if path.suffix == ".npz":
         arrays = read_npz(path)
         return _from_npz(path, arrays, "_test" if "X_test" in arrays else "")
-    return read_long_form(
-        path, targets=reading.get("targets", "target"), group=reading.get("group")
+    return read_measured_table(
+        path,
+        targets=reading.get("targets", "target"),
+        group=reading.get("group"),
+        grouped=False,
     )
 
 
-def read_long_form(
-    path: Path, *, targets: str | Sequence[str] = "target", group: str | None = None
+def read_measured_table(
+    path: Path,
+    *,
+    targets: str | Sequence[str] = "target",
+    group: str | None = None,
+    grouped: bool = True,
 ) -> Measured:
     """Read a CSV or Parquet table: a row a step, columns ``id, step, features…, target…``.
 
@@ -123,6 +143,8 @@ def read_long_form(
         Column, or columns, to be told; all of them may be missing, where they are not known.
     group
         Column that says which samples belong together.
+    grouped
+        Whether that column must be there.
 
     Raises
     ------
@@ -138,6 +160,14 @@ def read_long_form(
     if not targets or len(set(targets)) < len(targets):
         raise SettingError(f"targets={targets}: name each column that is to be told once")
     table = _read(path)
+    if group is not None and group not in table:
+        if grouped:
+            names = list(map(str, table))
+            raise DataError(
+                f"{path}: there is no group column {group!r} among {', '.join(names)}."
+                f"{did_you_mean(group, names)}"
+            )
+        group = None
     known = _columns(path, table, targets, group)
     others = {"id", "step", *targets, group}
     features = [str(column) for column in table if column not in others]
@@ -145,11 +175,11 @@ def read_long_form(
         raise DataError(f"{path}: there is no feature column beside id, step and targets")
     if table.empty:
         raise DataError(f"{path}: has a header but no rows")
-    named = [group] if group is not None and group in table else []
+    named = [] if group is None else [group]
     for column in ("id", *named):
         _refuse(path, table[column].isna().to_numpy(), column, "is empty")
     for column in ("step", *features, *known):
-        table[column] = _numbers(path, table[column], column)
+        check_numbers(path, table, column)
     repeated = table.duplicated(["id", "step"]).to_numpy()
     _refuse(path, repeated, "step", "this id has this step already")
     grouped = table.groupby("id", sort=False)
@@ -192,33 +222,16 @@ def _columns(
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".csv":
         return read_table(path)
-    require_extra("parquet", "pyarrow")
-    try:
-        table: pd.DataFrame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
-    except (OSError, ValueError, TypeError) as error:  # pyarrow's errors are among these
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+    table = read_parquet(path)
     if "id" in table:
         known = table["id"].notna()
         table["id"] = table["id"].astype(str).where(known, None)
     return table
 
 
-def _numbers(path: Path, cells: pd.Series[Any], column: str) -> npt.NDArray[np.float64]:
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    wrong = ~np.isfinite(numbers)
-    if wrong.any():
-        cell = cells.iloc[int(np.argmax(wrong))]
-        found = "nothing" if pd.isna(cell) else repr(str(cell))
-        _refuse(path, wrong, column, f"expected a finite number, got {found}")
-    return numbers
-
-
 def _refuse(path: Path, wrong: npt.NDArray[np.bool_], column: str, why: str) -> None:
     if wrong.any():
-        place = f"{path}, row {int(np.argmax(wrong)) + 1}, column {column!r}"
-        raise DataError(
-            f"{place_in(path, wrong, column) if path.suffix == '.csv' else place}: {why}"
-        )
+        raise DataError(f"{place_in(path, wrong, column)}: {why}")
 
 
 def _existing(source: str) -> Path:

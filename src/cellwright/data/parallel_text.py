@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cellwright.data.checks import check_fraction, refuse_given
+from cellwright.data.files import read_lines
 from cellwright.data.number_words import english_number, french_number
 from cellwright.errors import DataError, did_you_mean
 
-__all__ = ["ParallelData", "ParallelText", "read_lines", "read_parallel", "read_parallel_samples"]
+__all__ = ["ParallelData", "ParallelText", "read_parallel", "read_parallel_samples"]
 
 # As for other readers: the division does not depend on the seed of the training.
 _SPLIT_SEED = 0
@@ -99,15 +99,20 @@ def read_parallel(
     ------
     DataError
         A file is missing, not UTF-8, has an empty line, or not as many lines as its
-        counterpart; the message names file and line.
+        counterpart, and the message names file and line; or `test` was given for what is no
+        folder.
     """
     if folder is not None:
         raise DataError("parallel text takes no data folder; give the folder as --data")
     if source == target:
         raise DataError(f"source and target are both {source!r}; give two languages")
-    if data == "numbers":
-        return _numbers(source, target)
+    check_fraction(test_fraction)
     path = Path(data)
+    named = data == "numbers"
+    if named or not path.is_dir():
+        refuse_given(data, {"test": (test, None)})
+    if named:
+        return _numbers(source, target)
     if not path.is_dir():
         return _divided(path.name, _pair(path, source, target), None, None, test_fraction)
     train = _pair(path / "train", source, target)
@@ -140,36 +145,6 @@ def read_parallel_samples(data: str, *, source: str, target: str) -> ParallelTex
     if _file(path, target) is None and (found := _file(path, source)) is not None:
         return ParallelText(_texts(found), None)
     return _pair(path, source, target)
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file in UTF-8, compressed if its name ends in .gz.
-
-    Only a line feed ends a line, so that lines are counted as other programs count them.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read or is not UTF-8; the message names file and line.
-    """
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{path}, line {line}: byte {content[error.start]:#04x} is not UTF-8; save the file "
-            f"as UTF-8"
-        ) from error
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
 
 
 def _texts(path: Path) -> list[str]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from cellwright.data.checks import check_fraction
 from cellwright.data.idx import mnist_files, read_idx
 from cellwright.data.labels import as_labels
 from cellwright.data.sequences import Sequences, as_sequences
@@ -83,8 +84,7 @@ def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2)
     DataError
         The source is unknown or malformed, or has no labels.
     """
-    if not 0 < test_fraction < 1:
-        raise DataError(f"test_fraction={test_fraction}: must lie between 0 and 1")
+    check_fraction(test_fraction)
     if source in _NAMED:
         return _NAMED[source](folder, test_fraction)
     if folder is not None:

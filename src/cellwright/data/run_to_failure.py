@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cellwright.data.checks import check_count
+from cellwright.data.files import decoded, read_bytes
 from cellwright.data.measured import Measured, MeasuredDataset
 from cellwright.data.sequences import Sequences
 from cellwright.errors import DataError, SettingError
 
-__all__ = ["Machine", "is_run_to_failure", "read_machines", "read_run_to_failure", "windows"]
+__all__ = [
+    "Machine",
+    "is_run_to_failure",
+    "machine_windows",
+    "read_machines",
+    "read_run_to_failure",
+]
 
 # What NASA's readme calls the columns of its four data sets.
 _CMAPSS = (
@@ -76,10 +85,9 @@ def read_machines(path: Path) -> tuple[list[Machine], tuple[str, ...]]:
     repeated = pd.DataFrame(values[:, :2]).duplicated().to_numpy()
     _refuse(path, table, repeated, 1, "this unit has this cycle already")
     machines = []
-    for unit in dict.fromkeys(values[:, 0].tolist()):
-        rows = values[values[:, 0] == unit]
-        rows = rows[np.argsort(rows[:, 1])]
-        machines.append(Machine(int(unit), rows[:, 1].astype(np.int64), rows[:, 2:]))
+    for unit, of_unit in pd.DataFrame(values).groupby(0, sort=False):
+        rows = of_unit.sort_values(1).to_numpy()
+        machines.append(Machine(int(cast("float", unit)), rows[:, 1].astype(np.int64), rows[:, 2:]))
     return machines, names[2:]
 
 
@@ -112,9 +120,8 @@ def read_run_to_failure(
     SettingError
         A parameter is not positive.
     """
-    for name, value in {"window": window, "stride": stride}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SettingError(f"{name}={value!r}: must be a whole number from 1")
+    check_count(window, "window")
+    check_count(stride, "stride")
     if cap is not None and not cap > 0:
         raise SettingError(f"cap={cap!r}: must be more than 0, or None")
     train, test, left = _files(source)
@@ -125,7 +132,7 @@ def read_run_to_failure(
             f"{test}: has {len(test_names)} measurements a row, but {train.name} has {len(names)}"
         )
     remaining = _remaining(left, stopped, test)
-    x, y, groups, ids = windows(machines, window=window, stride=stride)
+    x, y, groups, ids = machine_windows(machines, window=window, stride=stride)
     learned = y if cap is None else np.minimum(y, cap)
     last = [machine.values[-window:] for machine in stopped]
     return MeasuredDataset(
@@ -141,7 +148,7 @@ def read_run_to_failure(
     )
 
 
-def windows(
+def machine_windows(
     machines: list[Machine], *, window: int, stride: int
 ) -> tuple[list[Any], npt.NDArray[np.float64], npt.NDArray[np.int64], list[str]]:
     """Every window of machines that failed after their last cycle.
@@ -205,20 +212,21 @@ def _remaining(path: Path, machines: list[Machine], test: Path) -> npt.NDArray[n
 
 def _read_table(path: Path) -> pd.DataFrame:
     """All cells as texts; the index is the line, from 0."""
+    content = read_bytes(path)
+    decoded(content, str(path))  # says where a byte is none of UTF-8, which pandas does not
     try:
         table: pd.DataFrame = pd.read_csv(
-            path,
+            io.BytesIO(content),
             sep=r"\s+",
             header=None,
             dtype=str,
             skip_blank_lines=False,
             keep_default_na=False,
             na_values=[""],
-            encoding="utf-8",
         )
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path}: is empty") from error
-    except (OSError, EOFError, ValueError) as error:  # pandas' parser errors are ValueErrors
+    except ValueError as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path}: not a readable table: {error}") from error
     table = table[table.notna().any(axis=1)]
     if table.empty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cellwright.data.checks import check_count
 from cellwright.data.sequences import Sequences
 from cellwright.errors import SettingError
 
@@ -50,8 +51,7 @@ def two_tone_sines(
     (100, 24, 1)
     """
     for name, value in (("samples", samples), ("steps", steps), ("features", features)):
-        if value < 1:
-            raise SettingError(f"{name}={value!r}: must be a whole number from 1")
+        check_count(value, name)
     if not noise >= 0:
         raise SettingError(f"noise={noise!r}: must not be less than 0")
     draw = np.random.default_rng(seed)

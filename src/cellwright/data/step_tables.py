@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from cellwright.data.sequences import Sequences, as_sequences
+from cellwright.data.tables import WHOLE_NUMBER, place_in, read_table
 from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["StepColumns", "StepTable", "read_step_table"]
-
-# "01" and "1" are two labels, so only what is written as Python writes it is a number.
-_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_ROW = "\0row"  # R's name of a row, which has no name itself
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def read_step_table(path: Path, columns: StepColumns, *, labelled: bool = True) 
         Naming line and column: a column is missing or there twice, a feature is not a finite
         number, a date is none, or a step occurs twice.
     """
-    table = _read(path)
+    table = read_table(path, texts=True, row_names=True)
     names = [str(name) for name in table]
     chosen = [label for label in columns.labels if labelled or label in table]
     for name in (*chosen, *(columns.features or ())):
@@ -109,7 +103,7 @@ def read_step_table(path: Path, columns: StepColumns, *, labelled: bool = True) 
     if step is not None:
         repeated = pd.DataFrame({"id": groups, "step": order}).duplicated().to_numpy()
         if repeated.any():
-            raise DataError(f"{_place(path, repeated, step)}: the sequence has this step already")
+            raise DataError(f"{place_in(path, repeated, step)}: the sequence has this step already")
     features = _features(path, table, columns, step)
     if columns.time_of_day:
         if times is None:
@@ -120,38 +114,15 @@ def read_step_table(path: Path, columns: StepColumns, *, labelled: bool = True) 
     answers = [_labels(table[name]) for name in chosen]
     matrix = np.stack(list(features.values()), axis=1)
     values, found, ids = [], [], []
-    for name in dict.fromkeys(groups):
-        rows = np.flatnonzero(groups == name)
-        rows = rows[np.argsort(order[rows], kind="stable")]
+    codes, names_of_groups = pd.factorize(groups)
+    ends = np.cumsum(np.bincount(codes))
+    parts = np.split(np.lexsort((order, codes)), ends[:-1])
+    for name, rows in zip(names_of_groups, parts, strict=True):
         ids.append(str(name))
         values.append(matrix[rows])
         found.append(_together([answer[rows] for answer in answers]))
     x = as_sequences(values, name=str(path))
     return StepTable(Sequences(x.values, tuple(features)), found if chosen else None, ids)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        with _open(path) as file:
-            rows = csv.reader(file)
-            header, first = next(rows, []), next(rows, [])
-        if not header:
-            raise ValueError("it is empty")
-        names = [_ROW, *header] if len(first) == len(header) + 1 else header
-        if "" in header:
-            raise ValueError(f"column {header.index('') + 1} has no name")
-        twice = [name for name in header if header.count(name) > 1]
-        if twice:
-            raise ValueError(f"there are two columns {twice[0]!r}")
-        with warnings.catch_warnings():
-            # Rows with more cells than the header has would lose the last ones.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Only an empty cell is empty: "NA" and "None" are good names for a class.
-            options: Any = {"keep_default_na": False, "na_values": [""], "index_col": False}
-            table: pd.DataFrame = pd.read_csv(path, header=0, names=names, dtype=str, **options)
-    except (OSError, EOFError, ValueError, csv.Error, pd.errors.ParserWarning) as error:
-        raise DataError(f"{path}: not a readable table: {error}") from error
-    return table.drop(columns=_ROW) if _ROW in table else table
 
 
 def _steps(
@@ -206,7 +177,7 @@ def _labels(cells: pd.Series[Any]) -> npt.NDArray[Any]:
     texts = [None if pd.isna(cell) else str(cell) for cell in cells]
     known = [text for text in texts if text is not None]
     kind: Any = str
-    if all(_WHOLE_NUMBER.fullmatch(text) for text in known):
+    if all(WHOLE_NUMBER.fullmatch(text) for text in known):
         kind = int
     elif not pd.to_numeric(pd.Series(known, dtype=str), errors="coerce").isna().any():
         kind = float
@@ -229,21 +200,4 @@ def _refuse(
     if wrong.any():
         cell = table[name].iloc[int(np.argmax(wrong))]
         found = "nothing" if pd.isna(cell) else repr(str(cell))
-        raise DataError(f"{_place(path, wrong, name)}: expected {wanted}, got {found}")
-
-
-def _place(path: Path, wrong: npt.NDArray[np.bool_], column: str) -> str:
-    """The file, and line and column of the first row that is wrong."""
-    number = int(np.argmax(wrong)) + 1  # the header is row 0
-    with _open(path) as file:
-        reader = csv.reader(file)
-        # pandas passes over blank lines.
-        lines = [reader.line_num for cells in reader if "".join(cells).strip(" \t") or cells[1:]]
-    line = str(lines[number]) if number < len(lines) else f"about {number + 1}"
-    return f"{path}, line {line}, column {column!r}"
-
-
-def _open(path: Path) -> Any:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+        raise DataError(f"{place_in(path, wrong, name)}: expected {wanted}, got {found}")

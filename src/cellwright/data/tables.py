@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import re
 import warnings
 import zipfile
@@ -14,13 +15,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cellwright.data.files import decoded, place_of, read_bytes, rows_of
 from cellwright.data.sequences import Sequences, as_sequences
-from cellwright.errors import DataError, did_you_mean
+from cellwright.errors import DataError, did_you_mean, require_extra
 
-__all__ = ["check_numbers", "place_in", "read_csv", "read_npz", "read_table"]
+__all__ = [
+    "WHOLE_NUMBER",
+    "check_numbers",
+    "place_in",
+    "read_csv",
+    "read_npz",
+    "read_parquet",
+    "read_table",
+]
 
-# "01" and "1" are two labels, so only what is written as Python writes it is a number.
-_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+"""A label that is a number: as Python writes it, because "01" and "1" are two labels."""
+
+_ROW = "\0row"  # R's name of a row, which has no name itself
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -108,30 +120,85 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     return dataclasses.replace(x, names=tuple(map(str, features))), labels, ids
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV file as it stands there; a `DataError` names the line that is malformed."""
+def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> pd.DataFrame:
+    """A CSV file as it stands there, packed with gzip or not.
+
+    Parameters
+    ----------
+    path
+        The file: cells separated by commas, names in the first line.
+    texts
+        Whether all cells are texts, and not only those of ``id`` and ``label``.
+    row_names
+        Whether rows may start with a name that the header has none for, as R writes them; it is
+        passed over.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, a column has no name or that of another, or a row more cells
+        than the header; the message names the line.
+    """
+    content = read_bytes(path)
+    decoded(content, str(path))  # says where a byte is none of UTF-8, which pandas does not
     try:
+        rows = rows_of(content)
+        header, first = next(rows, (0, []))[1], next(rows, (0, []))[1]
+        if not header:
+            raise ValueError("it is empty")
+        if "" in header:
+            raise ValueError(f"column {header.index('') + 1} has no name")
+        twice = [name for name in header if header.count(name) > 1]
+        if twice:
+            raise ValueError(f"there are two columns {twice[0]!r}")
+        named = row_names and len(first) == len(header) + 1
         with warnings.catch_warnings():
             # Rows with more cells than the header has would lose the last ones.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Only an empty cell is empty: "NA" and "None" are good names for a class.
-            options: Any = {"index_col": False, "keep_default_na": False, "na_values": [""]}
-            # pandas would give a second column of one name another name.
-            header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
-            if header.isna().any():
-                raise ValueError(f"column {int(header.isna().argmax()) + 1} has no name")
-            if header.duplicated().any():
-                raise ValueError(f"there are two columns {header[header.duplicated()].iloc[0]!r}")
-            texts = {"id": str, "label": str}
-            table: pd.DataFrame = pd.read_csv(path, dtype=texts, low_memory=False, **options)
-            return table
-    except (OSError, ValueError, OverflowError, pd.errors.ParserWarning) as error:
+            kinds: Any = str if texts else {"id": str, "label": str}
+            table: pd.DataFrame = pd.read_csv(
+                io.BytesIO(content),
+                header=0,
+                names=[_ROW, *header] if named else header,
+                dtype=kinds,
+                index_col=False,
+                # Only an empty cell is empty: "NA" and "None" are good names for a class.
+                keep_default_na=False,
+                na_values=[""],
+                low_memory=False,
+            )
+    except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:
         raise DataError(f"{path}: not a readable CSV: {error}") from error
+    return table.drop(columns=_ROW) if named else table
+
+
+def read_parquet(path: Path, *, extra: str = "parquet") -> pd.DataFrame:
+    """A Parquet file as it stands there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    extra
+        The extra of cellwright that brings `pyarrow` to whoever reads it.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    MissingExtraError
+        `pyarrow` is not installed.
+    """
+    require_extra(extra, "pyarrow")
+    try:
+        return pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
+    except Exception as error:  # a damaged file makes the reader raise all sorts
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
 
 
 def check_numbers(path: Path, table: pd.DataFrame, column: str) -> None:
     """Raise a `DataError` that names the line unless a column holds finite numbers only."""
-    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
         cell = table[column].iloc[int(np.argmax(wrong))]
@@ -146,22 +213,11 @@ def _labels(path: Path, table: pd.DataFrame) -> npt.NDArray[Any]:
     if differs.any():
         raise DataError(f"{place_in(path, differs, 'label')}: the label changes within its id")
     labels = table.groupby("id", sort=False)["label"].first().tolist()
-    if all(_WHOLE_NUMBER.fullmatch(label) for label in labels):
+    if all(WHOLE_NUMBER.fullmatch(label) for label in labels):
         return np.array(labels, dtype=np.int64)
     return np.array(labels, dtype=str)
 
 
 def place_in(path: Path, wrong: Any, column: str) -> str:
     """The file, and line and column of the first row that is wrong."""
-    number = int(np.argmax(wrong)) + 1  # the header is row 0
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            # pandas passes over blank lines.
-            lines = [
-                reader.line_num for cells in reader if "".join(cells).strip(" \t") or cells[1:]
-            ]
-        line = str(lines[number])
-    except (csv.Error, IndexError):  # pandas and csv do not read every odd file alike
-        line = f"about {number + 1}"
-    return f"{path}, line {line}, column {column!r}"
+    return place_of(path, int(np.argmax(wrong)), column)

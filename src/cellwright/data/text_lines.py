@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.data.files import read_lines
 from cellwright.errors import DataError
 
 __all__ = ["Texts", "read_text_lines"]
@@ -85,14 +84,8 @@ def read_text_lines(path: Path) -> tuple[Texts, npt.NDArray[np.str_]]:
         is missing, damaged or empty.
     """
     texts, labels = [], []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, content in enumerate(read_lines(path), start=1):
         place = f"{path}, line {number}"
-        try:
-            content = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{place}, column {error.start + 1}: is not UTF-8 text: {error.reason}"
-            ) from error
         if not content.strip():
             continue
         if content[0].isspace():
@@ -107,13 +100,3 @@ def read_text_lines(path: Path) -> tuple[Texts, npt.NDArray[np.str_]]:
     if not texts:
         raise DataError(f"{path}: has no lines")
     return Texts(tuple(texts)), np.array(labels, dtype=str)
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a readable file: {error}") from error
-    return content.split(b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cellwright.data.checks import check_count
+from cellwright.data.files import read_bytes
 from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.data.tables import check_numbers, place_in, read_table
-from cellwright.errors import DataError, SettingError, did_you_mean
+from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["Series", "column_names", "read_series", "windows"]
 
@@ -98,9 +101,10 @@ def column_names(path: Path) -> tuple[str, ...]:
     DataError
         The file is no CSV.
     """
+    content = read_bytes(path)
     try:
-        return tuple(map(str, pd.read_csv(path, nrows=0, index_col=False)))
-    except (OSError, ValueError) as error:
+        return tuple(map(str, pd.read_csv(io.BytesIO(content), nrows=0, index_col=False)))
+    except ValueError as error:
         raise DataError(f"{path}: not a readable CSV: {error}") from error
 
 
@@ -122,9 +126,8 @@ def windows(series: Series, length: int, *, stride: int = 1) -> Sequences:
     >>> windows(series, 3, stride=2).values[..., 0].tolist()
     [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0], [4.0, 5.0, 6.0]]
     """
-    for name, value in (("window", length), ("stride", stride)):
-        if value < 1:
-            raise SettingError(f"{name}={value!r}: must be a whole number from 1")
+    check_count(length, "window")
+    check_count(stride, "stride")
     if len(series) < length:
         raise DataError(f"a series of {len(series)} steps has no window of {length}")
     cut = np.lib.stride_tricks.sliding_window_view(series.values, length, axis=0)[::stride]
