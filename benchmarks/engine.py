@@ -2,10 +2,10 @@
 
 python benchmarks/engine.py [--rounds 9] [--json benchmarks/engine.json]
 
-One LSTM classifier, one data set, the same steps: once through `cellwright.jobs.engine.train`, as
-every estimator trains, once through the shortest loop that does the same to the weights (batches by
-index, cross entropy, clipped gradients, AdamW, a sum of losses to print). Both run on one thread,
-take turns, and end with the same weights, which is checked. Times are medians per step.
+One LSTM classifier, one data set, the same steps: once through the engine, as every estimator
+trains, once through the shortest loop that does the same to the weights (batches by index, cross
+entropy, clipped gradients, AdamW, a sum of losses to print). Both run on one thread, take turns,
+and end with the same weights, which is checked. Times are medians per step.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from cellwright.data import as_sequences
-from cellwright.jobs.engine import train
-from cellwright.jobs.examples import Examples
 from cellwright.jobs.options import ClassifierOptions
 from cellwright.jobs.options.base import validated
+from cellwright.jobs.training.engine import train
+from cellwright.jobs.training.examples import Examples
 from cellwright.models import ClassifierNetwork
 
 BATCH, STEPS, FEATURES, CLASSES = 32, 28, 28, 10

@@ -25,7 +25,7 @@ import torch
 from cellwright.data import tasks
 from cellwright.errors import CellwrightError
 from cellwright.jobs import Reporter, learn
-from cellwright.jobs.task_recipes import CHORALES
+from cellwright.jobs.tasks.recipes import CHORALES
 
 PAGE = Path(__file__).parents[1] / "docs" / "long-lag-tasks.md"
 PLAIN = {"initialization": "standard"}  # the forget bias is 1, as the equations say

@@ -111,14 +111,14 @@ MUTANTS = (
     ),
     Mutant(
         "a resumed training forgets the optimizer",
-        "jobs/engine.py",
+        "jobs/training/engine.py",
         'self.optimizer.load_state_dict({"state": state, "param_groups": groups})',
         "pass",
         "tests/jobs -k resume",
     ),
     Mutant(
         "a resumed training starts its random numbers anew",
-        "jobs/engine.py",
+        "jobs/training/engine.py",
         'np.random.SeedSequence([self.options["random_state"], number])',
         'np.random.SeedSequence([self.options["random_state"]]) if number == 0 else '
         "np.random.SeedSequence()",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cellwright.data.parallel_text import ParallelData, read_parallel
 from cellwright.jobs.translate import JOB, Translator
-from cellwright.jobs.translation_scores import translation_scores
+from cellwright.jobs.translate.scores import translation_scores
 from gallery.recipe import Recipe, data_folder
 
 __all__ = ["RECIPES"]

@@ -39,8 +39,8 @@ from .jobs.forecast.estimator import Forecaster as Forecaster
 from .jobs.gan import SequenceGAN as SequenceGAN
 from .jobs.label import SequenceLabeler as SequenceLabeler
 from .jobs.language import LanguageModel as LanguageModel
-from .jobs.loading import load as load
 from .jobs.regress import SequenceRegressor as SequenceRegressor
+from .jobs.runs.loading import load as load
 from .jobs.transcribe import Transcriber as Transcriber
 from .jobs.translate import Translator as Translator
 from .look.explanation import explain as explain

@@ -2,6 +2,8 @@ import pytest
 
 from cellwright.cli.flags import option_parameters, parsed
 from cellwright.jobs.options import ClassifierOptions, option_types
+from cellwright.jobs.options.base import validated
+from cellwright.jobs.registry import ENTRIES
 
 
 @pytest.mark.parametrize(
@@ -28,10 +30,29 @@ def test_a_flag_stands_for_a_value(name, text, value):
     assert parsed(ClassifierOptions, name, text) == value
 
 
+@pytest.mark.parametrize(
+    ("job", "name", "text", "value"),
+    [
+        ("label", "test", "a.csv,b.csv", ["a.csv", "b.csv"]),
+        ("label", "test", "run=1/a.csv", "run=1/a.csv"),
+        ("label", "labels", "1", "1"),
+        ("regress", "group", "3", "3"),
+        ("regress", "quantiles", "0.1,0.9", [0.1, 0.9]),
+        ("classify", "test", "a,b.txt", "a,b.txt"),
+        ("classify", "picture_size", "28,28", [28, 28]),
+        ("forecast", "future", "price", "price"),
+    ],
+)
+def test_what_a_text_stands_for_follows_from_the_option(job, name, text, value):
+    entry = ENTRIES[job]
+    assert parsed([entry.options, entry.reading], name, text) == value
+
+
 def test_every_option_has_a_flag_whose_default_is_the_options_own():
     parameters = {p.name: p for p in option_parameters(ClassifierOptions)}
     assert list(parameters) == list(option_types(ClassifierOptions))
     for name, parameter in parameters.items():
-        own = getattr(ClassifierOptions(), name)
-        value = parsed(ClassifierOptions, name, parameter.default)
-        assert value == own or [value] == list(own), name
+        options = ClassifierOptions()
+        own = validated(options)[name]
+        setattr(options, name, parsed(ClassifierOptions, name, parameter.default))
+        assert validated(options)[name] == own, name

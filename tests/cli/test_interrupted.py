@@ -16,7 +16,7 @@ from cellwright.jobs import RunFolder, read_config, run
 PROGRAM = "from cellwright.cli import main; main()"
 FLAGS = ["--layers", "8", "--dropout", "0.2", "--zoneout", "0.1", "--patience", "99"]
 # So many that a busy machine is not through with them before it is stopped.
-EPOCHS = "60"
+EPOCHS = "40"
 
 
 def start(folder, *words):

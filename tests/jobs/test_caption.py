@@ -22,7 +22,7 @@ from cellwright.errors import (
 from cellwright.jobs import Reporter, RunFolder, configure, predictions, run, samples, scores
 from cellwright.jobs.caption.examples import CaptionExamples, picture_batches
 from cellwright.jobs.caption.measures import bleu, exact
-from cellwright.jobs.tensor_file import read_tensors, write_tensors
+from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
 from cellwright.text import Vocabulary
 
 _DATA = os.environ.get("CELLWRIGHT_SHARED_DATA", Path(__file__).parents[2] / "../shared/data")
@@ -117,7 +117,7 @@ def test_captions_that_do_not_fit_are_refused(y, error, message):
     ("options", "message"),
     [
         ({"encoder": "resnet18"}, "torchvision"),
-        ({"filters": []}, "at least one stage"),
+        ({"filters": []}, "one number at least"),
         ({"attention": "none", "feeding": "context"}, "needs attention"),
         ({"patience": 2, "validation_fraction": 0}, "patience watches validation data"),
         ({"attention": "soft"}, "attention='soft'"),

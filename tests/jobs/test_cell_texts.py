@@ -6,7 +6,7 @@ import yaml
 import cellwright as cw
 from cellwright import affine, cell, relu, tanh
 from cellwright.errors import CellError, CellwrightError, GraphError, SettingError
-from cellwright.jobs.cell_texts import as_cell, cell_text, read_value, split_cells
+from cellwright.jobs.runs.cell_texts import as_cell, cell_text, read_value, split_cells
 
 
 @cell(state="h")

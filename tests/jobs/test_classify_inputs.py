@@ -12,7 +12,7 @@ from cellwright import jobs
 from cellwright.data import Batch
 from cellwright.data.audio import Recordings
 from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
-from cellwright.jobs.classify import _class_weights, _CrossEntropy
+from cellwright.jobs.classify.estimator import _class_weights, _CrossEntropy
 from cellwright.look.calibration_picture import calibration_error, draw_calibration
 
 GOOD, BAD = ("fine", "great", "lovely", "warm"), ("dull", "poor", "cold", "flat")
@@ -102,7 +102,7 @@ def test_a_model_of_texts_is_saved_with_its_words(reader, reviews, tmp_path):
 )
 def test_a_file_whose_facts_contradict_is_refused(reader, tmp_path, change):
     from cellwright.jobs import model_file
-    from cellwright.jobs.tensor_file import write_tensors
+    from cellwright.jobs.training.tensor_file import write_tensors
 
     reader.save(tmp_path / "m.cw")
     description, tensors = model_file.read(tmp_path / "m.cw")

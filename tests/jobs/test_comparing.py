@@ -67,10 +67,10 @@ def here(tmp_path, monkeypatch):
 
     monkeypatch.setattr(running, "run_side_by_side", run_here)
     for name in (
-        "runs.draw_learning_curve",
-        "runs.save_picture",
-        "classify_job.draw_confusion",
-        "classify_job.save_picture",
+        "runs.run.draw_learning_curve",
+        "runs.run.save_picture",
+        "classify.job.draw_confusion",
+        "classify.job.save_picture",
     ):
         monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
     return tmp_path

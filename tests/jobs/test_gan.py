@@ -154,7 +154,7 @@ def test_a_damaged_file_is_refused(trained, tmp_path, change):
     description, tensors = model_file.read(tmp_path / "m.cw")
     facts = {**description.facts, **change}
     broken = description.model_copy(update={"facts": facts})
-    from cellwright.jobs.tensor_file import write_tensors
+    from cellwright.jobs.training.tensor_file import write_tensors
 
     write_tensors(tmp_path / "m.cw", tensors, json.loads(broken.model_dump_json()))
     with pytest.raises(ModelFileError):
@@ -166,7 +166,7 @@ def test_a_file_that_asks_for_a_giant_is_refused(trained, tmp_path, option):
     trained.save(tmp_path / "m.cw")
     description, tensors = model_file.read(tmp_path / "m.cw")
     broken = description.model_copy(update={"options": {**description.options, **option}})
-    from cellwright.jobs.tensor_file import write_tensors
+    from cellwright.jobs.training.tensor_file import write_tensors
 
     write_tensors(tmp_path / "m.cw", tensors, json.loads(broken.model_dump_json()))
     with pytest.raises(ModelFileError, match="cannot be made"):

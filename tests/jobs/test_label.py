@@ -19,7 +19,7 @@ from cellwright.errors import DataError, ModelFileError, SettingError, ShapeErro
 from cellwright.jobs import configure, load, model_file
 from cellwright.jobs.label.columns import AnswerColumn, AnswerColumns, StepLoss
 from cellwright.jobs.registry import job_of
-from cellwright.jobs.reporting import Reporter
+from cellwright.jobs.training.reporting import Reporter
 
 ROOT = os.environ.get("CELLWRIGHT_SHARED_DATA")
 BESIDE = Path(__file__).parents[2] / "../shared/data"
@@ -303,7 +303,7 @@ def test_a_file_that_contradicts_itself_is_refused(parity, tmp_path, change):
     parity.save(tmp_path / "model.cw")
     description, tensors = model_file.read(tmp_path / "model.cw")
     changed = description.model_copy(update={"facts": description.facts | change})
-    cw.jobs.tensor_file.write_tensors(tmp_path / "odd.cw", tensors, changed.model_dump())
+    cw.jobs.training.tensor_file.write_tensors(tmp_path / "odd.cw", tensors, changed.model_dump())
     with pytest.raises(ModelFileError, match="contradicts itself"):
         load(tmp_path / "odd.cw")
 

@@ -382,7 +382,7 @@ def test_a_run_writes_its_folder(config, tmp_path):
 
 def test_a_killed_run_ends_with_the_same_weights(config, tmp_path, monkeypatch):
     for name in ("draw_learning_curve", "save_picture"):
-        monkeypatch.setattr(cw.jobs.runs, name, lambda *given: None)
+        monkeypatch.setattr("cellwright.jobs.runs.run." + name, lambda *given: None)
     for name in ("draw_bits", "save_picture", "next_tokens_picture"):
         monkeypatch.setattr(cw.jobs.language.job, name, lambda *given: None)
     whole = RunFolder(tmp_path / "whole")

@@ -7,8 +7,9 @@ import pytest
 
 import cellwright as cw
 from cellwright.errors import MissingExtraError, SettingError
-from cellwright.jobs import Reporter, loggers
-from cellwright.jobs.loggers import MLflowLogger, Several, TensorBoardLogger, make_loggers
+from cellwright.jobs import Reporter
+from cellwright.jobs.training import loggers
+from cellwright.jobs.training.loggers import MLflowLogger, Several, TensorBoardLogger, make_loggers
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ import torch
 
 from cellwright.data.token_streams import TokenStreams
 from cellwright.errors import SettingError
-from cellwright.jobs.bucketing import bucketed
-from cellwright.jobs.processes import Processes
+from cellwright.jobs.training.bucketing import bucketed
+from cellwright.jobs.training.processes import Processes
 
 SCRIPT = """
 import json, sys
 import numpy as np
 import cellwright as cw
-from cellwright.jobs.processes import is_first
+from cellwright.jobs.training.processes import is_first
 rng = np.random.default_rng(0)
 options = dict(layers=[6], epochs=3, batch_size=8, dropout=0.0, validation_fraction=0.2,
     device="cpu", threads=1)

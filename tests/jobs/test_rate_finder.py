@@ -10,7 +10,7 @@ from torch import nn
 import cellwright as cw
 from cellwright.errors import DataError, SettingError, TrainingError
 from cellwright.jobs.options import TrainingOptions, validated
-from cellwright.jobs.rate_finder import find_learning_rate, rate_of_estimator
+from cellwright.jobs.training.rate_finder import find_learning_rate, rate_of_estimator
 from cellwright.look.rate_picture import draw_rates
 
 

@@ -20,7 +20,7 @@ from cellwright.errors import (
     SettingError,
     ShapeError,
 )
-from cellwright.jobs.number_loss import NumberLoss
+from cellwright.jobs.regress.number_loss import NumberLoss
 from cellwright.models import RegressorNetwork
 
 
@@ -187,7 +187,7 @@ def test_a_saved_model_tells_the_same(fitted, slopes, tmp_path):
 )
 def test_a_file_whose_facts_contradict_is_refused(fitted, tmp_path, change):
     from cellwright.jobs import model_file
-    from cellwright.jobs.tensor_file import write_tensors
+    from cellwright.jobs.training.tensor_file import write_tensors
 
     fitted.save(tmp_path / "m.cw")
     description, tensors = model_file.read(tmp_path / "m.cw")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import cellwright as cw
 from cellwright.errors import ModelFileError, RunError, SettingError
 from cellwright.jobs import Reporter, RunFolder, configure, read_config, run
-from cellwright.jobs.run_folder import next_folder
+from cellwright.jobs.runs.folder import next_folder
 
 COURSES = {
     "plain": {},
@@ -93,12 +93,12 @@ def pd_rows(folder):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing takes longer than these trainings."""
-    drawn = ("runs.draw_learning_curve", "runs.save_picture")
+    drawn = ("runs.run.draw_learning_curve", "runs.run.save_picture")
     for name in (
         *drawn,
-        "classify_job.draw_confusion",
-        "classify_job.draw_calibration",
-        "classify_job.save_picture",
+        "classify.job.draw_confusion",
+        "classify.job.draw_calibration",
+        "classify.job.save_picture",
     ):
         monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
 

@@ -10,12 +10,13 @@ import cellwright as cw
 from cellwright.data import Batch, tasks
 from cellwright.data.tasks import Parts
 from cellwright.errors import RunError, SettingError
-from cellwright.jobs import Reporter, engine
-from cellwright.jobs.engine import evaluate, make_fabric
-from cellwright.jobs.examples import Examples
-from cellwright.jobs.objectives import LOSSES, AnswerLoss
-from cellwright.jobs.task_recipes import CHORALES, RECIPES, recipe
-from cellwright.jobs.tasks import build_network, learn, task_options
+from cellwright.jobs import Reporter
+from cellwright.jobs.tasks.learning import build_network, learn, task_options
+from cellwright.jobs.tasks.recipes import CHORALES, RECIPES, recipe
+from cellwright.jobs.training import engine
+from cellwright.jobs.training.engine import evaluate, make_fabric
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
 
 SHARED = Path(__file__).parents[2] / "../shared/data/jsb-chorales/JSB_Chorales.mat"
 SMALL = {"layers": 4, "epoch_size": 40, "validation_size": 30, "test_size": 20}
@@ -290,7 +291,7 @@ def test_what_is_given_beats_the_recipe():
     task = tasks.temporal_order(2)
     assert task_options(task)["layers"] == (8,)
     options = task_options(task, layers=[5, 3], epochs=7, sequences=9, options={"dropout": 0.4})
-    assert (options["layers"], options["epochs"], options["samples"]) == ([5, 3], 7, 9)
+    assert (options["layers"], options["epochs"], options["samples"]) == ((5, 3), 7, 9)
     assert options["dropout"] == 0.4
     assert options["learning_rate"] == 0.01
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.training.threads import cpu_threads
 
 
 @pytest.fixture

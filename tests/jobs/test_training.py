@@ -8,8 +8,9 @@ import torch
 
 import cellwright as cw
 from cellwright.errors import TrainingError
-from cellwright.jobs import Reporter, engine
-from cellwright.jobs.optimizing import learning_rate_factor
+from cellwright.jobs import Reporter
+from cellwright.jobs.training import engine
+from cellwright.jobs.training.optimizing import learning_rate_factor
 
 
 class Log(Reporter):

@@ -11,8 +11,9 @@ import cellwright as cw
 from cellwright import jobs
 from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs import model_file
-from cellwright.jobs.translate import JOB, TokenLoss, Translator
-from cellwright.jobs.translation_scores import translation_scores
+from cellwright.jobs.translate import JOB, Translator
+from cellwright.jobs.translate.estimator import TokenLoss
+from cellwright.jobs.translate.scores import translation_scores
 from cellwright.models.beam import Hypothesis
 
 WORDS = {"one": "un", "two": "deux", "three": "trois", "red": "rouge", "blue": "bleu"}

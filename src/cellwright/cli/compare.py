@@ -11,8 +11,8 @@ from cellwright import jobs
 from cellwright.cli.compare_reporters import choose_comparison_reporter
 from cellwright.cli.flags import given, parsed, with_options
 from cellwright.errors import SettingError
-from cellwright.jobs.cell_texts import split_cells
 from cellwright.jobs.options import ClassifierOptions
+from cellwright.jobs.runs.cell_texts import split_cells
 
 __all__ = ["compare"]
 

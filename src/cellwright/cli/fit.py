@@ -16,9 +16,9 @@ from cellwright.cli.flags import given, parsed, with_options
 from cellwright.cli.reporters import choose_reporter
 from cellwright.cli.several import together
 from cellwright.errors import SettingError
-from cellwright.jobs.loggers import Several, make_loggers
 from cellwright.jobs.options import Entry
 from cellwright.jobs.registry import ENTRIES
+from cellwright.jobs.training.loggers import Several, make_loggers
 
 __all__ = ["fit_app"]
 

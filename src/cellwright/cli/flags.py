@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -16,6 +17,7 @@ __all__ = ["given", "parsed", "with_options"]
 # Flags whose name differs from the option's.
 _FLAGS = {"random_state": "--seed"}
 _PLAIN = (int, float, bool, str)
+_PLAIN_KINDS = set(_PLAIN)
 
 
 def option_parameters(cls: type) -> list[inspect.Parameter]:
@@ -53,12 +55,13 @@ def parsed(classes: type | Sequence[type], name: str, value: Any) -> Any:
         return value
     if value.lower() == "none" and _may_be_none(hint):
         return None
-    if "=" in value:
+    kinds = list(_kinds(hint))
+    if Mapping in kinds and "=" in value:
         pairs = (part.partition("=") for part in value.split(","))
         return {key.strip(): _number(text) for key, _, text in pairs}
-    if "," in value:
-        return [_number(part) for part in value.split(",") if part.strip()]
-    return _number(value)
+    if Sequence in kinds and ("," in value or not _PLAIN_KINDS.intersection(kinds)):
+        return [_as(_kinds_within(hint), part) for part in value.split(",") if part.strip()]
+    return _as(kinds, value)
 
 
 def with_options(
@@ -96,8 +99,38 @@ def _described(hint: Any) -> str:
 
 
 def _may_be_none(hint: Any) -> bool:
-    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    return type(None) in get_args(inner)
+    return type(None) in _kinds(hint)
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    """What a value may be: plain types, `Mapping` or `Sequence`."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        yield from _kinds(get_args(hint)[0])
+    elif origin in (Union, UnionType):
+        for alternative in get_args(hint):
+            yield from _kinds(alternative)
+    elif origin is Literal:
+        yield from {type(value) for value in get_args(hint)}
+    elif isinstance(origin, type):
+        yield Mapping if issubclass(origin, Mapping) else Sequence
+    else:
+        yield hint
+
+
+def _kinds_within(hint: Any) -> list[Any]:
+    """What the members of a sequence may be."""
+    if get_origin(hint) in (Annotated, Union, UnionType):
+        inner = get_args(hint)[:1] if get_origin(hint) is Annotated else get_args(hint)
+        return [kind for each in inner for kind in _kinds_within(each)]
+    if isinstance(get_origin(hint), type) and not issubclass(get_origin(hint), Mapping):
+        return [kind for each in get_args(hint) if each is not ... for kind in _kinds(each)]
+    return []
+
+
+def _as(kinds: Collection[Any], text: str) -> Any:
+    """A number where there may be one, else the text as it stands."""
+    return _number(text) if {int, float, bool}.intersection(kinds) else text.strip()
 
 
 def _plain_type(hint: Any) -> Any:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from cellwright.jobs.reporting import Progress, Reporter
+from cellwright.jobs.training.reporting import Progress, Reporter
 
 __all__ = ["choose_reporter"]
 

@@ -17,12 +17,12 @@ from typing_extensions import Self
 from cellwright import cells
 from cellwright.ir import to_json
 from cellwright.jobs import model_file
-from cellwright.jobs.engine import make_fabric, on_device, train
-from cellwright.jobs.examples import Epoch, Measurement, Objective, Source
 from cellwright.jobs.options import validated
-from cellwright.jobs.rate_finder import RateCurve, rate_of_estimator
-from cellwright.jobs.reporting import Reporter
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.training.engine import make_fabric, on_device, train
+from cellwright.jobs.training.examples import Epoch, Measurement, Objective, Source
+from cellwright.jobs.training.rate_finder import RateCurve, rate_of_estimator
+from cellwright.jobs.training.reporting import Reporter
+from cellwright.jobs.training.threads import cpu_threads
 
 __all__ = ["Estimator", "Facts", "Hooks", "digest"]
 
@@ -125,7 +125,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             As for `fit`.
         **settings
             ``least``, ``greatest`` and ``steps``, as for
-            `cellwright.jobs.rate_finder.find_learning_rate`.
+            `cellwright.jobs.training.rate_finder.find_learning_rate`.
         """
         return rate_of_estimator(self, *data, **settings)
 

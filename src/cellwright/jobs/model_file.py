@@ -20,7 +20,7 @@ from cellwright.cells.cell import Cell
 from cellwright.errors import ModelFileError
 from cellwright.ir import from_json, to_json
 from cellwright.jobs.options import option_types
-from cellwright.jobs.tensor_file import read_tensors, write_tensors
+from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
 
 __all__ = [
     "MODEL_FILE",

@@ -23,9 +23,9 @@ from cellwright.jobs.caption.examples import (
     picture_batches,
 )
 from cellwright.jobs.caption.measures import bleu, exact
-from cellwright.jobs.dividing import divide
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.options.caption import CaptionerOptions
+from cellwright.jobs.training.dividing import divide
 from cellwright.models.beam import Hypothesis
 from cellwright.models.captioner import CaptionerNetwork
 from cellwright.models.image_encoder import make_image_encoder
@@ -237,14 +237,14 @@ class Captioner(CaptionerOptions, Estimator):
         known = len(Vocabulary.read(facts.vocabulary))
         if embedding is None or len(embedding) != known:
             raise ModelFileError(f"a vocabulary of {known} tokens is not that of its weights")
-        if len(_stages(options)) > len(tensors):
-            raise ModelFileError(f"{len(_stages(options))} stages cannot be made of its tensors")
+        if len(options["filters"]) > len(tensors):
+            raise ModelFileError(f"{len(options['filters'])} stages cannot be made of its tensors")
 
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: CaptionerFacts) -> CaptionerNetwork:
         """The untrained network that validated options and facts describe."""
         encoder = make_image_encoder(
-            options["encoder"], facts.channels, _stages(options), fine_tune=options["fine_tune"]
+            options["encoder"], facts.channels, options["filters"], fine_tune=options["fine_tune"]
         )
         names = (
             *("embedding", "attention", "feeding", "tied", "dropout", "cell", "layers"),
@@ -259,8 +259,3 @@ class Captioner(CaptionerOptions, Estimator):
             features=options["image_features"],
             **{name: options[name] for name in names},
         )
-
-
-def _stages(options: Mapping[str, Any]) -> list[int]:
-    filters = options["filters"]
-    return [filters] if isinstance(filters, int) else list(filters)

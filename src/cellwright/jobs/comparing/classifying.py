@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from cellwright.cells.cell import Cell
-from cellwright.jobs.cell_texts import cell_text
-from cellwright.jobs.classify import ClassifierFacts, SequenceClassifier
+from cellwright.jobs.classify.estimator import ClassifierFacts, SequenceClassifier
 from cellwright.jobs.comparing.trials import DECIDED, Trial, allowed
 from cellwright.jobs.model_file import Labels
 from cellwright.jobs.options import option_types, validated
 from cellwright.jobs.registry import entry_of
-from cellwright.jobs.reporting import Progress, Reporter
-from cellwright.jobs.run_config import RunConfig, configure
-from cellwright.jobs.run_folder import RunFolder
-from cellwright.jobs.runs import run
+from cellwright.jobs.runs.cell_texts import cell_text
+from cellwright.jobs.runs.config import RunConfig, configure
+from cellwright.jobs.runs.folder import RunFolder
+from cellwright.jobs.runs.run import run
+from cellwright.jobs.training.reporting import Progress, Reporter
 
 __all__ = ["Classify"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cellwright import cells
 from cellwright.cells.cell import Cell
 from cellwright.errors import ArgumentError, SettingError
-from cellwright.jobs.cell_texts import CellText, as_cell, cell_text, split_cells
+from cellwright.jobs.runs.cell_texts import CellText, as_cell, cell_text, split_cells
 
 __all__ = ["Contender", "contenders", "file_name"]
 

@@ -20,9 +20,9 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright.errors import CellwrightError, RunError
-from cellwright.jobs.cell_texts import as_cell
 from cellwright.jobs.comparing.contenders import Contender, file_name
-from cellwright.jobs.run_folder import next_folder
+from cellwright.jobs.runs.cell_texts import as_cell
+from cellwright.jobs.runs.folder import next_folder
 from cellwright.storage import replace_file
 
 __all__ = ["ComparisonConfig", "ComparisonFolder", "folder_for"]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellwright.errors import RunError
-from cellwright.jobs.run_folder import RunFolder
+from cellwright.jobs.runs.folder import RunFolder
 from cellwright.storage import replace_file
 
 __all__ = ["Outcome", "read_failure", "read_outcome", "write_failure"]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from cellwright.errors import RunError
-from cellwright.jobs.cell_texts import cell_text
 from cellwright.jobs.comparing.comparison import Comparison
 from cellwright.jobs.comparing.contenders import Contender
 from cellwright.jobs.comparing.folder import ComparisonConfig, ComparisonFolder
@@ -15,6 +14,7 @@ from cellwright.jobs.comparing.outcomes import Outcome, read_failure, read_outco
 from cellwright.jobs.comparing.pool import available_cores, run_side_by_side
 from cellwright.jobs.comparing.reporting import ComparisonReporter, RunState
 from cellwright.jobs.comparing.trials import ComparableJob
+from cellwright.jobs.runs.cell_texts import cell_text
 
 __all__ = ["Runs"]
 

@@ -14,12 +14,12 @@ from cellwright.cells.cell import Cell
 from cellwright.data import tasks
 from cellwright.data.tasks import TASKS, Task
 from cellwright.errors import RunError, SettingError, did_you_mean
-from cellwright.jobs.cell_texts import cell_text, named_options, read_value
 from cellwright.jobs.comparing.trials import Trial, allowed
 from cellwright.jobs.options import NetworkOptions, TrainingOptions, option_types
-from cellwright.jobs.reporting import Reporter
-from cellwright.jobs.run_folder import RunFolder
-from cellwright.jobs.tasks import TaskResult, build_network, learn, task_options
+from cellwright.jobs.runs.cell_texts import cell_text, named_options, read_value
+from cellwright.jobs.runs.folder import RunFolder
+from cellwright.jobs.tasks.learning import TaskResult, build_network, learn, task_options
+from cellwright.jobs.training.reporting import Reporter
 
 __all__ = ["LearnTask", "task_names"]
 

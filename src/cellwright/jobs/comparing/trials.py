@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError, did_you_mean
-from cellwright.jobs.reporting import Reporter
-from cellwright.jobs.run_folder import RunFolder
+from cellwright.jobs.runs.folder import RunFolder
+from cellwright.jobs.training.reporting import Reporter
 
 __all__ = ["DECIDED", "ComparableJob", "Trial", "allowed"]
 

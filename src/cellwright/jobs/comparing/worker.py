@@ -21,12 +21,12 @@ from typing import Any, TextIO
 import torch
 
 from cellwright.errors import CellwrightError, TrainingError
-from cellwright.jobs.cell_texts import as_cell
 from cellwright.jobs.comparing.catalogue import find_job
 from cellwright.jobs.comparing.outcomes import write_failure
 from cellwright.jobs.comparing.trials import Trial
-from cellwright.jobs.reporting import Progress, Reporter
-from cellwright.jobs.run_folder import RunFolder
+from cellwright.jobs.runs.cell_texts import as_cell
+from cellwright.jobs.runs.folder import RunFolder
+from cellwright.jobs.training.reporting import Progress, Reporter
 
 __all__ = ["main"]
 

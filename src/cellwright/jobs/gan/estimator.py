@@ -19,13 +19,13 @@ from cellwright.data import Batch, Sequences, as_sequences
 from cellwright.errors import DataError, ModelFileError, SettingError
 from cellwright.jobs import model_file
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
-from cellwright.jobs.examples import Examples
 from cellwright.jobs.gan import realism
 from cellwright.jobs.gan.kinds import classes_of, count_kinds, draw_kinds, numbers_of
 from cellwright.jobs.gan.objective import Adversarial, Distance
 from cellwright.jobs.options import NetworkOptions, option_types
 from cellwright.jobs.options.gan import GANOptions
-from cellwright.jobs.scaling import check_range, set_scaling
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.models import GANNetwork
 
 __all__ = ["GANFacts", "SequenceGAN"]

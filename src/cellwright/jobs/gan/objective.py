@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from cellwright.data import Batch
-from cellwright.jobs.engine import on_device
-from cellwright.jobs.examples import Examples
+from cellwright.jobs.training.engine import on_device
+from cellwright.jobs.training.examples import Examples
 from cellwright.models import GANNetwork
 
 __all__ = ["Adversarial", "Distance", "sliced_distance"]

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from cellwright.data import Sequences, as_sequences
 from cellwright.errors import DataError, ShapeError
-from cellwright.jobs.engine import evaluate, make_fabric, train
-from cellwright.jobs.examples import Examples
-from cellwright.jobs.objectives import LOSSES, AnswerLoss
 from cellwright.jobs.options import NetworkOptions, TrainingOptions, option_types, validated
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.training.engine import evaluate, make_fabric, train
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
+from cellwright.jobs.training.threads import cpu_threads
 from cellwright.models import ClassifierNetwork, StepwiseNetwork
 
 __all__ = ["TrainOnSynthetic", "discriminative_score", "prediction_error", "train_on_synthetic"]

@@ -20,7 +20,6 @@ from cellwright.data.step_answers import StepAnswers, as_step_answers
 from cellwright.data.step_batches import StepBatch, StepExamples, StepInputs, cut, step_batches
 from cellwright.data.words import WordIndex, WordSequences, are_words
 from cellwright.errors import DataError, ModelFileError, SettingError
-from cellwright.jobs.dividing import divide
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.label.columns import (
     AnswerColumn,
@@ -33,7 +32,8 @@ from cellwright.jobs.label.stream import LabelStream
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.label import LabelerOptions
 from cellwright.jobs.options.picture import check_no_pictures
-from cellwright.jobs.scaling import check_range, set_scaling
+from cellwright.jobs.training.dividing import divide
+from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.models import StepwiseNetwork
 from cellwright.models.tagger import TaggerNetwork
 

@@ -227,8 +227,11 @@ def _report(pairs: Pairs, names: Sequence[str]) -> str:
 def _draw(model: SequenceLabeler, part: StepData, path: Path) -> None:
     """Truth and prediction over time, of the first answer of the first sequences."""
     assert part.y is not None
-    count = min(_DRAWN, len(part.x))
-    few = part.take(np.arange(count))
+    first = [each if each.ndim == 1 else each[:, 0] for each in part.y]
+    answered = np.flatnonzero([pd.notna(each).any() for each in first])[:_DRAWN]
+    if not len(answered):
+        return
+    few = part.take(answered)
     assert few.y is not None
     predicted = [each if each.ndim == 1 else each[:, 0] for each in model.predict(few.x)]
     truth = [each if each.ndim == 1 else each[:, 0] for each in few.y]
@@ -247,15 +250,7 @@ def _draw(model: SequenceLabeler, part: StepData, path: Path) -> None:
             [word for word, is_known in zip(s, k, strict=True) if is_known]
             for s, k in zip(few.x, known, strict=True)
         ]
-    kept = [number for number, each in enumerate(truth) if len(each)]
-    picture = draw_step_labels(
-        [truth[n] for n in kept],
-        [predicted[n] for n in kept],
-        classes,
-        names=[names[n] for n in kept],
-        words=None if words is None else [words[n] for n in kept],
-    )
-    save_picture(picture, path)
+    save_picture(draw_step_labels(truth, predicted, classes, names=names, words=words), path)
 
 
 JOB = _Label()

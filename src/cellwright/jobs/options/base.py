@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from numbers import Integral
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
@@ -26,6 +27,7 @@ __all__ = [
     "NetworkOptions",
     "Rate",
     "RecurrentOptions",
+    "Several",
     "TrainingOptions",
     "Units",
     "WeightDecay",
@@ -36,14 +38,24 @@ __all__ = [
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _several(given: Any) -> Any:
+    """One number as several, so that there is one form of it once it is checked."""
+    if isinstance(given, (list, tuple)):
+        if not given:
+            raise ValueError("give one number at least")
+        return tuple(given)
+    return (given,) if isinstance(given, Integral) else given
+
+
+Several = Annotated[Units | Sequence[Units], BeforeValidator(_several)]
 # Options whose default is another one from job to job.
 Epochs = Annotated[int, Field(ge=1, description="Passes over the training data.")]
 LearningRate = Annotated[float, Field(gt=0, description="Highest learning rate.")]
 WeightDecay = Annotated[float, Field(ge=0, description="Decay of weights, not biases.")]
 CellName = Annotated[str | Cell, Field(description="A cell's name; see `cellwright cells`.")]
-Layers = Annotated[
-    Units | Sequence[Units], Field(description="Units of each layer: 128, or 64,32.")
-]
+Layers = Annotated[Several, Field(description="Units of each layer: 128, or 64,32.")]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -171,6 +183,4 @@ def validated(options: Any) -> dict[str, Any]:
                     f"a size wants its number: write {value}=32, or in Python {{{value!r}: 32}}"
                 )
             raise SettingError(f"{name}={value!r}: {reason}") from error
-    if isinstance(checked.get("layers"), int):
-        checked["layers"] = (checked["layers"],)
     return checked

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cellwright.jobs.options.base import Epochs, Fraction, Rate, TrainingOptions, Units
+from cellwright.jobs.options.base import Epochs, Fraction, Rate, Several, TrainingOptions
 from cellwright.jobs.options.decoder import DecoderOptions
 from cellwright.jobs.options.entry import Entry
 
@@ -31,7 +30,7 @@ class CaptionerOptions(DecoderOptions, TrainingOptions):
         ),
     ] = "small"
     filters: Annotated[
-        Units | Sequence[Units],
+        Several,
         Field(description="Filters of each stage of the small encoder; a stage halves the sides."),
     ] = (16, 32, 64)
     fine_tune: Annotated[

@@ -13,8 +13,8 @@ from cellwright.jobs.options.base import (
     Fraction,
     NetworkOptions,
     Rate,
+    Several,
     TrainingOptions,
-    Units,
     WeightDecay,
 )
 from cellwright.jobs.options.entry import Entry
@@ -34,7 +34,7 @@ class GANOptions(NetworkOptions, TrainingOptions):
     weight_decay: WeightDecay = 0.0
     cell: CellName = "gru"
     layers: Annotated[
-        Units | Sequence[Units],
+        Several,
         Field(description="Units of each layer of the generator: 48, or 48,48."),
     ] = (48,)
     bidirectional: Annotated[
@@ -42,7 +42,7 @@ class GANOptions(NetworkOptions, TrainingOptions):
     ] = True
     dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.0
     discriminator_layers: Annotated[
-        Units | Sequence[Units] | None,
+        Several | None,
         Field(description="Units of each layer of the discriminator; as the generator's without."),
     ] = None
     noise: Annotated[

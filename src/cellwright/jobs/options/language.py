@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -15,8 +14,8 @@ from cellwright.jobs.options.base import (
     LearningRate,
     Rate,
     RecurrentOptions,
+    Several,
     TrainingOptions,
-    Units,
 )
 from cellwright.jobs.options.entry import Entry
 from cellwright.jobs.options.text import Tokens
@@ -56,7 +55,7 @@ class LanguageOptions(RecurrentOptions, TrainingOptions):
         bool, Field(description="Read out with the embedding's matrix (Press and Wolf).")
     ] = True
     adaptive_softmax: Annotated[
-        Sequence[Units] | None,
+        Several | None,
         Field(description="First tokens of the clusters of rarer ones: 2000,10000 (Grave)."),
     ] = None
     dropout: Annotated[Rate, Field(description="Between layers and before the readout.")] = 0.1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from cellwright.errors import SettingError
-from cellwright.jobs.options.base import Units
+from cellwright.jobs.options.base import Several, Units
 
 __all__ = ["PictureOptions", "check_no_pictures"]
 
@@ -23,11 +23,8 @@ class PictureOptions:
         Field(description="Rows and columns, where each step is a picture: 28,28."),
     ] = None
     picture_filters: Annotated[
-        Sequence[Units],
-        Field(
-            min_length=1,
-            description="Of pictures: filters of each convolution; each halves the sides.",
-        ),
+        Several,
+        Field(description="Of pictures: filters of each convolution; each halves the sides."),
     ] = (16, 32)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,8 +12,8 @@ from cellwright.jobs.options.base import (
     Fraction,
     LearningRate,
     Rate,
+    Several,
     TrainingOptions,
-    Units,
 )
 from cellwright.jobs.options.decoder import DecoderOptions
 from cellwright.jobs.options.entry import Entry
@@ -34,11 +33,11 @@ class TranslatorOptions(DecoderOptions, TrainingOptions):
         Rate, Field(description="Kept to watch progress, where no validation data are given.")
     ] = 0.05
     layers: Annotated[
-        Units | Sequence[Units],
+        Several,
         Field(description="Units of each layer of the decoder: 128, or 64,32."),
     ] = (256,)
     encoder_layers: Annotated[
-        Units | Sequence[Units] | None,
+        Several | None,
         Field(
             description="Of the encoder, each direction; without it the decoder's, halved where "
             "there are two directions."

@@ -17,11 +17,11 @@ from cellwright.data import Batch, Sequences, as_sequences, batches
 from cellwright.data.audio import Recordings
 from cellwright.data.audio_features import AudioFeatures
 from cellwright.errors import DataError, ModelFileError, SettingError
-from cellwright.jobs.dividing import divide
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.transcribe import TranscriberOptions
-from cellwright.jobs.scaling import check_range, set_scaling
+from cellwright.jobs.training.dividing import divide
+from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.jobs.transcribe.error_rates import error_rates
 from cellwright.jobs.transcribe.examples import CtcLoss, Transcripts
 from cellwright.jobs.transcribe.languages import LanguageModel, next_symbol

@@ -168,7 +168,7 @@ def _check_language(reading: Mapping[str, Any], options: Mapping[str, Any]) -> N
 def _language(samples: _Samples) -> Any:
     if samples.language is None:
         return None
-    from cellwright.jobs.loading import load  # noqa: PLC0415 (loads every kind of model)
+    from cellwright.jobs.runs.loading import load  # noqa: PLC0415 (loads every kind of model)
 
     return load(samples.language)
 

@@ -20,21 +20,20 @@ from typing_extensions import Unpack
 from cellwright.data import Batch, Sequences, as_sequences, batches
 from cellwright.data.measured import as_numbers
 from cellwright.errors import DataError, ModelFileError, SettingError
-from cellwright.jobs.dividing import Rows, divide
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
-from cellwright.jobs.examples import Examples
 from cellwright.jobs.intervals import conformal_margin, nearest_pair, nominal, pairs, thinned
-from cellwright.jobs.number_loss import NumberLoss
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.regress import RegressorOptions
-from cellwright.jobs.regress_job import RegressJob
-from cellwright.jobs.scaling import check_range, set_scaling
+from cellwright.jobs.regress.number_loss import NumberLoss
+from cellwright.jobs.regress.target_scaling import scale_targets, scaled_targets
 from cellwright.jobs.streams import NumberStream, checked_step
-from cellwright.jobs.target_scaling import scale_targets, scaled_targets
+from cellwright.jobs.training.dividing import Rows, divide
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.models import RegressorNetwork
 from cellwright.models.pooled_stream import PooledStream
 
-__all__ = ["JOB", "RegressorFacts", "SequenceRegressor"]
+__all__ = ["RegressorFacts", "SequenceRegressor"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -362,6 +361,3 @@ def _check_misses(facts: RegressorFacts, wanted: int) -> None:
             raise ModelFileError("what it missed is not in ascending order")
     if len(facts.misses) != wanted:
         raise ModelFileError(f"it has {len(facts.misses)} lists of misses; expected {wanted}")
-
-
-JOB = RegressJob(SequenceRegressor)

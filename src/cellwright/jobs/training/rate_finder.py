@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from cellwright.errors import SettingError, TrainingError
-from cellwright.jobs.bucketing import bucketed
-from cellwright.jobs.engine import _Training
-from cellwright.jobs.examples import AnyBatch, Objective, Source
-from cellwright.jobs.reporting import Reporter
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.training.bucketing import bucketed
+from cellwright.jobs.training.engine import _Training
+from cellwright.jobs.training.examples import AnyBatch, Objective, Source
+from cellwright.jobs.training.reporting import Reporter
+from cellwright.jobs.training.threads import cpu_threads
 
 __all__ = ["RateCurve", "find_learning_rate", "rate_of_estimator"]
 
@@ -75,7 +75,7 @@ def find_learning_rate(
     Parameters
     ----------
     network, objective, training, options
-        As for `cellwright.jobs.engine.train`.
+        As for `cellwright.jobs.training.engine.train`.
     least, greatest
         First and last learning rate.
     steps

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 from pydantic import Field
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -15,26 +13,19 @@ from torch.nn.functional import cross_entropy
 from typing_extensions import Unpack
 
 from cellwright.data.parallel_text import (
-    ParallelData,
     ParallelText,
-    read_parallel,
-    read_parallel_samples,
 )
 from cellwright.data.token_pairs import TokenBatch, TokenPairs
-from cellwright.errors import DataError, ModelFileError
+from cellwright.errors import ModelFileError
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
-from cellwright.jobs.job import Job
 from cellwright.jobs.options.translate import TranslatorOptions
-from cellwright.jobs.translation_pairs import checked_pairs, checked_texts, divided
-from cellwright.jobs.translation_scores import translation_scores
-from cellwright.look.attention_picture import draw_attention
-from cellwright.look.pictures import save_picture
+from cellwright.jobs.translate.pairs import checked_pairs, checked_texts, divided
+from cellwright.jobs.translate.scores import translation_scores
 from cellwright.models.beam import Hypothesis, beam_search
 from cellwright.models.translator import TranslatorNetwork
-from cellwright.storage import replace_file
 from cellwright.text import Vocabulary
 
-__all__ = ["JOB", "Translation", "Translator", "TranslatorFacts"]
+__all__ = ["TokenLoss", "Translation", "Translator", "TranslatorFacts"]
 
 _LONGEST = 100_000
 _COPIED = ("words", "tokens", "characters")
@@ -223,7 +214,7 @@ class Translator(TranslatorOptions, Estimator):
     ) -> None:
         """Layers and features must be such as these tensors can belong to."""
         weights = sum(tensor.numel() for tensor in tensors.values())
-        encoder = _numbers(options["encoder_layers"])
+        encoder = options["encoder_layers"] or ()
         if len(encoder) > len(tensors) or max((options["embedding"], *encoder)) > weights:
             raise ModelFileError(f"its layers cannot be made of {weights} weights")
 
@@ -238,7 +229,7 @@ class Translator(TranslatorOptions, Estimator):
         return TranslatorNetwork(
             len(Vocabulary.read(facts.source_vocabulary)),
             len(Vocabulary.read(facts.target_vocabulary)),
-            encoder_layers=_numbers(options["encoder_layers"]) or None,
+            encoder_layers=options["encoder_layers"],
             **{name: options[name] for name in names},
         )
 
@@ -304,83 +295,3 @@ class TokenLoss:
         if not network.training:
             measured["accuracy"] = (scores.argmax(1) == wanted).sum()
         return loss, measured
-
-
-def _numbers(layers: int | Sequence[int] | None) -> list[int]:
-    if layers is None:
-        return []
-    return [layers] if isinstance(layers, int) else list(layers)
-
-
-class _Translate(Job[Translator, ParallelData]):
-    """Pairs of texts in two files."""
-
-    estimator = Translator
-    files = ("attention.png", "translations.csv")
-
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> ParallelData:
-        return read_parallel(source, folder, **reading)
-
-    def facts(self, data: ParallelData) -> dict[str, Any]:
-        return {"train": len(data.train), "test": len(data.test)}
-
-    def fit(self, model: Translator, data: ParallelData, hooks: Hooks) -> None:
-        held = data.validation
-        validation = None if held is None or held.target is None else (held.source, held.target)
-        model.fit(data.train.source, data.train.target or [], validation=validation, **hooks)
-
-    def finish(self, model: Translator, data: ParallelData, folder: Path) -> dict[str, Any]:
-        found = model.translate(data.test.source)
-        told, truth = [each.text for each in found], data.test.target or []
-        table = pd.DataFrame({"source": data.test.source, "target": truth, "translation": told})
-        replace_file(folder / "translations.csv", table.to_csv(index=False))
-        if found[0].weights is not None:
-            save_picture(draw_attention(found[:_PICTURED]), folder / "attention.png")
-        return translation_scores(told, truth) | {"samples": len(told)}
-
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> ParallelText:
-        languages = {name: reading[name] for name in ("source", "target")}
-        if source == "numbers" or Path(source).is_dir():
-            return read_parallel(source, folder, **reading).test
-        return read_parallel_samples(source, **languages)
-
-    def test_part(self, data: ParallelData) -> ParallelText:
-        return data.test
-
-    def predictions(
-        self, model: Translator, samples: ParallelText, *, probabilities: bool
-    ) -> pd.DataFrame:
-        found = model.translate(samples.source)
-        columns: dict[str, Any] = {
-            "id": list(range(len(found))),
-            "prediction": [each.text for each in found],
-        }
-        if probabilities:
-            columns["score"] = [each.score for each in found]
-        table: pd.DataFrame = pd.DataFrame(columns)
-        return table
-
-    def scores(self, model: Translator, samples: ParallelText) -> tuple[dict[str, Any], str]:
-        if samples.target is None:
-            raise DataError("there are no translations to score against")
-        measures = translation_scores(model.predict(samples.source), samples.target)
-        report = (
-            f"BLEU {measures['bleu']:.2f}, chrF {measures['chrf']:.2f}, exact match "
-            f"{measures['exact_match']:.2%} on {len(samples)} texts ({measures['signature']})"
-        )
-        return measures | {"samples": len(samples)}, report
-
-
-JOB = _Translate()

@@ -20,21 +20,20 @@ from typing_extensions import Unpack
 from cellwright.data import Batch, Sequences, as_labels, batches
 from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError, did_you_mean
 from cellwright.jobs import model_file
-from cellwright.jobs.classify_job import ClassifyJob
-from cellwright.jobs.dividing import divide
+from cellwright.jobs.classify.inputs import Inputs, given
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
-from cellwright.jobs.examples import Examples
-from cellwright.jobs.inputs import Inputs, given
 from cellwright.jobs.options import ClassifierOptions
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.picture import check_no_pictures
-from cellwright.jobs.scaling import check_range, set_scaling
 from cellwright.jobs.streams import ClassStream, checked_step
+from cellwright.jobs.training.dividing import divide
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.models import ClassifierNetwork
 from cellwright.models.pooled_stream import PooledStream
 from cellwright.text import Vocabulary
 
-__all__ = ["JOB", "ClassifierFacts", "SequenceClassifier"]
+__all__ = ["ClassifierFacts", "SequenceClassifier"]
 
 
 class ClassifierFacts(Facts):
@@ -332,6 +331,3 @@ def _class_weights(
         # A class that validation data alone have is not learned, and its weight plays no part.
         weights = 1 / np.maximum(np.bincount(targets, minlength=len(classes)), 1)
     return torch.from_numpy(weights / weights[targets].mean())
-
-
-JOB = ClassifyJob(SequenceClassifier)

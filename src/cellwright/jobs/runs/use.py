@@ -10,8 +10,8 @@ import pandas as pd
 from cellwright.errors import DataError, RunError
 from cellwright.jobs.estimator import Estimator
 from cellwright.jobs.registry import job_of
-from cellwright.jobs.run_config import read_config, reading_of
-from cellwright.jobs.run_folder import RunFolder
+from cellwright.jobs.runs.config import read_config, reading_of
+from cellwright.jobs.runs.folder import RunFolder
 
 __all__ = ["predictions", "samples", "scores"]
 

@@ -20,13 +20,13 @@ from cellwright.data import batches
 from cellwright.data.tasks import Task, TaskData, get
 from cellwright.errors import SettingError, did_you_mean
 from cellwright.ir import to_json
-from cellwright.jobs.engine import make_fabric, on_device, train
-from cellwright.jobs.examples import Examples, FreshExamples
-from cellwright.jobs.objectives import LOSSES, AnswerLoss
 from cellwright.jobs.options import NetworkOptions, TrainingOptions, option_types, validated
-from cellwright.jobs.reporting import Reporter
-from cellwright.jobs.task_recipes import recipe
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.tasks.recipes import recipe
+from cellwright.jobs.training.engine import make_fabric, on_device, train
+from cellwright.jobs.training.examples import Examples, FreshExamples
+from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
+from cellwright.jobs.training.reporting import Reporter
+from cellwright.jobs.training.threads import cpu_threads
 from cellwright.models import ClassifierNetwork, StepwiseNetwork
 
 __all__ = ["TaskResult", "build_network", "learn", "task_options"]

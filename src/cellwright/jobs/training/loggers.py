@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cellwright.errors import SettingError, did_you_mean, require_extra
-from cellwright.jobs.reporting import Progress, Reporter
+from cellwright.jobs.training.reporting import Progress, Reporter
 
 __all__ = ["LOGGERS", "Logger", "MLflowLogger", "Several", "TensorBoardLogger", "make_loggers"]
 

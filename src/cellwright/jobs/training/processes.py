@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from cellwright.errors import SettingError
-from cellwright.jobs.examples import Divisible, Epoch
+from cellwright.jobs.training.examples import Divisible, Epoch
 
 __all__ = ["Processes", "is_first", "local_rank"]
 

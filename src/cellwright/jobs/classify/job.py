@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from sklearn.metrics import accuracy_score, classification_report
@@ -12,24 +12,20 @@ from sklearn.metrics import accuracy_score, classification_report
 from cellwright.data import Labelled, Sequences
 from cellwright.data.labelled_sources import LabelledData, read_labelled, read_labelled_samples
 from cellwright.errors import DataError
+from cellwright.jobs.classify.estimator import SequenceClassifier
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.look.calibration_picture import draw_calibration
 from cellwright.look.pictures import draw_confusion, save_picture
 
-if TYPE_CHECKING:
-    from cellwright.jobs.classify import SequenceClassifier
-
-__all__ = ["ClassifyJob"]
+__all__ = ["JOB"]
 
 
-class ClassifyJob(Job["SequenceClassifier", LabelledData]):
+class _Classify(Job[SequenceClassifier, LabelledData]):
     """Labelled sequences, divided at random unless the data are divided already."""
 
+    estimator = SequenceClassifier
     files = ("confusion_matrix.png", "calibration.png")
-
-    def __init__(self, estimator: type[SequenceClassifier]) -> None:
-        self.estimator = estimator
 
     def read(
         self,
@@ -108,3 +104,6 @@ class ClassifyJob(Job["SequenceClassifier", LabelledData]):
         accuracy = float(accuracy_score(truth, predicted))
         report += f"\naccuracy {accuracy:.4f} on {len(truth)} sequences"
         return {"accuracy": accuracy, "samples": len(truth)}, report
+
+
+JOB = _Classify()

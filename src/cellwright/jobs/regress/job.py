@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,26 +16,22 @@ from cellwright.data.measured_readers import read_measured, read_measured_sample
 from cellwright.errors import DataError, SettingError
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
+from cellwright.jobs.regress.estimator import SequenceRegressor
 from cellwright.look.pictures import save_picture
 from cellwright.look.regression_pictures import draw_predicted
 
-if TYPE_CHECKING:
-    from cellwright.jobs.regress import SequenceRegressor
-
-__all__ = ["RegressJob"]
+__all__ = ["JOB"]
 
 # The level at which intervals are tested and drawn.
 _LEVEL = 0.9
 _Ends = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
-class RegressJob(Job["SequenceRegressor", MeasuredDataset]):
+class _Regress(Job[SequenceRegressor, MeasuredDataset]):
     """Sequences with numbers, divided at random unless the data are divided already."""
 
+    estimator = SequenceRegressor
     files = ("predicted.png",)
-
-    def __init__(self, estimator: type[SequenceRegressor]) -> None:
-        self.estimator = estimator
 
     def read(
         self,
@@ -166,3 +162,6 @@ def _measures(
         found[f"coverage_{100 * _LEVEL:.0f}"] = float(inside.mean())
         found[f"width_{100 * _LEVEL:.0f}"] = float((ends[1] - ends[0]).mean())
     return found | {"samples": len(truth)}
+
+
+JOB = _Regress()

@@ -22,13 +22,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cellwright.errors import RunError, SettingError, TrainingError
-from cellwright.jobs.bucketing import bucketed
-from cellwright.jobs.examples import AnyBatch, Epoch, Measurement, Objective, Source
-from cellwright.jobs.optimizing import learning_rate_factor, make_optimizer
-from cellwright.jobs.processes import Processes, is_first, local_rank
-from cellwright.jobs.reporting import Progress, Reporter
-from cellwright.jobs.tensor_file import read_tensors, write_tensors
-from cellwright.jobs.threads import cpu_threads
+from cellwright.jobs.training.bucketing import bucketed
+from cellwright.jobs.training.examples import AnyBatch, Epoch, Measurement, Objective, Source
+from cellwright.jobs.training.optimizing import learning_rate_factor, make_optimizer
+from cellwright.jobs.training.processes import Processes, is_first, local_rank
+from cellwright.jobs.training.reporting import Progress, Reporter
+from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
+from cellwright.jobs.training.threads import cpu_threads
 
 __all__ = ["evaluate", "make_fabric", "on_device", "train"]
 

@@ -1,0 +1,1 @@
+"""The loop that every job shares, and what it takes: examples, update rules, reports, loggers."""
