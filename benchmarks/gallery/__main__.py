@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from cellwright.storage import replace_file
 from gallery.recipe import Recipe, data_folder
@@ -66,12 +69,16 @@ def recipes() -> list[Recipe]:
 
 def run(key: str, recipe: Recipe) -> dict[str, Any]:
     """One recipe with all its seeds."""
-    found, seconds = [], []
+    found, seconds, worked = [], [], []
     for seed in recipe.seeds:
-        start = time.perf_counter()
+        start, work = time.perf_counter(), time.process_time()
         found.append(dict(recipe.run(seed)))
         seconds.append(time.perf_counter() - start)
-        print(f"{key}, seed {seed}: {found[-1]}, {seconds[-1]:.0f} s", flush=True)
+        worked.append(time.process_time() - work)
+        print(
+            f"{key}, seed {seed}: {found[-1]}, {seconds[-1]:.0f} s, {worked[-1]:.0f} s of a core",
+            flush=True,
+        )
     value = statistics.mean(each[recipe.measure] for each in found)
     return {
         "setting": recipe.setting,
@@ -83,19 +90,30 @@ def run(key: str, recipe: Recipe) -> dict[str, Any]:
         "seeds": list(recipe.seeds),
         "runs": found,
         "seconds": [round(each, 1) for each in seconds],
+        "processor seconds": [round(each, 1) for each in worked],
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2),
     }
 
 
 def table(results: dict[str, Any]) -> str:
     """The table, for people."""
-    lines = ["| recipe | measure | reached | asked | | published | seconds a seed |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    columns = ("recipe", "measure", "reached", "asked", "", "seeds", "weights", "minutes")
+    columns += ("of one core", "published")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for key, each in sorted(results.items()):
-        said = "reached" if each["reached"] else "not reached"
-        seconds = statistics.mean(each["seconds"])
+        found = [run[each["measure"]] for run in each["runs"]]
+        value = f"{each['value']:.4g}"
+        if len(found) > 1:
+            value += f" ({min(found):.4g} to {max(found):.4g})"
+        minutes, of_core = (
+            statistics.mean(each[name]) / 60 for name in ("seconds", "processor seconds")
+        )
         lines.append(
-            f"| {key}: {each['setting']} | {each['measure']} | {each['value']:.4g} | "
-            f"{each['asked']:g} | {said} | {each['published']} | {seconds:.0f} |"
+            f"| {key}: {each['setting'].replace('|', chr(92) + '|')} | {each['measure']} | {value} | {each['asked']:g} | "
+            f"{'reached' if each['reached'] else 'not reached'} | "
+            f"{', '.join(map(str, each['seeds']))} | {each['runs'][0]['parameters']:,.0f} | "
+            f"{minutes:.1f} | {of_core:.1f} | {each['published']} |"
         )
     return "\n".join(lines)
 
