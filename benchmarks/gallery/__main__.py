@@ -109,12 +109,19 @@ def table(results: dict[str, Any]) -> str:
         minutes, of_core = (
             statistics.mean(each[name]) / 60 for name in ("seconds", "processor seconds")
         )
-        lines.append(
-            f"| {key}: {each['setting'].replace('|', chr(92) + '|')} | {each['measure']} | {value} | {each['asked']:g} | "
-            f"{'reached' if each['reached'] else 'not reached'} | "
-            f"{', '.join(map(str, each['seeds']))} | {each['runs'][0]['parameters']:,.0f} | "
-            f"{minutes:.1f} | {of_core:.1f} | {each['published']} |"
+        cells = (
+            f"{key}: {each['setting']}".replace("|", "\\|"),
+            each["measure"],
+            value,
+            f"{each['asked']:g}",
+            "reached" if each["reached"] else "not reached",
+            ", ".join(map(str, each["seeds"])),
+            f"{each['runs'][0]['parameters']:,.0f}",
+            f"{minutes:.1f}",
+            f"{of_core:.1f}",
+            each["published"],
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

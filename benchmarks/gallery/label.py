@@ -97,7 +97,8 @@ RECIPES = [
         job="label",
         name="digits in noisy clips",
         setting="clips of MNIST, 20 frames, a change with chance 0.2 a frame, noise "
-        "0.3; 12,000 clips of training pictures, 2,000 of test pictures; two convolutions (16, 32), LSTM 2 x 128, 4 epochs",
+        "0.3; 12,000 clips of training pictures, 2,000 of test pictures; two convolutions (16, 32 "
+        "filters), LSTM 2 x 128, 4 epochs",
         measure="accuracy",
         asked=0.97,
         run=digits,

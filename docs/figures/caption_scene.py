@@ -9,7 +9,7 @@ import numpy as np
 
 import cellwright as cw
 from cellwright.data.scenes import digit_scenes
-from cellwright.look.caption_pictures import draw_attention
+from cellwright.look.caption_pictures import draw_caption_attention
 from cellwright.look.pictures import save_picture
 
 PICTURE = Path(__file__).with_name("caption-scene.png")
@@ -24,7 +24,7 @@ def main() -> None:
     right = [n for n, caption in enumerate(said) if caption.text in data.test.captions[n]]
     pixels = data.test.pictures.pixels(np.array(right[:1]))[0]
     shown = said[right[0]]
-    save_picture(draw_attention(pixels, shown.tokens, shown.attention), PICTURE)
+    save_picture(draw_caption_attention(pixels, shown.tokens, shown.attention), PICTURE)
 
 
 if __name__ == "__main__":

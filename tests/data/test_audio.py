@@ -75,7 +75,7 @@ def test_transcripts_go_before_names(folder):
         ("file,text\na.wav\n", "line 2, column 'text': is empty"),
         ("file,text\n", "says nothing about 1 of 1 WAV files, such as 'a.wav'"),
         ('file,text\na.wav,"x\n', "not a readable CSV"),
-        (b"file,text\na.wav,\xff\n", "line 2: is not UTF-8"),
+        (b"file,text\na.wav,\xff\n", "line 2, byte 7: not UTF-8"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(folder, table, message):
@@ -130,6 +130,29 @@ def test_an_archive_reads_as_its_folder_does(folder, tmp_path):
     (tmp_path / "cut.tar.gz").write_bytes(cut)
     with pytest.raises(DataError, match="not a readable tar archive"):
         read_recordings(tmp_path / "cut.tar.gz")
+
+
+@pytest.mark.parametrize("top", [".", "fsdd", "./deep/fsdd"])
+def test_names_of_an_archive_are_those_of_its_folder(folder, tmp_path, top):
+    table = "file,text\n./1_a.wav,one\nmore/0_a.wav,none\n"
+    files = {"in__1_a.wav": wav(wave(1)), "in__more__0_a.wav": wav(wave(2))}
+    (tmp_path / "in" / "more").mkdir(parents=True)
+    source = folder(**files, **{"in__transcripts.csv": table}) / "in"
+    with tarfile.open(tmp_path / "all.tgz", "w:gz") as archive:
+        archive.add(source, top)
+    start = "" if top == "." else f"{top.removeprefix('./')}/"
+    read = read_recordings(tmp_path / "all.tgz")
+    assert read.names == (f"{start}1_a.wav", f"{start}more/0_a.wav")
+    assert read.texts == ("one", "none")
+    assert read.matching(f"./{start}1_*").tolist() == [True, False]
+    assert read.matching("*0_a.wav").tolist() == [False, True]
+
+
+def test_each_folder_may_have_a_table_of_its_own(folder):
+    table = "file,text\n1.wav,{}\n"
+    files = {"a__1.wav": wav(wave(1)), "b__1.wav": wav(wave(2))}
+    tables = {f"{name}__transcripts.csv": table.format(name) for name in "ab"}
+    assert read_recordings(folder(**files, **tables)).texts == ("a", "b")
 
 
 def test_channels_are_averaged_and_sixteen_bits_read(folder):

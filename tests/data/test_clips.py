@@ -85,3 +85,9 @@ def test_numbers_out_of_range_are_refused(wrong):
 def test_pictures_of_one_label_are_refused():
     with pytest.raises(DataError, match="at least two labels"):
         make_clips(IMAGES, LABELS * 0, 3, (0,))
+
+
+def test_lengths_and_features_are_known_without_a_clip_being_made(monkeypatch):
+    clips, _ = make_clips(IMAGES, LABELS, 9, (0,))
+    monkeypatch.setattr(type(clips.values), "__getitem__", None)
+    assert (clips.features, clips.lengths.tolist(), clips.dtype) == (4, [20] * 9, np.float32)

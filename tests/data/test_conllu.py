@@ -98,7 +98,7 @@ def test_a_file_without_sentences_is_refused(write, text):
 
 
 def test_another_encoding_is_refused_by_line(write):
-    with pytest.raises(DataError, match="line 10: not UTF-8"):
+    with pytest.raises(DataError, match="line 10, byte 4: not UTF-8"):
         read_conllu(write(GOOD.replace("Yes", "Jà").encode("latin-1")))
 
 

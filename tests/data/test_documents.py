@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellwright.data.documents import divide_text, read_documents
-from cellwright.errors import DataError
+from cellwright.errors import DataError, SettingError
 
 
 @pytest.fixture
@@ -97,3 +97,18 @@ def test_any_bytes_are_text_or_a_data_error(tmp_path_factory, name, content, doc
     else:
         assert all(data.train)
         assert all(data.test)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"test_fraction": 1.5}, "must lie between 0 and 1"),
+        ({"test_fraction": -1}, "must lie between 0 and 1"),
+        ({"tails": 0}, "tails=0: must be a whole number from 1"),
+        ({"tails": 2.0}, r"tails=2\.0: must be a whole number from 1"),
+        ({"documents": "paragraph"}, "known are file, paragraphs, lines.*'paragraphs'"),
+    ],
+)
+def test_numbers_and_names_are_checked_before_anything_is_read(options, words):
+    with pytest.raises((DataError, SettingError), match=words):
+        divide_text("nowhere.txt", **options)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.io import savemat
+from sklearn.datasets import load_digits
 
 from cellwright.data.audio import Recordings
 from cellwright.data.english_words import WORDS
@@ -198,3 +199,16 @@ def test_strings_are_joined_on_either_side_of_the_division(spoken):
     assert set("".join(data.train.texts)) == {"1", "2"}
     assert set("".join(data.test.texts)) == {"0"}
     assert {len(text) for text in data.train.texts} == {2, 3}
+
+
+def test_a_digit_that_is_moved_does_not_come_back_on_the_other_side():
+    digits = load_digits()
+    scans = digits.images[: len(digits.images) * 4 // 5] / np.float32(16)
+    for line in digit_lines(40, least=1, most=1).x:
+        inked = np.flatnonzero(line.any(axis=1))
+        columns = line[inked[0] : inked[-1] + 1].T
+        width = columns.shape[1]
+        blank = np.pad(scans, ((0, 0), (1, 1), (0, 0)))
+        moved = np.concatenate([blank[:, 1 - shift : 9 - shift] for shift in (-1, 0, 1)])
+        places = [moved[:, :, start : start + width] for start in range(9 - width)]
+        assert any((place == columns).all(axis=(1, 2)).any() for place in places)

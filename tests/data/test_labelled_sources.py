@@ -1,10 +1,12 @@
 """Labelled data of every kind: how they are divided, and what does not go together."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cellwright.data.labelled_sources import read_labelled, read_labelled_samples
-from cellwright.errors import DataError
+from cellwright.errors import DataError, SettingError
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -61,8 +63,13 @@ def test_samples_are_read_whole(lines, sounds):
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [
-        ("digits", {"split": "last"}, "are of recordings, texts and strokes"),
+        ("digits", {"split": "last"}, "means nothing to these data"),
         ("digits", {"test": "other.txt"}, "goes with a file or folder"),
+        ("digits", {"test_files": "*"}, "means nothing to these data"),
+        ("LINES", {"test": "more.txt", "folder": Path("here")}, "folder=.* means nothing"),
+        ("LINES", {"test": "more.txt", "split": "last"}, "split='last' means nothing"),
+        ("SOUNDS", {"test": "SOUNDS", "test_files": "*"}, "test_files='\\*' means nothing"),
+        ("SOUNDS", {"test_files": "*", "split": "last"}, "split='last' means nothing"),
         ("LINES", {"test_files": "*"}, "is a pattern of recordings"),
         ("SOUNDS", {"test_files": "*_99.wav"}, "no recording's name fits"),
         ("LINES", {"split": "last", "test_fraction": 0.01}, "cannot be divided"),
@@ -81,3 +88,44 @@ def test_a_label_of_the_test_alone_is_refused_before_anything_is_learned(lines, 
     other.write_text("1 known\n2 new\n")
     with pytest.raises(DataError, match="sample 1 of the test part has the label '2'"):
         read_labelled(str(lines), test=str(other))
+
+
+def table(path, *names):
+    rows = "".join(f"{n},0,{','.join('1' * len(names))},{n % 2}\n" for n in range(6))
+    path.write_text(f"id,step,{','.join(names)},label\n{rows}")
+    return str(path)
+
+
+def test_a_test_part_must_be_of_the_kind_that_is_learned(lines, sounds, tmp_path):
+    other = tmp_path / "high"
+    other.mkdir()
+    for name in ("a_1.wav", "b_1.wav"):
+        soundfile.write(other / name, np.sin(np.arange(1600)), 16000)
+    numbers = table(tmp_path / "ab.csv", "a", "b")
+    for source, test, words in (
+        (str(lines), numbers, "not of one kind"),
+        (str(sounds), str(lines), "not of one kind"),
+        (numbers, str(sounds), "not of one kind"),
+        (str(sounds), str(other), "sampled at 8000 Hz but .* at 16000 Hz"),
+        (numbers, table(tmp_path / "abc.csv", "a", "b", "c"), "has 2 features but .* has 3"),
+        (numbers, table(tmp_path / "ac.csv", "a", "c"), r"ac\.csv: .*missing: b; unknown: c"),
+    ):
+        with pytest.raises(DataError, match=words):
+            read_labelled(source, test=test)
+    turned = read_labelled(numbers, test=table(tmp_path / "ba.csv", "b", "a"))
+    assert turned.train.x.names == turned.test.x.names == ("a", "b")
+
+
+def test_a_file_with_a_test_part_takes_no_other(tmp_path):
+    x, y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "both.npz", X_train=x, y_train=y, X_test=x, y_test=y)
+    np.savez(tmp_path / "one.npz", X=x, y=y)
+    both, one = str(tmp_path / "both.npz"), str(tmp_path / "one.npz")
+    with pytest.raises(DataError, match=r"both\.npz: has a test part already"):
+        read_labelled(both, test=one)
+    assert len(read_labelled(one, test=both).test.x) == 4
+
+
+def test_a_split_is_known(lines):
+    with pytest.raises(SettingError, match="split='lst': known are random, last.* 'last'"):
+        read_labelled(str(lines), split="lst")

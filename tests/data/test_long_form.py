@@ -1,4 +1,5 @@
 import gzip
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -213,7 +214,7 @@ def test_several_time_zones_are_one_time():
     given_rows = pd.DataFrame({"unique_id": "a", "ds": stamps, "y": [1, 2, 3]})
     long = as_long_form(given_rows)
     assert long.frequency == "h"
-    assert long.times[0] == pd.Timestamp("2023-12-31 23:00")
+    assert long.times[0] == pd.Timestamp("2023-12-31 23:00", tz="UTC")
 
 
 def test_files_that_are_no_series_are_refused(tmp_path):
@@ -226,7 +227,7 @@ def test_files_that_are_no_series_are_refused(tmp_path):
     with pytest.raises(DataError, match="not a readable Parquet file"):
         read_long_form(tmp_path / "bad.parquet")
     (tmp_path / "latin.csv").write_bytes("unique_id,ds,y\nCaf\xe9,1,2\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not a readable CSV"):
+    with pytest.raises(DataError, match="line 2, byte 4: not UTF-8"):
         read_long_form(tmp_path / "latin.csv")
 
 
@@ -268,3 +269,97 @@ def test_seasons_and_cycles_follow_the_frequency():
     assert usual_calendar("D") == ("day_of_week", "day_of_year")
     assert usual_calendar(1) == ()
     assert infer_frequency([pd.date_range("2024-01-01", periods=9, freq="2h")]) == "2h"
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused_and_not_cut(sales):
+    text = "unique_id,ds,y\n" + "".join(f"A,2024-01-{day:02d},1,5\n" for day in range(1, 10))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as it is outside the tests, where none is an error
+        with pytest.raises(DataError, match="not a readable CSV"):
+            read_long_form(sales(text))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "frequency"),
+    [("{:%Y-%m}", "MS"), ("{:%Y%m}", "MS"), ("{:%Y}", "YS-JAN"), ("{:%Y%m%d}", "MS")],
+)
+def test_years_and_months_without_hyphens_are_dates(sales, pattern, frequency):
+    dates = pd.date_range("2001-01-01", periods=15, freq=frequency)
+    rows = "".join(f"A,{pattern.format(date)},{n}\n" for n, date in enumerate(dates))
+    long = read_long_form(sales("unique_id,ds,y\n" + rows))
+    assert long.frequency == frequency
+    assert long.times.tolist() == dates.tolist()
+    assert not np.isnan(long.y).any()
+
+
+def test_numbers_that_are_no_months_stay_numbers(sales):
+    rows = "".join(f"A,{200000 + n},{n}\n" for n in range(1, 30))
+    assert read_long_form(sales("unique_id,ds,y\n" + rows)).frequency == 1
+
+
+def test_a_missing_value_within_a_series_of_m4_keeps_its_place(tmp_path):
+    (tmp_path / "Hourly-train.csv").write_text("V1,V2,V3,V4,V5\nH1,1,,3,\nH2,4,5,6,7\n")
+    (tmp_path / "Hourly-test.csv").write_text("V1,V2,V3\nH1,9,\nH2,8,9\n")
+    train, whole = read_m4(tmp_path)
+    np.testing.assert_array_equal(train.y, [1, np.nan, 3, 4, 5, 6, 7])
+    np.testing.assert_array_equal(whole.y, [1, np.nan, 3, 9, 4, 5, 6, 7, 8, 9])
+    (tmp_path / "Hourly-test.csv").write_text("V1,V2\nH1,9\nH2,x\n")
+    with pytest.raises(DataError, match=r"Hourly-test.csv, line 3, column 'V2': expected a finite"):
+        read_m4(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "gap"),
+    [("D", False), ("D", True), ("h", False), ("h", True), ("MS", False)],
+)
+def test_a_time_zone_is_kept_and_days_are_those_of_its_clock(frequency, gap):
+    # The clock was put forward on 2024-03-31 and back on 2024-10-27.
+    every = pd.date_range("2024-01-01", "2024-12-20", freq=frequency, tz="Europe/Berlin")
+    given_rows = pd.DataFrame({"unique_id": "a", "ds": every, "y": np.arange(len(every))})
+    kept = given_rows.drop(index=range(3, len(every) - 1, 9)) if gap else given_rows
+    long = as_long_form(kept)
+    assert long.frequency == frequency
+    assert long.times.tolist() == every.tolist()
+    assert np.isnan(long.y).sum() == len(given_rows) - len(kept)
+    after = long.times_after(2)[0]
+    assert str(after.tz) == "Europe/Berlin"
+    assert after.tolist() == pd.date_range(every[-1], periods=3, freq=frequency)[1:].tolist()
+    other = kept.assign(ds=kept["ds"].dt.tz_convert("UTC"))
+    if frequency == "h":
+        assert as_long_form(other).fingerprint != long.fingerprint
+
+
+def test_a_time_zone_of_polars_is_kept():
+    polars = pytest.importorskip("polars")
+    days = pd.date_range("2024-03-28", periods=6, tz="Europe/Berlin")
+    naive = polars.Series("ds", days.tz_convert(None).to_numpy())
+    ds = naive.dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Berlin")
+    given_rows = polars.DataFrame({"unique_id": ["a"] * 6, "ds": ds, "y": [1.0] * 6})
+    assert as_long_form(given_rows).times.tolist() == days.tolist()
+
+
+@pytest.mark.parametrize(
+    ("times", "frequency", "words"),
+    [
+        ([1, 2, 3, 4, 5], "MS", "df: ds holds whole numbers, but frequency='MS' is one of dates"),
+        (None, 7, "df: ds holds dates, but frequency=7 is a step of whole numbers"),
+    ],
+)
+def test_a_frequency_of_the_other_kind_is_refused(times, frequency, words):
+    given_rows = table() if times is None else table(ds=times * 2)
+    with pytest.raises(DataError, match=words):
+        as_long_form(given_rows, frequency=frequency)
+
+
+def test_whole_numbers_with_a_gap_stay_the_categories_that_they_are():
+    shop = [1, 2, np.nan, 4, 5] * 2
+    assert as_long_form(table(shop=shop), columns=["shop"]).columns["shop"].tolist() == [
+        *("1", "2", None, "4", "5") * 2
+    ]
+    half = as_long_form(table(shop=[0.5, 1, np.nan, 2, 3] * 2), columns=["shop"])
+    assert half.columns["shop"].tolist() == [*("0.5", "1.0", None, "2.0", "3.0") * 2]
+
+
+def test_days_with_gaps_are_days_and_not_hours():
+    days = pd.date_range("2024-01-01", periods=90).delete(range(3, 88, 9))
+    assert as_long_form(pd.DataFrame({"unique_id": "a", "ds": days, "y": 1.0})).frequency == "D"

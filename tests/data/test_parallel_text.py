@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellwright.data.files import read_lines
 from cellwright.data.number_words import english_number, french_number
 from cellwright.data.parallel_text import (
     ParallelText,
-    read_lines,
     read_parallel,
     read_parallel_samples,
 )
@@ -81,7 +81,7 @@ def test_only_a_line_feed_ends_a_line(tmp_path):
     ("files", "words"),
     [
         ({"c_de": "a\nb\nc\n", "c_en": "a\nb\n"}, r"c.de has 3 lines but .*c.en has 2; line 3 of"),
-        ({"c_de": "a\nb\n", "c_en": b"a\n\xffb\n"}, r"c.en, line 2: byte 0xff is not UTF-8"),
+        ({"c_de": "a\nb\n", "c_en": b"a\n\xffb\n"}, r"c.en, line 2, byte 1: not UTF-8"),
         ({"c_de": "a\n\nc\n", "c_en": "a\nb\nc\n"}, r"c.de, line 2: is empty"),
         ({"c_de": "a\nb\n", "c_en": "a\n \t\n"}, r"c.en, line 2: is empty"),
         ({"c_de": "", "c_en": ""}, r"c.de: is empty"),
@@ -169,3 +169,12 @@ def test_multi30k():
     data = read_parallel(str(MULTI30K), **DE_EN)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [29000, 1014, 1000]
     assert data.train.target[0].startswith("Two young, White males")
+
+
+def test_options_that_mean_nothing_to_the_data_are_refused(tmp_path):
+    write(tmp_path, c_de="eins\nzwei\n", c_en="one\ntwo\n")
+    for data in (str(tmp_path / "c"), "numbers"):
+        with pytest.raises(DataError, match="test='test_b' means nothing to these data"):
+            read_parallel(data, source="fr", target="en", test="test_b")
+    with pytest.raises(DataError, match=r"test_fraction=1\.5: must lie between 0 and 1"):
+        read_parallel(str(tmp_path / "c"), **DE_EN, test_fraction=1.5)

@@ -134,3 +134,18 @@ def test_fingerprints_tell_pixels_and_sizes_apart(tmp_path):
     paths = tuple(saved(tmp_path / f"{n}.png", noise(4, 4, 3, seed=n)) for n in range(2))
     files = [PictureFiles(paths, 4, 4), PictureFiles(paths[::-1], 4, 4), PictureFiles(paths, 4, 5)]
     assert len({each.fingerprint for each in files}) == 3
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tiff"])
+def test_grey_values_of_sixteen_bits_are_scaled_and_not_cut(tmp_path, name):
+    grey = np.array([[0, 257], [128 * 257 + 3, 65535]], np.uint16)
+    found = as_pictures([saved(tmp_path / name, grey)], size=2).pixels(np.array([0]))
+    assert found[0, ..., 0].tolist() == [[0, 1], [128, 255]]
+    assert (found == found[..., :1]).all()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_grey_values_of_more_bits_are_refused(tmp_path, kind):
+    path = saved(tmp_path / "grey.tiff", np.ones((2, 2), kind))
+    with pytest.raises(DataError, match=r"grey.tiff: its grey values have 32 bits"):
+        as_pictures([path], size=2)

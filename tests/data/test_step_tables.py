@@ -98,7 +98,7 @@ def test_labels_may_be_missing_from_what_is_predicted(write):
         ("a,1", "a,2", r"line 5, column 'step': the sequence has this step already"),
         ("heat", "speed", r"there are two columns 'speed'"),
         (",heat", ",", r"column 4 has no name"),
-        ("down", "down,1", r"not a readable table"),
+        ("down", "down,1", r"not a readable CSV.*line 3"),
         ("id,step,speed,heat,label\n", "", r"there is no column 'label' among b, 1, 0.5, 10, up"),
     ],
 )
@@ -129,18 +129,18 @@ def test_rows_of_a_log_that_are_out_of_order_are_sorted(write):
 
 def test_an_empty_file_is_refused(write):
     for text in ("", "id,step,x,label\n"):
-        with pytest.raises(DataError, match=r"some.csv: (not a readable table|has a header)"):
+        with pytest.raises(DataError, match=r"some.csv: (not a readable CSV|has a header)"):
             read_step_table(write(text), StepColumns())
     path = write(LONG, "cut.csv.gz")
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DataError, match=r"cut.csv.gz: not a readable table"):
+    with pytest.raises(DataError, match=r"cut.csv.gz: cannot be read, is cut off or damaged"):
         read_step_table(path, StepColumns())
 
 
 def test_another_encoding_is_refused(write):
     path = write("")
     path.write_bytes(LONG.replace("up", "à").encode("latin-1"))
-    with pytest.raises(DataError, match="not a readable table"):
+    with pytest.raises(DataError, match="line 2, byte 12: not UTF-8"):
         read_step_table(path, StepColumns())
 
 

@@ -167,7 +167,7 @@ def test_files_without_strokes(unipen, tmp_path):
         read_unipen(unipen(".PEN_UP\n1 2\n"))
     with pytest.raises(DataError, match="there are no segments LINE, only WORD, LETTER"):
         read_unipen(unipen(HI), level="LINE")
-    with pytest.raises(DataError, match="is not UTF-8"):
+    with pytest.raises(DataError, match="line 2, byte 1: not UTF-8"):
         read_unipen(unipen(b".PEN_DOWN\n\xff\n"))
     with pytest.raises(DataError, match="there is no file"):
         read_unipen(tmp_path / "none.dat")
@@ -188,3 +188,17 @@ def test_offsets_know_neither_place_nor_size():
     assert np.allclose(found, [[0, 0, 1], [0.75, 1, 1], [0, 1, 0], [0.5, -1.5, 1]])
     assert np.allclose(offsets(points * [7, 7, 1] + [100, -20, 0]), found)
     assert np.isfinite(offsets(points[:1])).all()
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ("0-400000000", "there is no section 3; the file has 3, counted from 0"),
+        ("2-0", "line 6: '2-0' ends before it begins"),
+        ("0-99999999999999999999", "is no range of sections"),
+        ("0-\u0661", "is no range of sections"),
+    ],
+)
+def test_ranges_of_sections_are_checked_before_they_are_built(unipen, sections, words):
+    with pytest.raises(DataError, match=words):
+        read_unipen(unipen(HI.replace("WORD 0-1", f"WORD {sections}")))

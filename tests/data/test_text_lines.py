@@ -29,8 +29,8 @@ def test_lines_are_labels_and_texts(tmp_path):
         (b"\n \n", "has no lines"),
         (b"1 a\n2\n", "line 2, column 2: there is no text behind the label '2'"),
         (b"1 a\n\n a b\n", "line 3, column 1: starts with a blank"),
-        (b"1 a\n2 b\xff\n", "line 2, column 4: is not UTF-8"),
-        (gzip.compress(b"1 a\n" * 99)[:-12], "not a readable file"),
+        (b"1 a\n2 b\xff\n", "line 2, byte 4: not UTF-8"),
+        (gzip.compress(b"1 a\n" * 99)[:-12], "is cut off or damaged"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, content, words):

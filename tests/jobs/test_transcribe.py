@@ -92,19 +92,24 @@ def test_a_search_sees_at_least_what_the_best_path_is_worth(scribe):
     assert set("".join(search.predict(x, language_model=only_a))) <= {"a"}
 
 
-def test_a_language_model_of_the_house_takes_part(scribe):
-    language = cw.LanguageModel(layers=[8], batch_size=4, steps=8, epochs=2, dropout=0)
-    language.fit(["abba cab"] * 20)
+@pytest.mark.parametrize("texts", [["abba cab" * 20], ["abba cab"] * 20])
+def test_a_language_model_of_the_house_takes_part(scribe, texts):
+    language = cw.LanguageModel(layers=[8], batch_size=4, steps=8, epochs=2, dropout=0).fit(texts)
     ask = next_symbol(language, scribe.symbols_)
     vocabulary = language.vocabulary_
     for before in ("", "ab", "abb", "ca", "ab"):
         symbols = tuple(scribe.symbols_.index(letter) + 1 for letter in before)
         found = ask(symbols)
+        # Who has read a single text does not know where texts end.
+        assert (found[0] == 0) == (len(texts) == 1)
         if before:
             chances = language.predict_proba([before])[0]
             numbers = [vocabulary.begin, *(vocabulary.number(s) for s in scribe.symbols_)]
-            assert np.allclose(np.exp(found), chances[numbers], atol=1e-6)
-    words = cw.LanguageModel(layers=[4], tokens="words", batch_size=2, steps=4, epochs=1)
+            known = slice(len(texts) == 1, None)
+            assert np.allclose(np.exp(found)[known], chances[numbers][known], atol=1e-6)
+    # A text that is much longer than Python's stack is deep.
+    assert np.isfinite(ask((2,) * 3000)).all()
+    words = cw.LanguageModel(layers=[4], vocabulary="words", batch_size=2, steps=4, epochs=1)
     words.fit(["a b c a b c"] * 9)
     with pytest.raises(DataError, match="the language model reads words"):
         next_symbol(words, scribe.symbols_)
@@ -113,6 +118,8 @@ def test_a_language_model_of_the_house_takes_part(scribe):
 def test_language_models_that_are_none(scribe):
     with pytest.raises(ArgumentError, match="a language model must be"):
         next_symbol("abc", "ab")
+    with pytest.raises(ArgumentError, match="must give a mapping .*; got list"):
+        next_symbol(lambda before: [0.0], "ab")(())
     with pytest.raises(SettingError, match="takes part in a search only"):
         scribe.predict(examples(1)[0], language_model=lambda before: {})
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellwright.look.caption_pictures import draw_attention, draw_captions
+from cellwright.look.caption_pictures import draw_caption_attention, draw_captions
 
 
 def pixels(*shape):
@@ -36,7 +36,7 @@ def test_what_was_looked_at_lies_over_the_picture():
     weights = np.zeros((8, 2, 3))
     weights[np.arange(8), np.arange(8) % 2, np.arange(8) % 3] = 1
     words = [f"word{number}" for number in range(8)]
-    figure = draw_attention(pixels(20, 30, 1), words, weights)
+    figure = draw_caption_attention(pixels(20, 30, 1), words, weights)
     panels = [panel for panel in figure.axes if panel.images]
     assert [panel.get_title() for panel in panels] == ["", *words]
     for number, panel in enumerate(panels[1:]):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from cellwright.look.pictures import (
     draw_confusion,
@@ -50,3 +51,27 @@ def test_a_picture_is_a_png(tmp_path):
     save_picture(draw_learning_curve([row(1)]), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
+
+
+def test_dollars_are_no_formulas_but_powers_of_ten_are(tmp_path):
+    bad = "$$ $x_$"
+    figure = Figure(layout="constrained")
+    left, right = figure.subplots(1, 2)
+    figure.suptitle(bad)
+    left.set(title=bad, xlabel=bad, yscale="log", ylim=(1e-9, 1e9))
+    left.plot([0, 1], [1, 2], label=bad)
+    left.legend(title=bad)
+    left.text(0, 1, bad)
+    left.annotate(bad, (0, 1))
+    left.set_xticks([0, 1], [bad, bad])
+    right.bar([bad, "b"], [1, 2])
+    figure.legend(title=bad)
+    save_picture(figure, tmp_path / "some.png")
+    assert all(label.get_parse_math() for label in left.get_yticklabels())
+    assert left.get_yticklabels()[0].get_text().startswith("$")
+    assert not any(label.get_parse_math() for label in left.get_xticklabels())
+
+
+def test_labels_with_dollars_are_drawn(tmp_path):
+    classes = np.array(["$$", "b", "cost $"])
+    save_picture(draw_confusion(classes, classes, classes), tmp_path / "confusion.png")

@@ -76,6 +76,13 @@ def test_a_language_model_decides_where_the_scores_do_not():
     assert best.score == pytest.approx(best.log_probability + language)
 
 
+def test_the_end_is_charged_to_every_text_also_the_empty_one():
+    values = np.log([[0.05, 0.95]])
+    found = prefix_beam(values, 4, next_symbol=lambda before: np.array([-15.0, -0.1]), weight=0.5)
+    assert [each.symbols for each in found] == [(1,), ()]
+    assert found[1].score == pytest.approx(math.log(0.05) - 0.5 * 15)
+
+
 def test_a_bonus_makes_texts_longer():
     values = np.log([[0.7, 0.3]] * 3)
     assert prefix_beam(values, 8)[0].symbols == (1,)
@@ -110,6 +117,12 @@ def test_an_alignment_is_the_best_of_all_paths(seed, target, steps):
         assert start < end
         path[start:end] = [symbol] * (end - start)
     assert path == list(best)
+
+
+def test_no_steps_spell_the_empty_text():
+    assert align(np.zeros((0, 3)), []) == ([], 0.0)
+    with pytest.raises(DataError, match="0 steps cannot spell a text that needs 1"):
+        align(np.zeros((0, 3)), [1])
 
 
 def test_the_loss_of_torch_means_the_same():

@@ -178,3 +178,10 @@ def test_the_library_is_loaded_at_first_use_only():
     program = "import cellwright, cellwright.text, sys; print('tokenizers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_tokens_that_start_with_number_signs_keep_their_blanks():
+    text = "see ##2 and # 3 ##"
+    made = Vocabulary.learn([text], kind="tokens")
+    assert made.decode(made.encode(text)) == text
+    assert Vocabulary.read(made.text).decode(made.encode(text)) == text

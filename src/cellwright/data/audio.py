@@ -7,7 +7,7 @@ import io
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -15,16 +15,18 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.data.files import decoded
 from cellwright.errors import DataError, require_extra
 
-__all__ = ["TRANSCRIPTS", "Recordings", "read_recordings"]
+__all__ = ["ARCHIVES", "TRANSCRIPTS", "Recordings", "read_recordings"]
 
 Wave = npt.NDArray[np.float32]
 
 TRANSCRIPTS = "transcripts.csv"
-"""Name of the table, ``file,text``, that says what is heard in each file."""
+"""Name of a table, ``file,text``, that says what is heard in the files that lie beside it."""
 
-_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+"""How the names of archives end that recordings are read from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,8 @@ class Recordings:
         DataError
             It fits none.
         """
-        found = np.array([fnmatch(name, pattern) for name in self.names])
+        plain = PurePosixPath(pattern).as_posix()  # as names are, which have no "./"
+        found = np.array([fnmatch(name, plain) for name in self.names])
         if not found.any():
             raise DataError(
                 f"no recording's name fits {pattern!r}; the first of {len(self)} is "
@@ -80,10 +83,10 @@ class Recordings:
 def read_recordings(source: str | Path, *, rate: int | None = None) -> Recordings:
     """Read all WAV files of a folder, with those below it, or of a tar archive.
 
-    What is heard comes from a table ``transcripts.csv`` beside them, with the columns ``file``
-    and ``text``; without one from the folder that each file lies in, if there are several; or
-    else from the file's name up to its first underscore, if all names have one, as in
-    ``7_jackson_32.wav``. Several channels are averaged.
+    What is heard comes from a table ``transcripts.csv``, with the columns ``file``, seen from
+    the folder that the table lies in, and ``text``; without one from the folder that each file
+    lies in, if there are several; or else from the file's name up to its first underscore, if all
+    names have one, as in ``7_jackson_32.wav``. Several channels are averaged.
 
     Parameters
     ----------
@@ -102,10 +105,10 @@ def read_recordings(source: str | Path, *, rate: int | None = None) -> Recording
     path = Path(source)
     waves: list[Wave] = []
     names: list[str] = []
-    table: str | None = None
+    tables: dict[str, str] = {}
     for name, content in _files(path):
         if PurePosixPath(name).name == TRANSCRIPTS:
-            table = _decoded(content, f"{path}: {name}")
+            tables[name] = decoded(content, f"{path}: {name}")
             continue
         wave, found = _wave(content, f"{path}: {name}")
         if rate is not None and found != rate:
@@ -119,7 +122,7 @@ def read_recordings(source: str | Path, *, rate: int | None = None) -> Recording
         names.append(name)
     if not waves or rate is None:
         raise DataError(f"{path}: holds no WAV files")
-    texts = _named_texts(names) if table is None else _table_texts(path, table, names)
+    texts = _table_texts(path, tables, names) if tables else _named_texts(names)
     return Recordings(waves, rate, tuple(names), texts)
 
 
@@ -130,8 +133,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             if file.is_file() and _wanted(file.name):
                 yield file.relative_to(path).as_posix(), file.read_bytes()
         return
-    if not path.name.endswith(_ARCHIVES):
-        raise DataError(f"{path} is neither a folder nor a path that ends in {_ARCHIVES}")
+    if not path.name.endswith(ARCHIVES):
+        raise DataError(f"{path} is neither a folder nor a path that ends in {ARCHIVES}")
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     try:
@@ -141,7 +144,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 file_in = archive.extractfile(member) if _wanted(member.name) else None
                 if file_in is not None:
-                    contents[member.name] = file_in.read()
+                    # "./a.wav", as tar calls the files of ".", is "a.wav".
+                    contents[PurePosixPath(member.name).as_posix()] = file_in.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a readable tar archive: {error}") from error
     yield from sorted(contents.items())
@@ -201,27 +205,34 @@ def _named_texts(names: Sequence[str]) -> tuple[str, ...] | None:
     return None
 
 
-def _decoded(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{name}, line {line}: is not UTF-8 text: {error.reason}") from error
-
-
-def _table_texts(path: Path, table: str, names: Sequence[str]) -> tuple[str, ...]:
-    place = f"{path}: {TRANSCRIPTS}"
-    rows = csv.DictReader(io.StringIO(table, newline=""), strict=True)
+def _table_texts(path: Path, tables: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:
+    known = set(names)
     texts: dict[str, str] = {}
+    for name, table in tables.items():
+        _read_table(f"{path}: {name}", PurePosixPath(name).parent, table, known, texts)
+    missing = [name for name in names if name not in texts]
+    if missing:
+        raise DataError(
+            f"{path}: {', '.join(tables)}: says nothing about {len(missing)} of {len(names)} WAV "
+            f"files, such as {missing[0]!r}"
+        )
+    return tuple(texts[name] for name in names)
+
+
+def _read_table(
+    place: str, folder: PurePosixPath, table: str, known: Set[str], texts: dict[str, str]
+) -> None:
+    """Add what a table says to `texts`; its names are those seen from its own folder."""
+    rows = csv.DictReader(io.StringIO(table, newline=""), strict=True)
     try:
         for wanted in ("file", "text"):
             if wanted not in (rows.fieldnames or ()):
                 found = ", ".join(rows.fieldnames or ()) or "nothing"
                 raise DataError(f"{place}, line 1: there is no column {wanted!r} among {found}")
         for row in rows:
-            name, text = row["file"], row["text"]
+            name, text = (folder / (row["file"] or "")).as_posix(), row["text"]
             line = f"{place}, line {rows.line_num}"
-            if name not in names:
+            if name not in known:
                 raise DataError(f"{line}, column 'file': there is no WAV file {name!r}")
             if name in texts:
                 raise DataError(f"{line}, column 'file': {name!r} has a text already")
@@ -230,10 +241,3 @@ def _table_texts(path: Path, table: str, names: Sequence[str]) -> tuple[str, ...
             texts[name] = text
     except csv.Error as error:
         raise DataError(f"{place}, line {rows.line_num}: not a readable CSV: {error}") from error
-    missing = [name for name in names if name not in texts]
-    if missing:
-        raise DataError(
-            f"{place}: says nothing about {len(missing)} of {len(names)} WAV files, such as "
-            f"{missing[0]!r}"
-        )
-    return tuple(texts[name] for name in names)

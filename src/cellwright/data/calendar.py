@@ -116,6 +116,14 @@ def _unit(frequency: str) -> tuple[str, int]:
     return named.get(name, "none"), int(offset.n)
 
 
+def _apart(parts: Sequence[pd.Index], *, on_the_wall: bool) -> npt.NDArray[np.timedelta64]:
+    """How far apart dates are: by the clock on the wall one day is as long as another."""
+    dates = [pd.DatetimeIndex(part) for part in parts]
+    if not on_the_wall and dates[0].tz is not None:
+        dates = [each.tz_convert("UTC") for each in dates]
+    return np.concatenate([np.diff(each.tz_localize(None).to_numpy()) for each in dates])
+
+
 def infer_frequency(parts: Sequence[pd.Index], name: str = "df") -> str | int:
     """The frequency that the times of several series have in common.
 
@@ -149,9 +157,14 @@ def infer_frequency(parts: Sequence[pd.Index], name: str = "df") -> str | int:
         found = _inferred(pd.DatetimeIndex(stretch)) if len(stretch) >= 3 else None
         if found is not None:
             return found
-    steps = np.concatenate([np.diff(np.asarray(pd.DatetimeIndex(part))) for part in parts])
+    steps = _apart(parts, on_the_wall=True)
+    if len(steps) and steps.min() < np.timedelta64(1, "D"):
+        steps = _apart(parts, on_the_wall=False)
     if len(steps) and (steps == steps.min()).mean() >= _USUAL:
-        return str(pd.tseries.frequencies.to_offset(pd.Timedelta(steps.min())).freqstr)
+        least = pd.Timedelta(steps.min())
+        days = pd.offsets.Day(least.days)  # not 24 hours, which a day of the clock need not have
+        whole = least == pd.Timedelta(days=least.days)
+        return str((days if whole else pd.tseries.frequencies.to_offset(least)).freqstr)
     raise DataError(
         f"{name}: how far apart its dates are cannot be told from them; say it, such as "
         f"frequency='D' for days or 'MS' for months"

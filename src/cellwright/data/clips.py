@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +85,22 @@ class ClipSequences(Sequences):
     """Clips as sequences; taking some of them makes none."""
 
     values: ClipFrames
+
+    @property
+    def features(self) -> int:
+        """Pixels of a frame."""
+        return int(self.values.images.shape[1])
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Frames of each clip: all have the same."""
+        clips, frames = self.values.shown.shape
+        return np.full(clips, frames, np.int64)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Single precision."""
+        return np.dtype(np.float32)
 
     @property
     def fingerprint(self) -> str:

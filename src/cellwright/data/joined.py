@@ -188,7 +188,8 @@ def digit_lines(
     for rows in _drawn(draw, len(images), _sizes(draw, count, least, most)):
         parts = []
         for row in rows:
-            columns = np.roll(images[row], draw.integers(-1, 2), axis=0).T
+            shift = draw.integers(-1, 2)
+            columns = np.pad(images[row], ((1, 1), (0, 0)))[1 - shift : 9 - shift].T
             inked = np.flatnonzero(columns.any(axis=1))
             gap = np.zeros((draw.integers(0, 3), 8))
             parts += [gap, columns[inked[0] : inked[-1] + 1]]

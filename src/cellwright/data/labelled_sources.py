@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from cellwright.data.audio import Recordings, read_recordings
+from cellwright.data.audio import ARCHIVES, Recordings, read_recordings
+from cellwright.data.checks import check_choice, check_fraction, refuse_given
 from cellwright.data.readers import Labelled, read, read_samples
+from cellwright.data.sequences import Sequences
 from cellwright.data.strokes import read_trajectories
+from cellwright.data.tables import read_npz
 from cellwright.data.text_lines import read_text_lines
 from cellwright.errors import DataError
 
@@ -22,7 +25,7 @@ __all__ = ["LabelledData", "read_labelled", "read_labelled_samples"]
 # Does not depend on the seed of the training, so that runs with several are scored alike.
 _SPLIT_SEED = 0
 _TEXTS = (".txt", ".txt.gz", ".gz")
-_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_TABLES = (".npz", ".csv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +77,25 @@ def read_labelled(
     Raises
     ------
     DataError
-        The source is unknown or malformed, or has no labels.
+        The source is unknown or malformed, or has no labels; the test part is not of its kind;
+        or an option was given that means nothing to it.
+    SettingError
+        `split` is not known.
     """
-    if not 0 < test_fraction < 1:
-        raise DataError(f"test_fraction={test_fraction}: must lie between 0 and 1")
-    if folder is None and test is not None:
-        train = _undivided(source, test)
-        return _complete(LabelledData(_stem(source), train, _undivided(test, source)))
-    if not _is_own(source):
-        if test_files is not None or split != "random":
-            raise DataError(f"{source}: test_files and split are of recordings, texts and strokes")
+    check_fraction(test_fraction)
+    check_choice(split, "split", ("random", "last"))
+    own = _is_own(source)
+    refuse_given(
+        source,
+        {
+            "test_files": (test_files, None, own and test is None),
+            "split": (split, "random", own and test is None and test_files is None),
+        },
+    )
+    if test is not None:
+        refuse_given(source, {"folder": (folder, None, False)})
+        return _complete(_given_apart(source, test))
+    if not own:
         data = read(source, folder, test_fraction=test_fraction)
         return _complete(LabelledData(data.name, data.train, data.test))
     if folder is not None:
@@ -110,20 +122,20 @@ def read_labelled_samples(source: str, folder: Path | None = None, **reading: An
     """
     if _is_own(source):
         return _read_own(source)
-    if folder is None and source.endswith((".npz", ".csv")):
+    if folder is None and source.endswith(_TABLES):
         return read_samples(source)
     return read(source, folder).test
 
 
 def _is_own(source: str) -> bool:
-    return Path(source).is_dir() or source.endswith((*_TEXTS, *_ARCHIVES, ".mat"))
+    return Path(source).is_dir() or source.endswith((*_TEXTS, *ARCHIVES, ".mat"))
 
 
 def _read_own(source: str) -> Labelled:
     path = Path(source)
     x: Any
     y: npt.NDArray[Any] | None
-    if path.is_dir() or source.endswith(_ARCHIVES):
+    if path.is_dir() or source.endswith(ARCHIVES):
         x = read_recordings(path)
         y = None if x.texts is None else np.array(x.texts, dtype=str)
         return Labelled(x, y, list(x.names))
@@ -136,15 +148,30 @@ def _read_own(source: str) -> Labelled:
     return Labelled(x, y, list(range(len(x))))
 
 
-def _undivided(source: str, other: str) -> Labelled:
-    if _is_own(source):
-        return _read_own(source)
-    if not source.endswith((".npz", ".csv")):
-        raise DataError(f"a test part of its own goes with a file or folder, not with {source!r}")
-    found = read_samples(source)
-    if type(found.x) is not type(read_labelled_samples(other).x):
-        raise DataError(f"{source} and {other} are not of one kind")
-    return found
+def _given_apart(source: str, test: str) -> LabelledData:
+    """Two sources, that to learn from and that of the test."""
+    for each in (source, test):
+        if not _is_own(each) and not each.endswith(_TABLES):
+            raise DataError(f"a test part of its own goes with a file or folder, not with {each!r}")
+    if source.endswith(".npz") and "X_train" in read_npz(Path(source)):
+        raise DataError(f"{source}: has a test part already; leave out test={test!r}")
+    train, tested = read_labelled_samples(source), read_labelled_samples(test)
+    if type(train.x) is not type(tested.x):
+        raise DataError(f"{source} and {test} are not of one kind")
+    if isinstance(train.x, Recordings) and train.x.rate != tested.x.rate:
+        raise DataError(
+            f"{source} was sampled at {train.x.rate} Hz but {test} at {tested.x.rate} Hz"
+        )
+    if isinstance(train.x, Sequences):
+        if train.x.features != tested.x.features:
+            raise DataError(
+                f"{source} has {train.x.features} features but {test} has {tested.x.features}"
+            )
+        try:
+            tested = replace(tested, x=tested.x.in_order(train.x.names or ()))
+        except DataError as error:
+            raise DataError(f"{test}: {error}") from error
+    return LabelledData(_stem(source), train, tested)
 
 
 def _complete(data: LabelledData) -> LabelledData:

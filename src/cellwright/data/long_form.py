@@ -16,9 +16,10 @@ import pandas as pd
 from cellwright.data.calendar import infer_frequency
 from cellwright.errors import ArgumentError, DataError, did_you_mean
 
-__all__ = ["LongForm", "as_long_form", "as_pandas"]
+__all__ = ["LongForm", "as_long_form", "as_pandas", "numbers_or_missing"]
 
 _MOST_GAPS = 100  # for each row
+_WHOLE = 2.0**53  # up to here a float is the whole number that it seems
 Floats = npt.NDArray[np.float64]
 Place = Callable[[int, str], str]
 """Row and column -> what the user calls that cell."""
@@ -35,7 +36,7 @@ class LongForm:
     offsets
         Where each begins, and where the last ends, (series + 1,).
     times
-        Dates or whole numbers, (row,).
+        Dates, in the time zone in which they were given if they have one, or whole numbers, (row,).
     y
         What is to be forecast, (row,); NaN where it is missing.
     columns
@@ -64,7 +65,8 @@ class LongForm:
         """A digest of everything, to tell whether two are the same."""
         state = hashlib.blake2b(digest_size=16)
         state.update(repr((self.ids.tolist(), self.offsets.tolist(), self.frequency)).encode())
-        state.update(np.ascontiguousarray(self.times.to_numpy()).tobytes())
+        state.update(str(getattr(self.times, "tz", None) or "").encode())
+        state.update(_counted(self.times).tobytes())
         state.update(self.y.tobytes())
         for name, values in self.columns.items():
             state.update(repr((name, values.tolist())).encode())
@@ -119,6 +121,10 @@ class LongForm:
         return [times_from(self.times[end - 1], steps, self.frequency) for end in self.offsets[1:]]
 
 
+def _counted(times: pd.Index) -> npt.NDArray[np.int64]:
+    return np.ascontiguousarray(getattr(times, "asi8", times), np.int64)
+
+
 def times_from(last: Any, steps: int, frequency: str | int) -> pd.Index:
     """The `steps` times that follow one."""
     if isinstance(frequency, int):
@@ -140,10 +146,17 @@ def as_pandas(df: Any, name: str = "df") -> pd.DataFrame:
         return df
     if type(df).__module__.partition(".")[0] == "polars":
         table = df.collect() if hasattr(df, "collect") else df
-        columns = {column.name: column.to_numpy() for column in table.get_columns()}
+        columns = {column.name: _of_polars(column) for column in table.get_columns()}
         converted: pd.DataFrame = pd.DataFrame(columns)
         return converted
     raise ArgumentError(f"{name}: expected a table of pandas or polars, got {type(df).__name__}")
+
+
+def _of_polars(column: Any) -> Any:
+    zone = getattr(column.dtype, "time_zone", None)
+    if zone is None:
+        return column.to_numpy()
+    return pd.DatetimeIndex(column.to_numpy()).tz_localize("UTC").tz_convert(zone)
 
 
 def as_long_form(
@@ -200,10 +213,12 @@ def as_long_form(
     codes, ids = pd.factorize(table["unique_id"])
     order = np.argsort(codes, kind="stable")
     _check_order(codes[order], times[order], table["unique_id"], order, place)
-    values = {"y": _numbers(table["y"], "y", place)}
+    values = {"y": numbers_or_missing(table["y"], "y", place)}
     for column in columns:
         series = table[column]
-        values[column] = _numbers(series, column, place) if column in numbers else _objects(series)
+        values[column] = (
+            numbers_or_missing(series, column, place) if column in numbers else _objects(series)
+        )
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
     sorted_values = {column: array[order] for column, array in values.items()}
     return _regular(np.asarray(ids), offsets, times[order], sorted_values, frequency, name)
@@ -217,9 +232,7 @@ def _times(cells: Any, place: Place) -> pd.Index:
         wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
         times: pd.Index = pd.Index(np.where(wrong, 0, numbers).astype(np.int64))
     else:
-        dates = _dates(cells)
-        # Steps are counted on the clock of the world: one day a year has 23 hours.
-        times = dates if dates.tz is None else dates.tz_convert("UTC").tz_localize(None)
+        times = _dates(cells)
         wrong = times.isna()
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -254,8 +267,7 @@ def _dates(cells: Any) -> Any:
 def _check_order(
     codes: npt.NDArray[np.int64], times: pd.Index, ids: Any, order: Any, place: Place
 ) -> None:
-    same, steps = codes[1:] == codes[:-1], times.asi8 if hasattr(times, "asi8") else times
-    steps = np.asarray(steps, np.int64)
+    same, steps = codes[1:] == codes[:-1], _counted(times)
     for wrong, said in (
         (same & (steps[1:] == steps[:-1]), "has this time already"),
         (same & (steps[1:] < steps[:-1]), "has a later time above; sort rows by time"),
@@ -266,7 +278,8 @@ def _check_order(
             raise DataError(f"{place(row, 'ds')}: the series {ids.iloc[row]!r} {said} ({at})")
 
 
-def _numbers(cells: Any, column: str, place: Place) -> Floats:
+def numbers_or_missing(cells: Any, column: str, place: Place) -> Floats:
+    """The numbers of a column, NaN where a cell is empty; a `DataError` says which is neither."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     empty = cells.isna().to_numpy()
     wrong = (np.isnan(numbers) & ~empty) | np.isinf(numbers)
@@ -280,6 +293,11 @@ def _numbers(cells: Any, column: str, place: Place) -> Floats:
 
 
 def _objects(cells: Any) -> npt.NDArray[Any]:
+    """Texts, None where a cell is empty; the whole numbers of a column with gaps, 1.0, are "1"."""
+    if pd.api.types.is_float_dtype(cells.dtype):
+        numbers = cells.dropna()
+        if (numbers == numbers.round()).all() and (numbers.abs() < _WHOLE).all():
+            cells = cells.astype("Int64")
     texts = np.array([str(cell) for cell in cells], dtype=object)
     texts[cells.isna().to_numpy()] = None
     return texts
@@ -296,8 +314,15 @@ def _regular(
     """Every time from the first to the last of each series, with missing values in the gaps."""
     parts = [times[a:b] for a, b in pairwise(offsets)]
     dates = isinstance(times, pd.DatetimeIndex)
-    if frequency is None or isinstance(frequency, int) == dates:
+    if frequency is None:
         frequency = infer_frequency(parts, name)
+    elif isinstance(frequency, int) == dates:
+        have, want = (
+            ("dates", "a step of whole numbers; call it as pandas does, such as 'D'")
+            if dates
+            else ("whole numbers", "one of dates; leave it out, or give a number")
+        )
+        raise DataError(f"{name}: ds holds {have}, but frequency={frequency!r} is {want}")
     whole, takes, base = [], [], 0
     for label, part in zip(ids, parts, strict=True):
         full = _every(part, frequency, f"{name}: the series {label!r}")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from cellwright.data.long_form import LongForm, as_long_form
-from cellwright.errors import DataError, did_you_mean, require_extra
+from cellwright.data.files import place_of
+from cellwright.data.long_form import LongForm, as_long_form, numbers_or_missing
+from cellwright.data.tables import place_in, read_parquet, read_table
+from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["read_long_form", "read_m4"]
 
@@ -71,7 +71,8 @@ def read_long_form(
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     parquet = path.suffix == ".parquet"
-    table = _read_parquet(path) if parquet else _read_texts(path)
+    # Ids stay the texts that they are: "01" is not "1", and "NA" is a name.
+    table = read_parquet(path, extra="forecast") if parquet else read_table(path, texts=True)
     names = {time_column: "ds", target_column: "y"}
     if id_column is not None:
         names[id_column] = "unique_id"
@@ -89,14 +90,12 @@ def read_long_form(
     # Another column may already have the name that one is to get.
     spare = [c for c in ("unique_id", "ds", "y") if c in table.columns and c in written]
     table = table.drop(columns=[c for c in spare if written[c] != c]).rename(columns=names)
-    lines = None if parquet else _lines(path)
 
     def place(row: int, column: str) -> str:
-        where = f"row {row}" if lines is None or row >= len(lines) else f"line {lines[row]}"
-        return f"{path}, {where}, column {written.get(column, column)!r}"
+        return place_of(path, row, written.get(column, column))
 
     if not parquet:
-        table["ds"] = _whole_numbers(table["ds"])
+        table["ds"] = _times(table["ds"])
     return as_long_form(
         table, columns=columns, numbers=numbers, frequency=frequency, name=str(path), place=place
     )
@@ -109,7 +108,7 @@ def read_m4(folder: Path, group: str = "Hourly") -> tuple[LongForm, LongForm]:
     ----------
     folder
         Holds ``Hourly-train.csv`` and ``Hourly-test.csv``, gzipped or not: a row a series, its
-        name first, empty cells behind.
+        name first; an empty cell behind its last value is none, one before a missing value.
     group
         The files' first word.
 
@@ -130,24 +129,30 @@ def read_m4(folder: Path, group: str = "Hourly") -> tuple[LongForm, LongForm]:
         path = next((each for each in found if each.is_file()), None)
         if path is None:
             raise DataError(f"there is no file {found[0].name} in {folder}, nor {found[1].name}")
-        try:
-            tables.append(pd.read_csv(path, index_col=0))
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: not a readable CSV: {error}") from error
-    train, test = tables
-    if list(train.index) != list(test.index):
+        tables.append(_rows_of_m4(path))
+    (ids, known), (again, behind) = tables
+    if ids != again:
         raise DataError(f"{folder}: the series of {group}-train and {group}-test are not the same")
-    known = [row[~np.isnan(row)] for row in _floats(train, f"{group}-train", folder)]
-    behind = [row[~np.isnan(row)] for row in _floats(test, f"{group}-test", folder)]
     whole = [np.concatenate(pair) for pair in zip(known, behind, strict=True)]
-    return _counted(train.index, known), _counted(train.index, whole)
+    return _counted(ids, known), _counted(ids, whole)
 
 
-def _floats(table: Any, name: str, folder: Path) -> Any:
-    try:
-        return table.to_numpy(np.float64)
-    except ValueError as error:
-        raise DataError(f"{folder}: {name} holds more than numbers: {error}") from error
+def _rows_of_m4(path: Path) -> tuple[list[str], list[npt.NDArray[np.float64]]]:
+    """The names of the series, and the values of each up to its last."""
+    table = read_table(path)
+    names, *steps = map(str, table)
+    unnamed = table[names].isna().to_numpy()
+    if unnamed.any():
+        raise DataError(f"{place_in(path, unnamed, names)}: is empty")
+
+    def place(row: int, column: str) -> str:
+        return place_of(path, row, column)
+
+    columns = [numbers_or_missing(table[step], step, place) for step in steps]
+    values = np.stack(columns, axis=1) if columns else np.empty((len(table), 0))
+    ends = np.where(np.isnan(values), 0, np.arange(1, len(steps) + 1)).max(axis=1, initial=0)
+    rows = [row[:end] for row, end in zip(values, ends, strict=True)]
+    return table[names].astype(str).tolist(), rows
 
 
 def _counted(ids: Any, values: Sequence[Any]) -> LongForm:
@@ -161,49 +166,14 @@ def _counted(ids: Any, values: Sequence[Any]) -> LongForm:
     return as_long_form(table)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    require_extra("forecast", "pyarrow")
-    try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except Exception as error:  # a damaged file makes the reader raise all sorts
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
-
-
-def _read_texts(path: Path) -> pd.DataFrame:
-    try:
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
-        if header.isna().any():
-            raise DataError(f"{path}: column {int(header.isna().argmax()) + 1} has no name")
-        if header.duplicated().any():
-            twice = header[header.duplicated()].iloc[0]
-            raise DataError(f"{path}: there are two columns {twice!r}")
-        # Ids stay the texts that they are: "01" is not "1", and "NA" is a name.
-        table: pd.DataFrame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_values=[""], index_col=False
-        )
-        return table
-    except (OSError, ValueError, EOFError, pd.errors.ParserWarning) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not a readable CSV: {error}") from error
-
-
-def _whole_numbers(cells: Any) -> Any:
-    """Numbers where all cells are, except years and months such as 1949 and 194901: dates."""
+def _times(cells: Any) -> Any:
+    """Whole numbers where all cells are, except what looks like a year, a month or a day: dates."""
     numbers = pd.to_numeric(cells, errors="coerce")
     if numbers.isna().any() or (numbers != numbers.round()).any():
         return cells
-    if cells.str.fullmatch(r"(1[6-9]|2[0-2])\d\d(\d{4})?").all():
+    year, month = r"(1[6-9]|2[0-2])\d\d", r"(0[1-9]|1[0-2])"
+    if cells.str.fullmatch(rf"{year}({month}\d\d)?").all():
         return cells
+    if cells.str.fullmatch(year + month).all():
+        return cells.str[:4] + "-" + cells.str[4:]  # pandas reads 200112 as January 20, 2012
     return numbers.astype("int64")
-
-
-def _lines(path: Path) -> list[int] | None:
-    """The line at which each row ends; rows may have line breaks in quotes or blanks between."""
-    try:
-        whole = path.read_bytes()
-        text = (gzip.decompress(whole) if path.suffix == ".gz" else whole).decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""))
-        return [reader.line_num for cells in reader if cells][1:]
-    except (csv.Error, UnicodeDecodeError, OSError):
-        return None

@@ -70,16 +70,23 @@ def read_measured(
     check_fraction(test_fraction)
     path = None if source == "adding" else _existing(source)
     life = path is not None and is_run_to_failure(path)
-    if path is None or life or path.suffix == ".npz":
-        refuse_given(source, {"targets": (targets, "target"), "group": (group, None)})
-    if not life:
-        refuse_given(source, {"window": (window, 30), "stride": (stride, 1), "cap": (cap, 125)})
+    table = path is not None and not life and path.suffix in _TABLES
+    refuse_given(
+        source,
+        {
+            "targets": (targets, "target", table),
+            "group": (group, None, table),
+            "window": (window, 30, life),
+            "stride": (stride, 1, life),
+            "cap": (cap, 125, life),
+        },
+    )
     if path is None:
         everything = _adding()
         return MeasuredDataset(
             source, everything.take(np.arange(2000)), everything.take(np.arange(2000, 2500))
         )
-    if life:
+    if is_run_to_failure(path):
         return read_run_to_failure(path, window=window, stride=stride, cap=cap)
     if path.suffix == ".npz":
         arrays = read_npz(path)
@@ -182,17 +189,17 @@ def read_measured_table(
         check_numbers(path, table, column)
     repeated = table.duplicated(["id", "step"]).to_numpy()
     _refuse(path, repeated, "step", "this id has this step already")
-    grouped = table.groupby("id", sort=False)
+    by_id = table.groupby("id", sort=False)
     for column in (*known, *named):
-        changes = (table[column] != grouped[column].transform("first")).to_numpy()
+        changes = (table[column] != by_id[column].transform("first")).to_numpy()
         _refuse(path, changes, column, "changes within its id")
     values, ids = [], []
-    for sample_id, rows in grouped:
+    for sample_id, rows in by_id:
         ids.append(sample_id)
         values.append(rows.sort_values("step")[features].to_numpy(np.float64))
     x = replace(as_sequences(values, name=str(path)), names=tuple(features))
-    y = grouped[list(known)].first().to_numpy(np.float64) if known else None
-    groups = grouped[named[0]].first().astype(str).to_numpy(str) if named else None
+    y = by_id[list(known)].first().to_numpy(np.float64) if known else None
+    groups = by_id[named[0]].first().astype(str).to_numpy(str) if named else None
     return Measured(x, y, ids, tuple(targets), groups)
 
 

@@ -108,12 +108,11 @@ def read_parallel(
         raise DataError(f"source and target are both {source!r}; give two languages")
     check_fraction(test_fraction)
     path = Path(data)
-    named = data == "numbers"
-    if named or not path.is_dir():
-        refuse_given(data, {"test": (test, None)})
-    if named:
+    several = data != "numbers" and path.is_dir()
+    refuse_given(data, {"test": (test, None, several)})
+    if data == "numbers":
         return _numbers(source, target)
-    if not path.is_dir():
+    if not several:
         return _divided(path.name, _pair(path, source, target), None, None, test_fraction)
     train = _pair(path / "train", source, target)
     stems = [stem for stem in _VALIDATION if _file(path / stem, source) is not None]

@@ -167,7 +167,7 @@ class PictureFiles:
 
         try:
             with _opened(path) as picture:
-                upright = ImageOps.exif_transpose(picture).convert("RGB")
+                upright = _eight_bits(ImageOps.exif_transpose(picture), path).convert("RGB")
             pixels = np.asarray(ImageOps.fit(upright, (self.width, self.height)), np.uint8)
         except DataError:
             raise
@@ -197,6 +197,17 @@ def _opened(path: Path) -> Any:
         raise DataError(f"{path} is no picture of a known format") from error
     except Exception as error:  # among them pictures that are too large to be honest
         raise DataError(f"{path}: cannot be read as a picture: {error}") from error
+
+
+def _eight_bits(picture: Any, path: Path) -> Any:
+    """Grey values of 16 bits scaled to 8, where Pillow's own conversion makes them white."""
+    from PIL import Image  # noqa: PLC0415
+
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise DataError(f"{path}: its grey values have 32 bits; save it with 8 or 16")
+    return picture
 
 
 def picture_files(source: Path, size: int) -> PictureFiles:
@@ -238,7 +249,7 @@ def as_pictures(
     shape
         Height, width and channels that are expected, if known; files are read so.
     size
-        Height and width of files where no shape is expected.
+        Height and width of files where no shape is expected. Grey values of 16 bits become 8.
     name
         What the user calls the argument.
 

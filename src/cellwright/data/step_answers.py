@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from cellwright.data.labels import as_labels
 from cellwright.errors import DataError, ShapeError
@@ -54,7 +55,7 @@ def as_step_answers(
     ----------
     y
         For each sample a list or array (time,), or (time, answers) where several things are
-        asked at a step. What is not known is None, an empty text or NaN.
+        asked at a step. What is not known is None, an empty text, NaN or pandas' NA.
     lengths
         Steps of each sample.
     kind
@@ -99,17 +100,41 @@ def as_step_answers(
 def _sample(value: Any, name: str) -> npt.NDArray[Any]:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    if isinstance(value, (list, tuple)) and any(step is None for step in value):
-        array = np.empty(len(value), dtype=object)
-        array[:] = value
-        return array
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ShapeError(f"{name}: not an array (time,) or (time, answers): {error}") from error
+        if not isinstance(value, (list, tuple)):
+            raise ShapeError(f"{name}: not an array (time,) or (time, answers): {error}") from error
+        array = np.empty(0, dtype=object)
+    if isinstance(value, (list, tuple)) and array.dtype.kind not in "biuf":
+        # NumPy makes texts of everything beside a text, such as a number or NaN.
+        array = _objects(value, name)
     if array.ndim not in (1, 2):
         raise ShapeError(f"{name}: expected (time,) or (time, answers), got {array.shape}")
     return array
+
+
+def _objects(steps: Sequence[Any], name: str) -> npt.NDArray[Any]:
+    """A list as an array (time,), or (time, answers) if a step is a row; None is one unknown."""
+    rows = {at: list(step) for at, step in enumerate(steps) if _is_row(step)}
+    if not rows:
+        array = np.empty(len(steps), dtype=object)
+        array[:] = steps
+        return array
+    width = len(next(iter(rows.values())))
+    array = np.full((len(steps), width), None, dtype=object)
+    for at, step in enumerate(steps):
+        if at in rows:
+            if len(rows[at]) != width or any(map(_is_row, rows[at])):
+                raise ShapeError(f"{name}[{at}]: expected a row of {width} answers, got {step!r}")
+            array[at] = rows[at]
+        elif not pd.isna(step):
+            raise ShapeError(f"{name}[{at}]: expected a row of {width} answers, got {step!r}")
+    return array
+
+
+def _is_row(step: Any) -> bool:
+    return isinstance(step, (list, tuple)) or getattr(step, "ndim", 0) > 0
 
 
 Column: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
@@ -117,10 +142,10 @@ Column: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
 
 def _labels(parts: Sequence[npt.NDArray[Any]], name: str) -> Column:
     """One column of labels; where one is not known stands the first that is."""
-    values = [value for part in parts for value in part.tolist()]
-    known = np.array([not _missing(value) for value in values])
+    known = np.concatenate([_known(part) for part in parts])
     if not known.any():
         raise DataError(f"{name}: no label is known")
+    values = [value for part in parts for value in part.tolist()]
     chosen = [value for value, is_known in zip(values, known, strict=True) if is_known]
     if len({isinstance(value, str) for value in chosen}) > 1:
         raise DataError(f"{name}: some labels are texts and others numbers; give one kind")
@@ -133,16 +158,17 @@ def _labels(parts: Sequence[npt.NDArray[Any]], name: str) -> Column:
     return column, known
 
 
-def _missing(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
+def _known(part: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    missing = pd.isna(part)
+    if part.dtype.kind in "biuf":
+        return ~missing
+    pairs = zip(missing.tolist(), part.tolist(), strict=True)
+    return np.array([not gone and value != "" for gone, value in pairs], dtype=bool)
 
 
 def _numbers(parts: Sequence[npt.NDArray[Any]], name: str) -> Column:
     try:
-        found = [
-            np.array([np.nan if v is None else v for v in part.tolist()], dtype=np.float64)
-            for part in parts
-        ]
+        found = [np.where(_known(part), part, np.nan).astype(np.float64) for part in parts]
     except (TypeError, ValueError) as error:
         raise DataError(f"{name}: expected numbers: {error}") from error
     for number, part in enumerate(found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from cellwright.data.checks import check_fraction, refuse_given
 from cellwright.data.clips import Clips, clips_of_digits, clips_of_mnist
 from cellwright.data.conllu import read_conllu
 from cellwright.data.sequences import Sequences
@@ -24,6 +25,8 @@ __all__ = ["StepData", "StepDataset", "read_step_data", "read_step_samples"]
 _SPLIT_SEED = 0
 _NAMED = ("clips", "mnist-clips")
 _TABLES, _TREEBANKS = (".csv", ".txt"), (".conllu",)
+# Elsewhere "_" stands for what is not known; here it says that a word has none of them.
+_MAY_BE_NONE = ("feats", "misc")
 _TEST_SHARE = 0.25  # of the training clips
 
 
@@ -117,14 +120,28 @@ def read_step_data(
     Raises
     ------
     DataError
-        The source is unknown or malformed; the message names file, line and column.
+        The source is unknown or malformed, and the message names file, line and column; or an
+        option was given that means nothing to it.
     """
-    if source in _NAMED:
+    check_fraction(test_fraction)
+    columns = columns or StepColumns()
+    named = source in _NAMED
+    path = Path() if named else _existing(source)
+    file = not named and path.is_file()
+    table = file and _kind(path) in _TABLES
+    refuse_given(
+        source,
+        {
+            "test": (tuple(test), (), file),
+            **{f.name: (getattr(columns, f.name), f.default, table) for f in fields(columns)},
+            "column": (column, "upos", not named and not table),
+            "clips": (clips, None, named),
+        },
+    )
+    if named:
         return _clips(source, folder, clips, test_fraction)
     if folder is not None:
         raise DataError(f"a data folder goes with a named data set, not with {source!r}")
-    columns = columns or StepColumns()
-    path = _existing(source)
     if path.is_dir():
         return _treebank(path, column)
     given = _read(path, columns, column)
@@ -196,12 +213,12 @@ def _read(path: Path, columns: StepColumns, column: str, *, labelled: bool = Tru
 
 def _read_treebank(path: Path, column: str) -> StepData:
     sentences = read_conllu(path, column)
-    # What is not known stands there as "_".
+    known = any(label != "_" for sentence in sentences for label in sentence.labels)
+    unknown = None if column in _MAY_BE_NONE else "_"
     labels = [
-        np.array([None if label == "_" else label for label in sentence.labels], dtype=object)
+        np.array([None if label == unknown else label for label in sentence.labels], dtype=object)
         for sentence in sentences
     ]
-    known = any(label is not None for answer in labels for label in answer)
     return StepData(
         WordSequences([sentence.words for sentence in sentences]),
         labels if known else None,

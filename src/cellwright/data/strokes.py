@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
 
+from cellwright.data.files import read_lines
 from cellwright.data.sequences import Sequences
 from cellwright.errors import DataError
 
@@ -181,18 +182,13 @@ def read_unipen(path: str | Path, *, level: str | None = None) -> list[Ink]:
         segment covers is not there, or nothing is written.
     """
     place = Path(path)
-    if not place.is_file():
-        raise DataError(f"there is no file {path}")
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text: {error.reason}") from error
     file = _Unipen(str(path))
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(place), 1):
         file.read(number, line)
     return list(file.samples(level))
 
 
+_SECTION = re.compile(r"[0-9]{1,9}")
 _SEGMENT = re.compile(r'\.SEGMENT\s+(\S+)\s+([\d,\-\s]*\d)\s+(\S+)\s+"((?:[^"\\]|\\.)*)"\s*$')
 
 
@@ -200,7 +196,7 @@ _SEGMENT = re.compile(r'\.SEGMENT\s+(\S+)\s+([\d,\-\s]*\d)\s+(\S+)\s+"((?:[^"\\]
 class _Segment:
     line: int
     level: str
-    sections: list[int]
+    ranges: list[tuple[int, int]]
     text: str
 
 
@@ -249,15 +245,16 @@ class _Unipen:
             raise DataError(f"{self.path}: there are no segments {wanted}, only {levels}")
         for segment in chosen:
             name = self._line(segment.line)
-            for section in segment.sections:
-                if section >= len(self.sections):
+            for first, last in segment.ranges:
+                if last >= len(self.sections):
                     raise DataError(
-                        f"{name}: there is no section {section}; the file has "
-                        f"{len(self.sections)}, counted from 0"
+                        f"{name}: there is no section {max(first, len(self.sections))}; the file "
+                        f"has {len(self.sections)}, counted from 0"
                     )
             if not segment.text.strip():
                 raise DataError(f"{name}: the text is empty")
-            yield self._ink(segment.sections, segment.text, name)
+            sections = [n for first, last in segment.ranges for n in range(first, last + 1)]
+            yield self._ink(sections, segment.text, name)
 
     def _ink(self, sections: list[int], text: str | None, name: str) -> Ink:
         points = np.array([point for section in sections for point in self.sections[section]])
@@ -290,13 +287,16 @@ class _Unipen:
                 f'{self._line(number)}: expected .SEGMENT LEVEL 0-2 QUALITY "text", got {line!r}'
             )
         level, ranges, _, text = match.groups()
-        sections: list[int] = []
+        found: list[tuple[int, int]] = []
         for part in ranges.replace(" ", "").split(","):
             first, _, last = part.partition("-")
-            if not first.isdigit() or not (last or first).isdigit():
+            last = last or first
+            if not (_SECTION.fullmatch(first) and _SECTION.fullmatch(last)):
                 raise DataError(f"{self._line(number)}: {part!r} is no range of sections")
-            sections.extend(range(int(first), int(last or first) + 1))
-        self.segments.append(_Segment(number, level, sections, re.sub(r"\\(.)", r"\1", text)))
+            if int(last) < int(first):
+                raise DataError(f"{self._line(number)}: {part!r} ends before it begins")
+            found.append((int(first), int(last)))
+        self.segments.append(_Segment(number, level, found, re.sub(r"\\(.)", r"\1", text)))
 
     def _line(self, number: int) -> str:
         return f"{self.path}, line {number}"

@@ -191,9 +191,10 @@ def read_parquet(path: Path, *, extra: str = "parquet") -> pd.DataFrame:
     """
     require_extra(extra, "pyarrow")
     try:
-        return pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
+        table: pd.DataFrame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
     except Exception as error:  # a damaged file makes the reader raise all sorts
         raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+    return table
 
 
 def check_numbers(path: Path, table: pd.DataFrame, column: str) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from cellwright.errors import SettingError
 
-__all__ = ["TokenBatch", "TokenStreams"]
+__all__ = ["StreamBatch", "TokenStreams"]
 
 
 @dataclass(frozen=True)
-class TokenBatch:
+class StreamBatch:
     """The same window of every stream.
 
     Attributes
@@ -124,7 +124,7 @@ class TokenStreams:
 
     def batches(
         self, size: int, order: npt.NDArray[np.int64] | None = None
-    ) -> Iterator[TokenBatch]:
+    ) -> Iterator[StreamBatch]:
         """A window of every stream at a time; as many as `order` has samples, whatever they are."""
         wanted = self.windows
         if order is not None:
@@ -136,7 +136,7 @@ class TokenStreams:
             steps = min(self.steps, self.length - first)
             places = begins[:, None] + first + np.arange(steps + 1)
             found = torch.from_numpy(self.tokens[places % len(self.tokens)].astype(np.int64))
-            yield TokenBatch(
+            yield StreamBatch(
                 tokens=found[:, :-1],
                 targets=found[:, 1:],
                 rows=mine * self.windows + window,

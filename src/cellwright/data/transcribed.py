@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellwright.data.audio import Recordings, read_recordings
+from cellwright.data.audio import ARCHIVES, Recordings, read_recordings
+from cellwright.data.checks import check_fraction, refuse_given
 from cellwright.data.english_words import WORDS
 from cellwright.data.joined import digit_lines, join_characters, join_recordings, random_words
 from cellwright.data.readers import read_samples
@@ -22,7 +23,6 @@ from cellwright.errors import DataError
 __all__ = ["Transcribed", "TranscribedDataset", "read_transcribed", "read_transcribed_samples"]
 
 _NAMED = "digit-lines"
-_ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _UNIPEN = (".unp", ".unipen")
 _LINES = 4000
 # What is drawn for training and test, whatever the seed of the training.
@@ -114,16 +114,29 @@ def read_transcribed(
     Raises
     ------
     DataError
-        The source is unknown or malformed, or has no texts.
+        The source is unknown or malformed, or has no texts; or an option was given that means
+        nothing to it.
     """
-    if source == _NAMED:
+    check_fraction(test_fraction)
+    lines, characters = source == _NAMED, source.endswith(".mat")
+    strings = joined is not None and not characters
+    refuse_given(
+        source,
+        {
+            "test_files": (test_files, None, not lines and not characters),
+            "least": (least, 3, lines or strings),
+            "most": (most, 7, lines or strings),
+            "tested": (tested, 500, lines or characters or strings),
+        },
+    )
+    if lines:
         parts = [
             digit_lines(count, test=part == _TEST, least=least, most=most, seed=(part,))
             for part, count in ((_TRAINING, joined or _LINES), (_TEST, tested))
         ]
         return TranscribedDataset(source, *(_lines(*part) for part in parts))
     path = Path(source)
-    if source.endswith(".mat"):
+    if characters:
         train, test = _words(read_trajectories(path), test_fraction, joined or _LINES, tested)
         return TranscribedDataset(path.stem, train, test)
     everything = _everything(source)
@@ -155,14 +168,17 @@ def read_transcribed_samples(source: str, reading: Mapping[str, Any]) -> Transcr
     DataError
         The source is unknown or malformed.
     """
+    joining = ("joined", "tested", *(("least", "most") if source == _NAMED else ("test_fraction",)))
     if source == _NAMED or source.endswith(".mat"):
-        return read_transcribed(source, **reading).test
+        # Other options may be left from the data that were learned from.
+        given = {name: reading[name] for name in joining if name in reading}
+        return read_transcribed(source, **given).test
     return _everything(source)
 
 
 def _everything(source: str) -> Transcribed:
     path = Path(source)
-    if path.is_dir() or source.endswith(_ARCHIVES):
+    if path.is_dir() or source.endswith(ARCHIVES):
         recordings = read_recordings(path)
         texts = None if recordings.texts is None else list(recordings.texts)
         return Transcribed(recordings, texts, list(recordings.names))
@@ -177,7 +193,7 @@ def _everything(source: str) -> Transcribed:
         samples = read_samples(source)
         texts = None if samples.y is None else [str(label) for label in samples.y.tolist()]
         return Transcribed(samples.x, texts, samples.ids)
-    endings = ", ".join((*_ARCHIVES, ".mat", *_UNIPEN, ".csv"))
+    endings = ", ".join((*ARCHIVES, ".mat", *_UNIPEN, ".csv"))
     raise DataError(
         f"there is no data set {source!r}; known: {_NAMED}, a folder of WAV files, or a path that "
         f"ends in {endings}"

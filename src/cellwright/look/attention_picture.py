@@ -66,5 +66,4 @@ def draw_attention(translations: Sequence[Attending]) -> Figure:
 
 
 def _shown(token: str) -> str:
-    """A token as matplotlib can write it: a dollar would begin a formula."""
-    return token.strip().replace("$", r"\$") or "␣"
+    return token.strip() or "␣"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["draw_attention", "draw_captions"]
+__all__ = ["draw_caption_attention", "draw_captions"]
 
 _COLUMNS = 4
 _RIGHT, _WRONG = "#20603a", "#a02c2c"
@@ -52,7 +52,7 @@ def draw_captions(
     return figure
 
 
-def draw_attention(
+def draw_caption_attention(
     pixels: npt.NDArray[np.uint8], words: Sequence[str], weights: npt.NDArray[Any]
 ) -> Figure:
     """A picture, and for each word of its caption the same with what was looked at lit up.

@@ -82,6 +82,6 @@ def _draw_one(axes: Axes, own: Sequence[Any], levels: Sequence[float]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.tick_params(labelsize=8)
-    if np.issubdtype(np.asarray(shown["ds"]).dtype, np.datetime64):
+    if pd.api.types.is_datetime64_any_dtype(shown["ds"].dtype):
         for tick in axes.get_xticklabels():
             tick.set_rotation(20)

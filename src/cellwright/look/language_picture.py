@@ -83,14 +83,11 @@ def draw_next_tokens(
                 ha="center",
                 va="center",
                 fontsize=7,
-                parse_math=False,
                 fontweight="bold" if right else "normal",
                 color="white" if grid[rank, step] > 0.55 else ("#c0504d" if right else "#404040"),
             )
     axes.set_xticks(range(len(tokens)), [_shown(names[token]) for token in tokens], fontsize=8)
     axes.xaxis.tick_top()
-    for label in axes.get_xticklabels():
-        label.set_parse_math(False)
     axes.set_yticks(range(count), [f"{rank}." for rank in range(1, count + 1)], fontsize=8)
     axes.tick_params(length=0)
     axes.set_title("what came, and what was expected in its place", fontsize=9)

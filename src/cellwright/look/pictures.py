@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 from torch import Tensor
 
@@ -128,7 +131,20 @@ def draw_signals(
 
 
 def save_picture(figure: Figure, path: Path) -> None:
-    """Write a picture as PNG, whole or not at all."""
+    """Write a picture as PNG, whole or not at all; no text of it is a formula."""
+    _write_plainly(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     replace_file(path, buffer.getvalue())
+
+
+def _write_plainly(figure: Figure) -> None:
+    """Let "$" be a dollar: words, labels and names are the user's, and few are formulas."""
+    formulas: set[Artist] = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), (LogFormatter, ScalarFormatter)):
+                # Matplotlib's own: powers of ten.
+                formulas |= set(axis.findobj(Text)) - {axis.label}
+    for text in set(figure.findobj(Text)) - formulas:
+        text.set_parse_math(False)

@@ -34,7 +34,7 @@ Symbols: TypeAlias = tuple[int, ...]
 NextSymbol: TypeAlias = Callable[[Symbols], Scores]
 """Symbols so far -> log-probability of each symbol that may follow, (symbols + 1,).
 
-The entry of the blank, 0, is that of the end.
+The entry of the blank, 0, is that of the end: 0 wherever the model knows no end.
 """
 
 # What has less than this chance at a step is not tried; the search is as good and much faster.
@@ -124,7 +124,8 @@ def prefix_beam(
 ) -> list[Found]:
     r"""The most probable texts, by a search over their beginnings.
 
-    Maximizes \(\log p(y \mid x) + \alpha \log p_\mathrm{LM}(y) + \beta |y|\).
+    Maximizes \(\log p(y \mid x) + \alpha \log p_\mathrm{LM}(y) + \beta |y|\), the end of the text
+    among what the language model is asked about, also that of an empty one.
 
     Parameters
     ----------
@@ -159,9 +160,7 @@ def prefix_beam(
         best = sorted(grown.items(), key=lambda item: -item[1].score)
         beam = dict(best[:width])
     ended = [
-        Found(
-            symbols, prefix.total, prefix.score + (language.extra(symbols, BLANK) if symbols else 0)
-        )
+        Found(symbols, prefix.total, prefix.score + language.extra(symbols, BLANK))
         for symbols, prefix in beam.items()
     ]
     return sorted(ended, key=lambda found: -found.score)
@@ -223,6 +222,8 @@ def align(scores: Scores, target: Sequence[int]) -> tuple[list[tuple[int, int]],
     steps = len(scores)
     if steps < (needed := steps_needed(target)):
         raise DataError(f"{steps} steps cannot spell a text that needs {needed}")
+    if not steps:
+        return [], 0.0
     scores = np.asarray(scores, np.float64)
     # Blanks stand between all symbols and at both ends; a step goes on by 0, 1 or 2 of these,
     # by 2 only past a blank between two symbols that differ.

@@ -295,7 +295,11 @@ def _splitting(kind: Kind) -> tuple[PreTokenizer, Decoder]:
 
     made: dict[Kind, Any] = {
         "words": lambda: (pre_tokenizers.BertPreTokenizer(), decoders.WordPiece(cleanup=True)),
-        "tokens": lambda: (pre_tokenizers.WhitespaceSplit(), decoders.WordPiece(cleanup=False)),
+        "tokens": lambda: (
+            pre_tokenizers.WhitespaceSplit(),
+            # Tokens that start with the prefix are glued to the one before; none has a blank.
+            decoders.WordPiece(prefix=" ", cleanup=False),
+        ),
         "characters": lambda: (
             pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated"),
             decoders.Fuse(),

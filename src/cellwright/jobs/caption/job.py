@@ -19,7 +19,7 @@ from cellwright.jobs.caption.estimator import Caption, Captioner
 from cellwright.jobs.caption.measures import bleu, exact
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
-from cellwright.look.caption_pictures import draw_attention, draw_captions
+from cellwright.look.caption_pictures import draw_caption_attention, draw_captions
 from cellwright.look.pictures import save_picture
 
 __all__ = ["JOB"]
@@ -134,7 +134,7 @@ def _draw_attention(said: list[Caption], shown: Any, path: Path) -> None:
     """Where the decoder looked, for the first picture of which it says anything."""
     for caption, pixels in zip(said, shown, strict=False):
         if caption.attention is not None and caption.tokens:
-            picture = draw_attention(pixels, caption.tokens, caption.attention)
+            picture = draw_caption_attention(pixels, caption.tokens, caption.attention)
             save_picture(picture, path)
             return
 

@@ -60,9 +60,19 @@ def as_native(table: pd.DataFrame, like: Any) -> Any:
         return table
     import polars  # noqa: PLC0415 -- only where the user has it
 
-    return polars.DataFrame(
+    zones = {
+        str(name): cells.dtype.tz
+        for name, cells in table.items()
+        if isinstance(cells.dtype, pd.DatetimeTZDtype)
+    }
+    plain = table.assign(**{name: table[name].dt.tz_convert(None) for name in zones})
+    made = polars.DataFrame(
         {
             str(name): cells.tolist() if cells.dtype == object else cells.to_numpy()
-            for name, cells in table.items()
+            for name, cells in plain.items()
         }
+    )
+    return made.with_columns(
+        polars.col(name).dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+        for name, zone in zones.items()
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cellwright.data.token_streams import TokenBatch
+from cellwright.data.token_streams import StreamBatch
 from cellwright.nn.states import State, detach
 
 __all__ = ["NextToken", "RowNats", "windows"]
@@ -25,7 +25,7 @@ class NextToken:
     def __init__(self) -> None:
         self._state: State | None = None
 
-    def __call__(self, network: Any, batch: TokenBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, network: Any, batch: StreamBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean, and the sum over the batch."""
         output, state = network(batch.tokens, None if batch.first else self._state)
         self._state = detach(state)
@@ -39,14 +39,14 @@ class RowNats:
     def __init__(self) -> None:
         self._state: State | None = None
 
-    def __call__(self, network: Any, batch: TokenBatch) -> npt.NDArray[np.float64]:
+    def __call__(self, network: Any, batch: StreamBatch) -> npt.NDArray[np.float64]:
         """Nats of each row, (row,)."""
         output, self._state = network(batch.tokens, None if batch.first else self._state)
         nats = network.nats(output, batch.targets.clamp(min=0)).double()
         return np.asarray(nats.masked_fill(batch.targets < 0, 0).sum(1).cpu().numpy())
 
 
-def windows(rows: Sequence[npt.NDArray[np.int32]], vocabulary: int) -> Iterator[TokenBatch]:
+def windows(rows: Sequence[npt.NDArray[np.int32]], vocabulary: int) -> Iterator[StreamBatch]:
     """All of some texts, the longest first, side by side; behind the end of one are targets -1."""
     longest = len(rows[0])
     steps = max(1, min(_STEPS, _SCORES // (len(rows) * vocabulary)))
@@ -57,6 +57,6 @@ def windows(rows: Sequence[npt.NDArray[np.int32]], vocabulary: int) -> Iterator[
             part = row[start : start + width]
             found[number, : len(part)] = part
         tokens = torch.from_numpy(found)
-        yield TokenBatch(
+        yield StreamBatch(
             tokens[:, :-1].clamp(min=0), tokens[:, 1:], np.arange(len(rows)), not start
         )

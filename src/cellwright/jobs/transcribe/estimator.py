@@ -24,7 +24,7 @@ from cellwright.jobs.training.dividing import divide
 from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.jobs.transcribe.error_rates import error_rates
 from cellwright.jobs.transcribe.examples import CtcLoss, Transcripts
-from cellwright.jobs.transcribe.languages import LanguageModel, next_symbol
+from cellwright.jobs.transcribe.languages import CharacterModel, next_symbol
 from cellwright.jobs.transcribe.stream import TextStream
 from cellwright.jobs.transcribe.texts import check_steps, checked_texts, numbered
 from cellwright.models.ctc import Found, NextSymbol, align, collapse, prefix_beam
@@ -146,7 +146,7 @@ class Transcriber(TranscriberOptions, Estimator):
         )
         return self
 
-    def predict(self, X: Any, *, language_model: LanguageModel | None = None) -> list[str]:  # noqa: N803
+    def predict(self, X: Any, *, language_model: CharacterModel | None = None) -> list[str]:  # noqa: N803
         """The text of each sequence, found as the option `decoder` says.
 
         Parameters
@@ -163,7 +163,7 @@ class Transcriber(TranscriberOptions, Estimator):
         self,
         X: Any,  # noqa: N803
         *,
-        language_model: LanguageModel | None = None,
+        language_model: CharacterModel | None = None,
     ) -> list[tuple[str, float]]:
         """The text of each sequence, and the log-probability of the paths that led to it."""
         options = self.options()
@@ -199,7 +199,7 @@ class Transcriber(TranscriberOptions, Estimator):
         X: Any,  # noqa: N803
         texts: Sequence[str],
         *,
-        language_model: LanguageModel | None = None,
+        language_model: CharacterModel | None = None,
     ) -> dict[str, float]:
         """Character and word error rate, and the share of texts without an error."""
         said = self.predict(X, language_model=language_model)

@@ -1,9 +1,9 @@
 """What a language model has to say while a text is searched for.
 
 A trained `cellwright.LanguageModel` over characters will do, and so will any callable that takes
-the text so far and gives the log-probabilities of characters that may follow, a mapping, with
-that of the end under ``""`` if it knows one. Natural logarithms; a character that is not there
-counts as very improbable.
+the text so far and gives the log-probabilities of characters that may follow, a mapping. One that
+knows where a text ends gives the end's under ``""``, always; so does a `LanguageModel` that learned
+from several texts. Natural logarithms; a character that is not there counts as very improbable.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from scipy.special import log_softmax
 from cellwright.errors import ArgumentError, DataError
 from cellwright.models.ctc import NextSymbol, Scores, Symbols
 
-__all__ = ["LanguageModel", "next_symbol"]
+__all__ = ["CharacterModel", "next_symbol"]
 
-LanguageModel: TypeAlias = Callable[[str], Mapping[str, float]] | Any
+CharacterModel: TypeAlias = Callable[[str], Mapping[str, float]] | Any
 """Text so far -> log-probability of each next character; or a `cellwright.LanguageModel`."""
 
 _UNKNOWN = -20.0
 _MOST_REMEMBERED = 20_000
 
 
-def next_symbol(model: LanguageModel, symbols: Sequence[str]) -> NextSymbol:
+def next_symbol(model: CharacterModel, symbols: Sequence[str]) -> NextSymbol:
     """What the search asks, in the numbers of a transcriber's symbols.
 
     Parameters
@@ -39,7 +39,7 @@ def next_symbol(model: LanguageModel, symbols: Sequence[str]) -> NextSymbol:
     Raises
     ------
     ArgumentError
-        It is no language model.
+        It is no language model, or what it gives is no mapping.
     DataError
         It reads something else than characters.
     """
@@ -54,6 +54,11 @@ def next_symbol(model: LanguageModel, symbols: Sequence[str]) -> NextSymbol:
 
     def following(before: Symbols) -> Scores:
         chances = model("".join(symbols[number - 1] for number in before))
+        if not isinstance(chances, Mapping):
+            raise ArgumentError(
+                f"the language model must give a mapping from characters to log-probabilities; "
+                f"got {type(chances).__name__}"
+            )
         # A model that knows no end has nothing against ending.
         return np.array([chances.get("", 0.0), *(chances.get(s, _UNKNOWN) for s in symbols)])
 
@@ -68,13 +73,15 @@ class _Streamed:
         if vocabulary.kind != "characters":
             raise DataError(
                 f"the language model reads {vocabulary.kind}; a search goes on by one character "
-                f"at a time and wants tokens='characters'"
+                f"at a time and wants vocabulary='characters'"
             )
         self._stream = model.open_stream(1)
         # A text ends where the model expects the next to begin.
         self._tokens = [vocabulary.begin, *(vocabulary.number(s) for s in symbols)]
-        unknown = np.array(self._tokens) == vocabulary.unknown
-        self._floor = np.where(unknown, _UNKNOWN, -np.inf)
+        fixed = np.where(np.array(self._tokens) == vocabulary.unknown, _UNKNOWN, np.nan)
+        # A single text has ended once, which tells nothing of where texts end.
+        fixed[0] = np.nan if model.facts_.several else 0.0
+        self._fixed = fixed
         self._start = self._stream.state
         self._read: dict[Symbols, tuple[Scores, Any]] = {}
 
@@ -82,14 +89,13 @@ class _Streamed:
         """Log-probabilities of the end and of each symbol."""
         if len(self._read) > _MOST_REMEMBERED:
             self._read.clear()
-        return self._after(before)[0]
-
-    def _after(self, before: Symbols) -> tuple[Scores, Any]:
-        if before not in self._read:
-            self._stream.state = self._after(before[:-1])[1] if before else self._start
-            last = self._tokens[before[-1]] if before else self._tokens[0]
+        known = len(before)
+        while known >= 0 and before[:known] not in self._read:
+            known -= 1
+        for end in range(known + 1, len(before) + 1):
+            self._stream.state = self._read[before[: end - 1]][1] if end else self._start
+            last = self._tokens[before[end - 1]] if end else self._tokens[0]
             scores = log_softmax(self._stream.step([last])[0].astype(np.float64))
-            chosen = scores[self._tokens]
-            chosen = np.where(np.isneginf(self._floor), chosen, self._floor)
-            self._read[before] = (chosen, self._stream.state)
-        return self._read[before]
+            chosen = np.where(np.isnan(self._fixed), scores[self._tokens], self._fixed)
+            self._read[before[:end]] = chosen, self._stream.state
+        return self._read[before][0]
