@@ -34,7 +34,7 @@ DIGITS = {
     "picture_filters": [16, 32],
     "scaling": "global",
     "validation_fraction": 0.02,
-    "epochs": 4,
+    "epochs": 2,
 }
 
 
@@ -98,7 +98,7 @@ RECIPES = [
         name="digits in noisy clips",
         setting="clips of MNIST, 20 frames, a change with chance 0.2 a frame, noise "
         "0.3; 12,000 clips of training pictures, 2,000 of test pictures; two convolutions (16, 32 "
-        "filters), LSTM 2 x 128, 4 epochs",
+        "filters), LSTM 2 x 128, 2 epochs",
         measure="accuracy",
         asked=0.97,
         run=digits,
