@@ -24,7 +24,7 @@ from gallery.recipe import Recipe, data_folder
 
 HERE = Path(__file__).parent
 RESULTS = HERE.with_suffix(".json")
-PAGE = HERE.parents[1] / "docs" / "gallery" / "index.md"
+PAGES = HERE.parents[1] / "docs" / "gallery"
 
 
 def main() -> None:
@@ -49,15 +49,22 @@ def main() -> None:
             replace_file(RESULTS, json.dumps(results, indent=1) + "\n")
     print(table(results))
     if results and not arguments.list:
-        write_page(table(results))
+        write_pages(results)
 
 
-def write_page(text: str) -> None:
-    """Put the table where the documentation shows it."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition("<!-- results -->\n")
-    _, end, after = rest.partition("<!-- end of results -->")
-    replace_file(PAGE, f"{before}<!-- results -->\n{text}\n{end}{after}")
+def write_pages(results: dict[str, Any]) -> None:
+    """Put the table where the documentation shows it, and each job's part on its own page."""
+    for page in PAGES.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        before, begin, rest = text.partition("<!-- results -->\n")
+        _, end, after = rest.partition("<!-- end of results -->")
+        mine = {
+            key: each
+            for key, each in results.items()
+            if page.stem == "index" or key.partition(":")[0] == page.stem
+        }
+        if end and mine:
+            replace_file(page, f"{before}{begin}{table(mine)}\n{end}{after}")
 
 
 def recipes() -> list[Recipe]:
