@@ -275,7 +275,7 @@ def test_a_row_with_more_cells_than_the_header_is_refused_and_not_cut(sales):
     text = "unique_id,ds,y\n" + "".join(f"A,2024-01-{day:02d},1,5\n" for day in range(1, 10))
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # as it is outside the tests, where none is an error
-        with pytest.raises(DataError, match="not a readable CSV"):
+        with pytest.raises(DataError, match="line 2 has 4 cells, but the header has 3"):
             read_long_form(sales(text))
 
 

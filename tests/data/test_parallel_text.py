@@ -134,6 +134,18 @@ def test_samples_with_and_without_what_they_should_become(tmp_path):
     assert read_parallel_samples(str(tmp_path / "c.de"), **DE_EN).source == ["a", "b"]
 
 
+def test_of_a_folder_the_test_files_alone_are_samples(tmp_path):
+    write(tmp_path, test_1_de="a\n", test_1_en="x\n")
+    assert read_parallel_samples(str(tmp_path), **DE_EN).target == ["x"]
+    write(tmp_path, test_2_de="b\n", test_2_en="y\n")
+    assert read_parallel_samples(str(tmp_path), **DE_EN, test="test_2").target == ["y"]
+    for name in ("test_1.de", "test_2.de"):
+        (tmp_path / name).unlink()
+    write(tmp_path, train_de="a\nb\nc\nd\n", train_en="x\ny\nz\nw\n")
+    found = read_parallel_samples(str(tmp_path), **DE_EN, test_fraction=0.5)
+    assert found.source == read_parallel(str(tmp_path), **DE_EN, test_fraction=0.5).test.source
+
+
 def test_numbers_in_words():
     known = {
         0: ("zero", "zéro"),

@@ -79,7 +79,7 @@ def test_rows_keep_the_order_of_their_ids(write):
         ("id,step,a\n1,0,5\n2,0,5\n1,0,6\n", "line 4, column 'step': this id has this step"),
         ("id,step,a,label\n1,0,5,x\n1,1,5,y\n", "line 3, column 'label': the label changes"),
         ("id,step,a\n1,0,5\n1,1,6,7\n", "not a readable CSV.*line 3"),
-        ("id,step,a\n1,0,5,7\n1,1,6,7\n", "not a readable CSV"),
+        ("id,step,a\n1,0,5,7\n1,1,6,7\n", "not a readable CSV: line 2 has 4 cells, .* has 3"),
         ("id;step;a\n1;0;5\n", "no column 'id'; cells must be separated by commas"),
         ("id\tstep\ta\n1\t0\t5\n", "separated by commas"),
         ("id,step,a,a\n1,0,5,6\n", "there are two columns 'a'"),

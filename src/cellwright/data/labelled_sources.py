@@ -25,7 +25,7 @@ __all__ = ["LabelledData", "read_labelled", "read_labelled_samples"]
 # Does not depend on the seed of the training, so that runs with several are scored alike.
 _SPLIT_SEED = 0
 _TEXTS = (".txt", ".txt.gz", ".gz")
-_TABLES = (".npz", ".csv")
+_TABLES = (".npz", ".csv", ".parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,8 @@ def read_labelled(
     test_fraction
         Part of the samples that is kept for the test where the data have no test part.
     test
-        Another file or folder of the same kind with the test part.
+        Another file or folder of the same kind with the test part; a relative one lies beside
+        the source.
     test_files
         Recordings kept for the test: a shell pattern of their names.
     split
@@ -94,7 +95,7 @@ def read_labelled(
     )
     if test is not None:
         refuse_given(source, {"folder": (folder, None, False)})
-        return _complete(_given_apart(source, test))
+        return _complete(_given_apart(source, str(Path(source).parent / test)))
     if not own:
         data = read(source, folder, test_fraction=test_fraction)
         return _complete(LabelledData(data.name, data.train, data.test))

@@ -1,7 +1,8 @@
-"""What counts as labels."""
+"""What counts as labels, and which of those that are known they are."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy.typing as npt
 
 from cellwright.errors import DataError, ShapeError
 
-__all__ = ["as_labels"]
+__all__ = ["as_labels", "label_numbers"]
+
+_SHOWN = 10
 
 
 def as_labels(y: Any, *, name: str = "y") -> npt.NDArray[Any]:
@@ -34,3 +37,54 @@ def as_labels(y: Any, *, name: str = "y") -> npt.NDArray[Any]:
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
         raise DataError(f"{name}: not labels: some are not whole numbers")
     return labels
+
+
+def label_numbers(
+    labels: npt.NDArray[Any],
+    classes: npt.NDArray[Any],
+    *,
+    place: Callable[[int], str] = "y[{}]".format,
+    asked: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[np.int64]:
+    """Which of the classes each label is, (sample,).
+
+    Where one of the two holds texts, labels are compared as texts: a CSV with the labels 1 and 2
+    holds numbers, one with 1, 2 and x holds texts.
+
+    Parameters
+    ----------
+    labels
+        As `as_labels` gives them.
+    classes
+        Those of the training, each once.
+    place
+        Says what the user calls the label at a place, such as ``y[3]``.
+    asked
+        Which labels there are at all, (sample,); None for every one. The number of another
+        means nothing.
+
+    Raises
+    ------
+    DataError
+        A label is none of the classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_numbers(np.array(["b", "a"]), np.array(["a", "b"]))
+    array([1, 0])
+    """
+    if "U" in (labels.dtype.kind, classes.dtype.kind):
+        labels, classes = labels.astype(str), classes.astype(str)
+    unknown = ~np.isin(labels, classes)
+    if asked is not None:
+        unknown &= asked
+    if unknown.any():
+        at = int(np.argmax(unknown))
+        shown = ", ".join(map(str, classes[:_SHOWN])) + (", …" if len(classes) > _SHOWN else "")
+        raise DataError(
+            f"{place(at)} is {labels[at].item()!r}, a label never seen in training; known: {shown}"
+        )
+    order = np.argsort(classes)
+    places = np.searchsorted(classes, labels, sorter=order).clip(max=len(order) - 1)
+    return np.asarray(order[places], dtype=np.int64)

@@ -318,9 +318,7 @@ def _regular(
         frequency = infer_frequency(parts, name)
     elif isinstance(frequency, int) == dates:
         have, want = (
-            ("dates", "a step of whole numbers; call it as pandas does, such as 'D'")
-            if dates
-            else ("whole numbers", "one of dates; leave it out, or give a number")
+            ("dates", "a step of whole numbers") if dates else ("whole numbers", "one of dates")
         )
         raise DataError(f"{name}: ds holds {have}, but frequency={frequency!r} is {want}")
     whole, takes, base = [], [], 0

@@ -102,10 +102,7 @@ def read_parallel(
         counterpart, and the message names file and line; or `test` was given for what is no
         folder.
     """
-    if folder is not None:
-        raise DataError("parallel text takes no data folder; give the folder as --data")
-    if source == target:
-        raise DataError(f"source and target are both {source!r}; give two languages")
+    _check(folder, source, target)
     check_fraction(test_fraction)
     path = Path(data)
     several = data != "numbers" and path.is_dir()
@@ -122,28 +119,54 @@ def read_parallel(
     return _divided(path.name, train, validation, tested, test_fraction)
 
 
-def read_parallel_samples(data: str, *, source: str, target: str) -> ParallelText:
+def read_parallel_samples(
+    data: str,
+    folder: Path | None = None,
+    *,
+    source: str,
+    target: str,
+    test: str | None = None,
+    test_fraction: float = 0.1,
+) -> ParallelText:
     """Read what is to be translated: a text file, or a pair of which the target may be missing.
 
     Parameters
     ----------
     data
         A file with a text in each line, or the path before the endings ``source`` and
-        ``target``.
-    source, target
-        The endings.
+        ``target``; of a folder, and of ``"numbers"``, the test part.
+    folder, source, target, test, test_fraction
+        As for `read_parallel`.
 
     Raises
     ------
     DataError
         A file is missing or malformed.
     """
+    _check(folder, source, target)
     path = Path(data)
+    if data == "numbers":
+        return _numbers(source, target).test
+    if path.is_dir():
+        # Whoever uses a model may have nothing but the test files.
+        name = _test_name(path, source, target, test)
+        if name is not None:
+            return _pair(path / name, source, target)
+        return _divided(
+            path.name, _pair(path / "train", source, target), None, None, test_fraction
+        ).test
     if path.is_file():
         return ParallelText(_texts(path), None)
     if _file(path, target) is None and (found := _file(path, source)) is not None:
         return ParallelText(_texts(found), None)
     return _pair(path, source, target)
+
+
+def _check(folder: Path | None, source: str, target: str) -> None:
+    if folder is not None:
+        raise DataError("parallel text takes no data folder; give the folder as --data")
+    if source == target:
+        raise DataError(f"source and target are both {source!r}; give two languages")
 
 
 def _texts(path: Path) -> list[str]:

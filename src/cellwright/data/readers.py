@@ -72,7 +72,7 @@ def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2)
     source
         ``"digits"`` (1,797 scans of 8 rows of 8 pixels, part of scikit-learn), ``"mnist"``,
         or a path: ``.npz`` with ``X_train, y_train, X_test, y_test`` or ``X, y``, or ``.csv``
-        in long form (``id, step, features…, label``).
+        or ``.parquet`` in long form (``id, step, features…, label``).
     folder
         Where MNIST's IDX files lie; without it they are downloaded once.
     test_fraction
@@ -117,10 +117,10 @@ def read_samples(source: str) -> Labelled:
 
 def _existing(source: str) -> Path:
     path = Path(source)
-    if path.suffix not in (".npz", ".csv"):
+    if path.suffix not in (".npz", ".csv", ".parquet"):
         raise DataError(
             f"there is no data set {source!r}.{did_you_mean(source, _NAMED)} Known: "
-            f"{', '.join(_NAMED)}, or a path that ends in .npz or .csv"
+            f"{', '.join(_NAMED)}, or a path that ends in .npz, .csv or .parquet"
         )
     if not path.is_file():
         raise DataError(f"there is no file {source}")

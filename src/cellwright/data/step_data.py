@@ -24,7 +24,7 @@ __all__ = ["StepData", "StepDataset", "read_step_data", "read_step_samples"]
 
 _SPLIT_SEED = 0
 _NAMED = ("clips", "mnist-clips")
-_TABLES, _TREEBANKS = (".csv", ".txt"), (".conllu",)
+_TABLES, _TREEBANKS = (".csv", ".txt", ".parquet"), (".conllu",)
 # Elsewhere "_" stands for what is not known; here it says that a word has none of them.
 _MAY_BE_NONE = ("feats", "misc")
 _TEST_SHARE = 0.25  # of the training clips
@@ -188,7 +188,8 @@ def _existing(source: str | Path) -> Path:
     if _kind(path) not in (*_TABLES, *_TREEBANKS):
         raise DataError(
             f"there is no data set {str(source)!r}.{did_you_mean(str(source), _NAMED)} Known: "
-            f"{', '.join(_NAMED)}, or a path that ends in .csv, .txt or .conllu, perhaps with .gz"
+            f"{', '.join(_NAMED)}, or a path that ends in .csv, .txt, .parquet or "
+            f".conllu, texts perhaps with .gz"
         )
     if not path.is_file():
         raise DataError(f"there is no file {source}")

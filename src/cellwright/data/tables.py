@@ -1,4 +1,4 @@
-"""The user's own files: ``.npz``, and CSV in long form."""
+"""The user's own files: ``.npz``, and CSV and Parquet in long form."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
 
 
 def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> pd.DataFrame:
-    """A CSV file as it stands there, packed with gzip or not.
+    """A CSV file as it stands there, packed with gzip or not, or a Parquet file.
 
     Parameters
     ----------
     path
-        The file: cells separated by commas, names in the first line.
+        The file: ``.parquet``, or cells separated by commas, names in the first line.
     texts
         Whether all cells are texts, and not only those of ``id`` and ``label``.
     row_names
@@ -139,6 +139,11 @@ def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> p
         The file cannot be read, a column has no name or that of another, or a row more cells
         than the header; the message names the line.
     """
+    if path.suffix == ".parquet":
+        table = read_parquet(path)
+        for name in table if texts else {"id", "label"}.intersection(table):
+            table[name] = _as_texts(table[name])
+        return table
     content = read_bytes(path)
     decoded(content, str(path))  # says where a byte is none of UTF-8, which pandas does not
     try:
@@ -152,14 +157,15 @@ def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> p
         if twice:
             raise ValueError(f"there are two columns {twice[0]!r}")
         named = row_names and len(first) == len(header) + 1
+        names = [_ROW, *header] if named else header
         with warnings.catch_warnings():
             # Rows with more cells than the header has would lose the last ones.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             kinds: Any = str if texts else {"id": str, "label": str}
-            table: pd.DataFrame = pd.read_csv(
+            table = pd.read_csv(
                 io.BytesIO(content),
                 header=0,
-                names=[_ROW, *header] if named else header,
+                names=names,
                 dtype=kinds,
                 index_col=False,
                 # Only an empty cell is empty: "NA" and "None" are good names for a class.
@@ -167,9 +173,23 @@ def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> p
                 na_values=[""],
                 low_memory=False,
             )
-    except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:
+    except pd.errors.ParserWarning as error:
+        wide = ((line, len(cells)) for line, cells in rows_of(content) if len(cells) > len(names))
+        line, cells = next(wide, ("some", "more"))
+        raise DataError(
+            f"{path}: not a readable CSV: line {line} has {cells} cells, but the header has "
+            f"{len(header)}; a cell with a comma in it goes into quotes"
+        ) from error
+    except (ValueError, OverflowError, csv.Error) as error:
         raise DataError(f"{path}: not a readable CSV: {error}") from error
     return table.drop(columns=_ROW) if named else table
+
+
+def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Cells as a CSV file would hold them: whole numbers stay whole where some are missing."""
+    texts: pd.Series[Any] = column.convert_dtypes().astype("string").astype(object)
+    known: pd.Series[Any] = texts.where(column.notna(), None)
+    return known
 
 
 def read_parquet(path: Path, *, extra: str = "parquet") -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["TokenBatch", "TokenPairs", "padded_tokens"]
+__all__ = ["TokenBatch", "TokenPairs", "decoder_steps", "padded_tokens"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TokenBatch:
         Tokens of each source, (batch,).
     rows
         Which pairs these are, (batch,).
-    tokens
+    given
         What goes into the decoder: begin and the target, (batch, T); None if unknown.
     wanted
         What should come out: the target and end, (batch, T).
@@ -37,9 +37,14 @@ class TokenBatch:
     source: Tensor
     lengths: Tensor
     rows: npt.NDArray[np.int64]
-    tokens: Tensor | None = None
+    given: Tensor | None = None
     wanted: Tensor | None = None
     counted: Tensor | None = None
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the encoder reads."""
+        return self.source, self.lengths
 
     @property
     def answers(self) -> int:
@@ -99,10 +104,8 @@ class TokenPairs:
                 yield TokenBatch(source, lengths, rows)
                 continue
             targets = [self.target[row] for row in rows]
-            tokens, steps = padded_tokens([[self.begin, *t] for t in targets], self.padding)
-            wanted, _ = padded_tokens([[*t, self.end] for t in targets], self.padding)
-            counted = torch.arange(tokens.shape[1]) < steps.unsqueeze(1)
-            yield TokenBatch(source, lengths, rows, tokens, wanted, counted)
+            steps = decoder_steps(targets, begin=self.begin, end=self.end, padding=self.padding)
+            yield TokenBatch(source, lengths, rows, *steps)
 
 
 def padded_tokens(sequences: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
@@ -112,3 +115,25 @@ def padded_tokens(sequences: Sequence[Sequence[int]], padding: int) -> tuple[Ten
     for row, numbers in enumerate(sequences):
         array[row, : len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
     return array, lengths
+
+
+def decoder_steps(
+    targets: Sequence[Sequence[int]], *, begin: int, end: int, padding: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a decoder is given at each step, what is wanted of it, and which steps count.
+
+    Parameters
+    ----------
+    targets
+        Tokens of each target, without beginning and end.
+    begin, end, padding
+        What goes in first, comes out last, and fills up.
+
+    Returns
+    -------
+    Tensor, Tensor, Tensor
+        (target, T) each: `begin` and the target, the target and `end`, and what is no padding.
+    """
+    given, steps = padded_tokens([[begin, *target] for target in targets], padding)
+    wanted, _ = padded_tokens([[*target, end] for target in targets], padding)
+    return given, wanted, torch.arange(given.shape[1]) < steps.unsqueeze(1)
