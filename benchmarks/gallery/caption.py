@@ -12,7 +12,7 @@ from gallery.recipe import Recipe, data_folder
 
 __all__ = ["OPTIONS", "RECIPES", "scenes_data"]
 
-OPTIONS = {"epochs": 5}
+OPTIONS = {"epochs": 8}
 _SCENES = 20_000
 
 

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["replace_file"]
+__all__ = ["json_text", "replace_file"]
+
+
+def json_text(content: Any, indent: int | None = None) -> str:
+    """JSON, which has no word for NaN and infinities: they become null.
+
+    Examples
+    --------
+    >>> json_text({"owa": float("nan")})
+    '{"owa": null}'
+    """
+    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def replace_file(path: Path, content: bytes | str) -> None:

@@ -58,6 +58,16 @@ def test_it_learns_what_is_where(model):
     assert model.score(pictures, ["something else"] * 8) == 0
 
 
+def test_it_says_it_word_by_word(model):
+    pictures, _ = corners(4)
+    for picture, text in zip(pictures, model.predict(pictures), strict=True):
+        told = list(model.stream(picture))
+        assert len(told) == len(model.vocabulary_.encode(text))
+        assert "".join(told) == text
+    with pytest.raises(ShapeError):
+        model.stream(pictures)
+
+
 def test_it_says_where_it_looked(model):
     (caption,) = model.describe(corners(1)[0])
     assert caption.text == model.predict(corners(1)[0])[0]
@@ -176,6 +186,19 @@ def test_each_caption_is_learned_with_its_picture():
     assert sizes == [4, 4, 2]
 
 
+def test_labels_are_smoothed_in_training_alone():
+    losses = [
+        cw.Captioner(**TINY, epochs=1, label_smoothing=smoothing, learning_rate=1e-12, dropout=0)
+        .fit(*corners(20))
+        .history_[0]
+        for smoothing in (0.0, 0.9)
+    ]
+    first, second = (row["validation_loss"] for row in losses)
+    assert first == pytest.approx(second, rel=1e-4)
+    first, second = (row["train_loss"] for row in losses)
+    assert first != pytest.approx(second, rel=1e-4)
+
+
 def test_exact_matches_are_of_whole_captions():
     words = Vocabulary.learn(["a b c"], "words", lowercase=True)
     said = ["a b.", "a b", "a", "A  B"]
@@ -277,6 +300,33 @@ def test_data_that_are_not_there_are_named(source, reading, message, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("source", "reading"),
+    [
+        ("scenes", {"images": "/there"}),
+        ("scenes", {"image_size": 32}),
+        ("scenes", {"test_fraction": 0.5}),
+        ("captions_train.json", {"scenes": 50}),
+        (".", {"scenes": 50}),
+        (".", {"test_fraction": 0.5}),
+    ],
+)
+def test_options_that_mean_nothing_to_the_data_are_refused(source, reading, coco, monkeypatch):
+    monkeypatch.chdir(coco)
+    with pytest.raises(DataError, match=f"{next(iter(reading))}=.* means nothing to these data"):
+        configure(source, job="caption", **reading).read_data()
+
+
+def test_of_cocos_own_folder_the_captions_are_taken(coco):
+    for name in ("instances_train", "person_keypoints_val", "image_info_test"):
+        (coco / f"{name}.json").write_text("{}")
+    data = configure(str(coco), job="caption", image_size=8).read_data()
+    assert (len(data.train.ids), len(data.test.ids)) == (16, 8)
+    (coco / "captions_train2.json").write_text("{}")
+    with pytest.raises(DataError, match=r"several .*captions_train.json, captions_train2.json;"):
+        configure(str(coco), job="caption").read_data()
+
+
 def test_a_folder_of_pictures_is_named_once(coco):
     config = configure(str(coco), str(coco), job="caption", images=str(coco / "train"))
     with pytest.raises(DataError, match="give one"):
@@ -345,7 +395,7 @@ def test_a_file_with_more_stages_than_tensors_is_refused(model, tmp_path):
     tensors, document = read_tensors(path)
     document["options"]["filters"] = [1] * 10_000
     write_tensors(path, tensors, document)
-    with pytest.raises(ModelFileError, match="stages cannot be made"):
+    with pytest.raises(ModelFileError, match="10000 filters cannot be made"):
         cw.load(path)
 
 

@@ -160,6 +160,35 @@ def test_a_model_reads_only_what_it_learned_from(reader, waves):
 
 
 @pytest.mark.parametrize(
+    ("x", "options", "said"),
+    [
+        (["a film", "a book"] * 10, {}, "picture_size=4,6: the network reads texts, not pictures"),
+        (np.zeros((20, 3, 25)), {}, "a step has 25 numbers, which are not pictures of 4 by 6"),
+        (np.zeros((20, 3, 24)), {"picture_filters": ()}, "picture_filters"),
+        (np.zeros((20, 3, 24)), {"picture_size": (4, 0)}, "picture_size"),
+    ],
+)
+def test_what_is_no_film_is_refused(x, options, said):
+    with pytest.raises(SettingError, match=said):
+        classifier(**{"picture_size": (4, 6), **options}).fit(x, [0, 1] * 10)
+
+
+def test_films_are_told_apart(tmp_path):
+    draw = np.random.default_rng(0)
+    films = draw.normal(size=(40, 3, 4, 6)) / 4
+    for number, film in enumerate(films):  # a bar that lies, or one that stands
+        if number % 2:
+            film[:, draw.integers(4)] += 2
+        else:
+            film[:, :, draw.integers(6)] += 2
+    x, y = films.reshape(40, 3, 24), np.arange(40) % 2
+    model = classifier(picture_size=(4, 6), picture_filters=(4, 8), epochs=12).fit(x, y)
+    assert model.score(x, y) > 0.9
+    model.save(tmp_path / "m.cw")
+    assert_array_equal(cw.load(tmp_path / "m.cw").predict_proba(x), model.predict_proba(x))
+
+
+@pytest.mark.parametrize(
     ("wanted", "weights"),
     [
         ("none", None),

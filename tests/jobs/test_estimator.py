@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from spoiled_samples import sequences, spoiled, texts
 
 import cellwright as cw
 from cellwright.errors import CellwrightError, DataError, SettingError, ShapeError
@@ -211,6 +214,7 @@ def test_a_feature_that_never_changes_does_no_harm(waves):
     [
         (["a"] * 48, DataError, "one class only"),
         (["a", "b"] * 23, ShapeError, "X has 48 samples but y has 46 labels"),
+        ([0, [1, 2]] * 24, ShapeError, r"y: expected \(sample,\), got rows"),
         (np.zeros((48, 1)), ShapeError, r"y: expected \(sample,\), got \(48, 1\)"),
         (np.linspace(0, 1, 48), DataError, "not whole numbers"),
         ([0.0, np.nan] * 24, DataError, "not whole numbers"),
@@ -312,3 +316,51 @@ def test_texts_and_whole_numbers_are_the_same_labels(waves):
 def test_messages_show_plain_values(waves):
     with pytest.raises(DataError, match=r"one class only \('a'\)"):
         classifier().fit(waves[0], ["a"] * 48)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "said"),
+    [
+        ([1], ShapeError, "X has 48 samples but sample_weight has 1 rows"),
+        (np.ones((48, 2)), ShapeError, r"sample_weight: expected \(48,\)"),
+        ([np.nan] * 48, DataError, r"sample_weight\[0\] is NaN"),
+        ([-1.0] * 48, DataError, "sample_weight: expected numbers from 0"),
+        ([0.0] * 48, DataError, "some above 0"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(fitted, waves, weights, error, said):
+    with pytest.raises(error, match=said):
+        fitted.score(*waves, sample_weight=weights)
+    numbers = cw.SequenceRegressor(layers=[2], epochs=1).fit(waves[0], np.arange(48.0))
+    with pytest.raises(error, match=said):
+        numbers.score(waves[0], np.arange(48.0), sample_weight=weights)
+
+
+def test_scores_want_an_answer_a_sequence(fitted, waves):
+    with pytest.raises(ShapeError, match="X has 48 samples but y has 3 labels"):
+        fitted.score(waves[0], waves[1][:3])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    x = data.draw(sequences() | texts)
+    labels = data.draw(st.sampled_from([[0, 1], ["a", "b"], [True, False], [2.0, 1.0, 0.0]]))
+    y = data.draw(spoiled([labels[number % len(labels)] for number in range(len(x))]))
+    x, other = data.draw(spoiled(x)), data.draw(spoiled(x))
+    options = {"layers": [2], "embedding": 2, "epochs": 1, "backend": "reference"}
+    model = cw.SequenceClassifier(
+        **options, validation_fraction=data.draw(st.sampled_from([0, 0.4]))
+    )
+    try:
+        model.fit(x, y)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    assert np.isfinite(model.predict_proba(x)).all()
+    assert 0 <= model.score(x, y) <= 1
+    for ask in (model.predict_proba, lambda given: model.score(given, data.draw(spoiled(y)))):
+        try:
+            assert np.isfinite(ask(other)).all()
+        except CellwrightError as error:
+            assert str(error)  # noqa: PT017

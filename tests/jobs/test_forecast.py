@@ -14,7 +14,7 @@ from cellwright.errors import DataError, ModelFileError, SettingError
 from cellwright.jobs.forecast import naive2, seasonal_naive
 from cellwright.jobs.forecast.measures import measure
 from cellwright.jobs.forecast.naive import is_seasonal
-from cellwright.jobs.forecast.tables import forecast_table
+from cellwright.jobs.forecast.tables import as_native, forecast_table
 
 WEEK = np.array([3.0, 2, 2, 3, 5, 9, 7])
 COLUMNS = {
@@ -166,6 +166,23 @@ def test_the_recursive_strategy_sees_further_than_it_learned():
     assert np.isfinite(shorter).all()
 
 
+@pytest.mark.parametrize("changed", [{}, {"strategy": "recursive", "paths": 8}])
+def test_new_observations_move_the_forecast_without_learning_anew(changed):
+    df = series(2, 70).drop(columns=["promotion", "region"])
+    late = df["ds"] > "2024-03-01"
+    model = small(epochs=1, **changed).fit(df[~late])
+    before = {name: weight.clone() for name, weight in model.network_.state_dict().items()}
+    first, then = model.predict(), model.predict(df)
+    assert (then["ds"] - first["ds"] == df["ds"].max() - df["ds"][~late].max()).iloc[:7].all()
+    # Nothing but the last window of each series is read.
+    kept = df.groupby("unique_id").tail(model.facts_.window)
+    pd.testing.assert_frame_equal(model.predict(kept), then)
+    higher = df.assign(y=df["y"].where(~late, 2 * df["y"]))
+    assert (model.predict(higher)["yhat"] > then["yhat"]).mean() > 0.9
+    for name, weight in model.network_.state_dict().items():
+        assert weight.equal(before[name]), name
+
+
 def test_a_shorter_horizon_is_the_beginning_of_the_longer(fitted):
     whole = fitted.predict(future=ahead(series()))
     short = fitted.predict(horizon=3, future=ahead(series(), 3))
@@ -214,6 +231,41 @@ def test_conformal_intervals_are_as_wide_as_what_was_missed_says():
     # Exactly the order statistic on the windows that calibrated it, whatever was learned.
     assert 0.78 <= pd.concat(inside).mean() <= 0.88
     assert not np.allclose(plain.predict()["yhat-hi-80"], model.predict()["yhat-hi-80"])
+
+
+def test_levels_that_columns_would_call_the_same_are_one():
+    levels = [95, 80, 80.0000001, 99.9999]
+    table = small(epochs=1, levels=levels).fit(series(2, 63)).predict()
+    ends = [f"yhat-{end}-{level}" for level in (80, 95, 99.9999) for end in ("lo", "hi")]
+    assert list(table) == ["unique_id", "ds", "yhat", *ends]
+    assert np.isfinite(table[ends]).all(axis=None)
+
+
+def test_what_does_nothing_is_no_option():
+    assert "scaling" not in small().get_params()
+
+
+@pytest.mark.parametrize("changed", [{"patience": 2}, {"conformal": True, "levels": 50}])
+def test_a_patch_longer_than_the_horizon_has_room_in_what_is_held_back(changed):
+    options = {"strategy": "recursive", "horizon": 2, "season": 7, "patch": 7, "paths": 8}
+    model = small(**options, **changed, validation_fraction=0.02).fit(series())
+    assert np.isfinite(model.history_[-1]["validation_loss"])
+
+
+def test_what_cannot_be_watched_or_calibrated_is_found_before_the_training():
+    def started():
+        raise AssertionError("the training has begun")
+
+    df = series(2, 63)
+    last = df.groupby("unique_id").tail(7).index
+    unseen = df.assign(y=df["y"].where(~df.index.isin(last)))
+    with pytest.raises(DataError, match="nothing was observed in the steps that are kept"):
+        small(validation_fraction=0.1).fit(unseen, on_start=started)
+    options = {"conformal": True, "validation_fraction": 0.1, "levels": [50, 80]}
+    with pytest.raises(SettingError, match=r"level=0.5: .* at least 1 samples .* there were 0"):
+        small(**options).fit(df.assign(y=df["y"].where(df.index % 7 != 0)), on_start=started)
+    with pytest.raises(SettingError, match=r"level=0.8: .* at least 4 samples .* there were 2"):
+        small(**options).fit(df, on_start=started)
 
 
 def test_a_backtest_stands_beside_what_came_and_never_saw_it():
@@ -332,6 +384,8 @@ def test_a_training_that_is_cut_off_and_resumed_takes_the_same_steps(tmp_path):
         ({"past": "promotion", "strategy": "recursive"}, "would have to know it ahead"),
         ({"output": "negative_binomial", "transform": "log"}, "leave out transform='log'"),
         ({"levels": 100}, "levels=100"),
+        ({"levels": []}, "give one level at least"),
+        ({"output": "normal", "error_units": "level"}, "likelihood, by which output='normal'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(changed, said):
@@ -370,7 +424,7 @@ def test_a_second_fit_forgets_the_frequency_of_the_first():
     df = series(2, 63).drop(columns=["promotion", "region"])
     model = small(epochs=1).fit(df)
     counted = df.assign(ds=np.arange(len(df)))
-    with pytest.raises(DataError, match="df: ds holds whole numbers, but frequency='D' is one of dates"):
+    with pytest.raises(DataError, match="holds whole numbers, but frequency='D' is one of dates"):
         model.predict(counted)
     assert model.fit(counted).predict()["ds"].tolist()[:2] == [63, 64]
 
@@ -395,6 +449,18 @@ def test_naive_forecasts_repeat_what_was():
     np.testing.assert_allclose(naive2(as_long_form(table), 8, 7)[0], week[:8])
 
 
+@pytest.mark.parametrize("missing", [1, 3, 9])
+@pytest.mark.parametrize("forecast", [seasonal_naive, naive2])
+def test_naive_forecasts_count_from_the_last_row_though_its_value_is_missing(forecast, missing):
+    week = np.tile(np.arange(1.0, 8), 9)
+    y = np.where(np.arange(63) < 63 - missing, week, np.nan)
+    table = pd.DataFrame({"unique_id": "a", "ds": np.arange(63), "y": y})
+    np.testing.assert_allclose(forecast(as_long_form(table), 3, 7), [[1, 2, 3]])
+    empty = pd.DataFrame({"unique_id": "b", "ds": np.arange(3), "y": np.nan})
+    both = as_long_form(pd.concat([table, empty]))
+    assert np.isnan(forecast(both, 3, 7)[1]).all()
+
+
 def test_measures_are_those_of_their_formulas():
     known = as_long_form(
         pd.DataFrame({"unique_id": "a", "ds": range(6), "y": [1.0, 2, 4, 3, 5, 6]})
@@ -414,6 +480,50 @@ def test_measures_are_those_of_their_formulas():
     assert found["crps"] == pytest.approx(2 * sum(pinball) / 3 / 16)
     with pytest.raises(DataError, match="no value to hold the forecasts against"):
         measure(forecast_table(known, quantiles, [80]), truth.assign(y=np.nan), known, 2, [80])
+
+
+def judged(y, known, forecast, season=2, levels=()):
+    """Measures of one and the same forecast for series of these values, the last two the test."""
+    table = pd.concat(
+        pd.DataFrame({"unique_id": name, "ds": np.arange(len(values)), "y": values})
+        for name, values in y.items()
+    )
+    before = as_long_form(table[table["ds"] < known])
+    told = np.broadcast_to(forecast, (len(y), 2, 2 * len(levels) + 1))
+    return measure(forecast_table(before, told, levels), table, before, season, levels)
+
+
+def test_measures_without_a_number_are_none_and_the_others_are_there():
+    constant = judged({"a": [5.0] * 8}, 6, 6.0)
+    assert np.isnan(constant["mase"])
+    assert np.isnan(constant["owa"])
+    assert constant["mase_left_out"] == 1
+    assert constant["smape"] == pytest.approx(200 / 11)
+    settled = judged({"a": [1.0, 2, 4, 5, 5, 5, 5, 5]}, 6, 6.0)
+    assert settled["owa"] == np.inf  # Naive2 makes no error
+    periodic = judged({"a": [1.0, 2] * 4}, 6, 3.0)
+    assert np.isnan(periodic["mase"])
+    zeros = judged({"a": [1.0, 2, 3, 4, 5, 6, 0, 0]}, 6, 1.0, levels=[80])
+    assert np.isnan(zeros["mape"])
+    assert np.isnan(zeros["crps"])
+    assert zeros["crps_left_out"] == zeros["mape_left_out"] == 1
+
+
+def test_what_is_left_out_of_a_mean_is_counted_and_short_series_are_not():
+    found = judged({"long": [1.0, 2, 4, 3, 5, 6, 7, 9], "flat": [3.0] * 8}, 6, 8.0)
+    assert found["mase_left_out"] == 1
+    assert found["mase"] == pytest.approx(1 / np.mean([3, 1, 1, 3]))
+    both = {"long": np.arange(12.0) ** 2, "short": [1.0, 3, 4]}
+    table = pd.concat(
+        pd.DataFrame({"unique_id": name, "ds": np.arange(len(y)) + 12 - len(y), "y": y})
+        for name, y in both.items()
+    )
+    known = as_long_form(table[table["ds"] < 11])
+    told = forecast_table(known, np.full((2, 1, 1), 100.0), [])
+    found = measure(told, table, known, 4)
+    seasonal = np.mean(np.arange(11.0)[4:] ** 2 - np.arange(11.0)[:-4] ** 2)
+    assert found["mase"] == pytest.approx(np.mean([21 / seasonal, 96 / 2]))
+    assert "mase_left_out" not in found
 
 
 def test_a_run_folder_holds_model_numbers_and_picture(tmp_path):
@@ -439,6 +549,43 @@ def test_a_run_folder_holds_model_numbers_and_picture(tmp_path):
     assert following["ds"].min() > series(2, 63)["ds"].max() - pd.Timedelta(days=1)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda df, test: {"kind": df["kind"].where(~test, "sale")}, "category 'sale' that was"),
+        (lambda df, test: {"promotion": df["promotion"].where(~test)}, "'promotion', which is kno"),
+        (lambda df, test: {"y": df["y"].where(~test)}, "no series has a value in its last 7 steps"),
+        (lambda df, test: {"y": df["y"].where(test)}, "has nothing observed in the last 28 steps"),
+    ],
+)
+def test_a_test_part_that_cannot_be_used_is_refused_before_the_training(tmp_path, change, said):
+    df = series(2, 63).assign(kind="plain")
+    test = df.index.isin(df.groupby("unique_id").tail(7).index)
+    df.assign(**change(df, test)).to_csv(tmp_path / "sales.csv", index=False)
+    chosen = {"future": ["promotion", "kind"], "categorical": "kind"}
+    config = cw.jobs.configure(
+        str(tmp_path / "sales.csv"), job="forecast", horizon=7, window=28, **chosen
+    )
+    with pytest.raises(DataError, match=said):
+        config.read_data()
+
+
+def test_a_run_on_a_series_without_a_mase_is_finished(tmp_path):
+    days = pd.date_range("2024-01-01", periods=63)
+    table = pd.DataFrame({"unique_id": "a", "ds": days, "y": np.tile(WEEK, 9)})
+    table.to_csv(tmp_path / "week.csv", index=False)
+    settings = {"horizon": 7, "layers": [8], "epochs": 1, "window": 28}
+    config = cw.jobs.configure(str(tmp_path / "week.csv"), job="forecast", **settings)
+    folder = cw.jobs.RunFolder(tmp_path / "run")
+    assert np.isnan(cw.jobs.run(config, folder)["test"]["mase"])
+    text = (tmp_path / "run" / "result.json").read_text()
+
+    def refused(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    assert json.loads(text, parse_constant=refused)["test"]["mase"] is None
+
+
 SHARED = os.environ.get("CELLWRIGHT_SHARED_DATA")
 M4 = (Path(SHARED) if SHARED else Path(__file__).parents[3] / "shared" / "data") / "m4"
 
@@ -458,3 +605,26 @@ def test_benchmarks_of_m4_hourly_are_the_published_ones():
     assert divisor["smape"] == pytest.approx(18.383, abs=5e-4)
     assert divisor["mase"] == pytest.approx(2.395, abs=5e-4)
     assert divisor["owa"] == 1
+
+
+def test_forecasts_are_in_the_time_zone_of_the_series():
+    zone = "Europe/Berlin"  # where the clock was put forward on 2024-03-31
+    naive = series(2, 90)
+    df = naive.assign(ds=naive["ds"].dt.tz_localize(zone))
+    model = small(future="promotion", epochs=1).fit(df)
+    wanted = ahead(naive).assign(ds=lambda rows: rows["ds"].dt.tz_localize(zone))
+    found = model.predict(df, future=wanted)
+    assert str(found["ds"].dt.tz) == zone
+    assert found["ds"].tolist() == wanted["ds"].tolist()
+    assert np.isfinite(model.score(df))
+    plain = small(future="promotion", epochs=1).fit(naive)
+    assert plain.predict(naive, future=ahead(naive))["yhat"].tolist() == found["yhat"].tolist()
+
+
+def test_a_table_of_polars_keeps_its_time_zone():
+    polars = pytest.importorskip("polars")
+    days = pd.date_range("2024-03-25", periods=3, tz="Europe/Berlin")
+    table = pd.DataFrame({"unique_id": "a", "ds": days, "yhat": 1.0})
+    made = as_native(table, polars.DataFrame())
+    assert made["ds"].dtype.time_zone == "Europe/Berlin"
+    assert as_long_form(made.rename({"yhat": "y"})).times.tolist() == days.tolist()

@@ -224,7 +224,7 @@ def test_samples_that_cannot_be_made_are_refused(trained, sines):
     for n in (0, -1, 1.5, True):
         with pytest.raises(SettingError, match="n="):
             trained.sample(n)
-    for seed in (-1, 0.5, "a"):
+    for seed in (-1, 0.5, "a", True, 2**32, 2**70):
         with pytest.raises(SettingError, match="random_state="):
             trained.sample(1, random_state=seed)
     with pytest.raises(ShapeError, match="features=2"):
@@ -293,6 +293,32 @@ def test_the_distance_grows_with_what_differs():
     distances = [sliced_distance(points, points + shift) for shift in (0, 0.5, 1)]
     assert distances[0] == 0
     assert distances[2] == pytest.approx(2 * distances[1], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"y_test": [0, 1, 7] * 4}, r"sample 2 of the test part is 7, .* known: 0, 1"),
+        ({"y_train": None}, "the test part has classes, and the training part has none"),
+        ({"X_train": np.zeros((30, 1, 2))}, "no sequence of the training part has a second step"),
+        ({"X_test": np.zeros((12, 1, 2))}, "no sequence of the test part has a second step"),
+        ({"X_test": np.zeros((12, 4, 3))}, "the test part has 3 features at each step, the tr"),
+    ],
+)
+def test_a_test_part_that_cannot_be_used_is_refused_before_the_training(tmp_path, change, said):
+    draw = np.random.default_rng(0)
+    arrays = {
+        "X_train": draw.normal(size=(30, 4, 2)),
+        "X_test": draw.normal(size=(12, 4, 2)),
+        "y_train": np.arange(30) % 2,
+        "y_test": np.arange(12) % 2,
+    }
+    kept = {name: value for name, value in (arrays | change).items() if value is not None}
+    np.savez(tmp_path / "d.npz", **kept)
+    with pytest.raises(DataError, match=said):
+        configure(str(tmp_path / "d.npz"), job="gan").read_data()
+    np.savez(tmp_path / "good.npz", **arrays)
+    configure(str(tmp_path / "good.npz"), job="gan").read_data()
 
 
 def test_a_run_folder_tells_how_real_it_is_and_can_be_used(tmp_path, quick_judges):

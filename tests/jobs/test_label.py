@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spoiled_samples import sequences, spoiled, spoken
 
 import cellwright as cw
 from cellwright.cli.app import app
 from cellwright.data import Batch
-from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError
+from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs import configure, load, model_file
 from cellwright.jobs.label.columns import AnswerColumn, AnswerColumns, StepLoss
 from cellwright.jobs.registry import job_of
@@ -197,14 +200,114 @@ def test_words_are_told_by_their_letters(sentences, tmp_path):
         model.predict([np.zeros(3)])
 
 
-def test_long_sequences_are_cut_into_pieces_for_both(bits):
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_long_sequences_are_cut_into_pieces(bits, bidirectional):
     x, y = [np.concatenate(bits[0])], [np.concatenate(bits[1])]
-    model = cw.SequenceLabeler(**TINY, epochs=1, window=10, bidirectional=False).fit(x, y)
-    count = math.ceil(len(x[0]) / 10)
-    assert model.history_[0]["samples"] == count - math.ceil(0.1 * count)
+    model = cw.SequenceLabeler(**TINY, epochs=1, window=10, bidirectional=bidirectional).fit(x, y)
+    learned = len(x[0]) - math.ceil(0.1 * len(x[0]))
+    assert model.history_[0]["samples"] == math.ceil(learned / 10)
     (whole,) = model.predict_proba(x)
-    pieces = np.array_split(x[0], count)
-    np.testing.assert_allclose(whole, np.concatenate(model.predict_proba(pieces)), atol=1e-6)
+    pieces = np.array_split(x[0], math.ceil(len(x[0]) / 10))
+    same = np.allclose(whole, np.concatenate(model.predict_proba(pieces)), atol=1e-6)
+    assert same == bidirectional  # else it goes on from piece to piece
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+def test_a_stream_says_what_predict_says_of_a_network_that_learned_from_pieces(bits, delay):
+    x, y = [np.concatenate(bits[0])], [np.concatenate(bits[1])]
+    options = {"epochs": 2, "window": 5, "bidirectional": False, "delay": delay}
+    model = cw.SequenceLabeler(**TINY, **options).fit(x, y)
+    stream = model.stream()
+    found = [answer for bit in x[0] if (answer := stream.step(bit)) is not None]
+    assert found + stream.finish() == model.predict(x)[0].tolist()
+
+
+def test_pieces_of_one_sequence_are_not_both_learned_and_watched():
+    x = [np.full(12, float(number)) for number in range(10)]
+    y = [np.arange(12) % 2 for _ in x]
+    model = cw.SequenceLabeler(**TINY, epochs=1, window=4, validation_fraction=0.3).fit(x, y)
+    assert model.history_[0]["samples"] == 7 * 3
+    # The mean of whole sequences is a whole number times a seventh.
+    assert float(model.network_.shift * 7) == pytest.approx(round(float(model.network_.shift * 7)))
+
+
+def test_of_a_single_sequence_the_end_is_watched():
+    x, y = [np.append(np.zeros(80), np.ones(20))], [np.arange(100) % 2]
+    model = cw.SequenceLabeler(**TINY, epochs=1, window=10, validation_fraction=0.2).fit(x, y)
+    assert model.history_[0]["samples"] == 8
+    assert (float(model.network_.shift), float(model.network_.spread)) == (0, 1)
+    words = [[f"w{number}" for number in range(10)]]
+    tagger = cw.SequenceLabeler(**TINY, epochs=1, least=1, validation_fraction=0.3)
+    assert sorted(tagger.fit(words, [[0, 1] * 5]).facts_.words) == words[0][:7]
+
+
+def test_words_and_scales_are_learned_from_the_training_part_alone():
+    words = [[f"w{number}", "both"] for number in range(20)]
+    tagger = cw.SequenceLabeler(**TINY, epochs=1, least=1, validation_fraction=0.5)
+    tagger.fit(words, [["a", "b"]] * 20)
+    assert len([word for word in tagger.facts_.words if word != "both"]) == 10
+    numbers = [[1000.0 * number, 1000.0 * number + 1] for number in range(20)]
+    model = cw.SequenceLabeler(**TINY, epochs=1, target="number", validation_fraction=0.5)
+    model.fit(numbers, numbers)
+    assert model.facts_.columns[0].mean == pytest.approx(float(model.network_.shift))
+    assert model.facts_.columns[0].mean != pytest.approx(np.mean(numbers))
+
+
+@pytest.mark.parametrize("scale", [1e-13, 1.0, 1e13])
+def test_numbers_of_any_unit_are_scaled(scale):
+    x = np.random.default_rng(0).normal(size=(40, 5, 1))
+    model = cw.SequenceLabeler(**TINY, epochs=10, target="number")
+    assert model.fit(x, x[:, :, 0] * scale).score(x, x[:, :, 0] * scale) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "said"),
+    [
+        ([[5.0, 5.0]] * 20, {}, "y is 5 wherever it is learned from; there is nothing to learn"),
+        ([[[1.0, 5.0], [2.0, 5.0]]] * 20, {}, "column 1 of y is 5 wherever"),
+        ([[0.0, 1e308]] * 20, {}, "y is too large to be scaled"),
+        (
+            [[0.0, 1.0]] * 19 + [[0.0, None]],
+            {"validation": 1e60},
+            r"validation y\[0\] at step 1 is 1e\+60",
+        ),
+    ],
+)
+def test_numbers_that_cannot_be_learned_are_refused(y, options, said):
+    x = np.arange(40.0).reshape(20, 2)
+    watched = {k: (x[:1], [[0.0, value]]) for k, value in options.items()}
+    with pytest.raises(DataError, match=said):
+        cw.SequenceLabeler(**TINY, target="number").fit(x, y, **watched)
+
+
+def test_a_part_without_an_answer_is_refused():
+    x = np.arange(40.0).reshape(20, 2)
+    y = [["a", "b"]] + [[None, None]] * 19
+    for fraction, said in ((0.5, "no answer"), (0.1, "no answer")):
+        with pytest.raises(DataError, match=said):
+            cw.SequenceLabeler(**TINY, validation_fraction=fraction).fit(x, y)
+    cw.SequenceLabeler(**TINY, epochs=1, validation_fraction=0).fit(x, y)
+    model = cw.SequenceLabeler(**TINY, epochs=1, target="number").fit(x, x)
+    with pytest.raises(DataError, match="wants two samples, or steps"):
+        model.score(x[:1], [[1.0, None]])
+
+
+def test_films_are_learned_told_streamed_and_kept(tmp_path):
+    draw = np.random.default_rng(0)
+    y = [draw.integers(2, size=draw.integers(3, 6)) for _ in range(40)]
+    films = [draw.normal(size=(len(each), 4, 6)) / 4 for each in y]
+    for film, bars in zip(films, y, strict=True):  # a bar that lies, or one that stands
+        film[bars == 0, 1] += 2
+        film[bars == 1, :, draw.integers(6)] += 2
+    x = [film.reshape(len(film), 24) for film in films]
+    options = TINY | {"picture_size": (4, 6), "picture_filters": (4, 8), "bidirectional": False}
+    model = cw.SequenceLabeler(**options, epochs=10).fit(x, y)
+    assert model.score(x, y) > 0.95
+    stream = model.stream()
+    assert [int(stream.step(picture)) for picture in x[0]] == model.predict(x[:1])[0].tolist()
+    model.save(tmp_path / "model.cw")
+    for found, wanted in zip(load(tmp_path / "model.cw").predict(x), model.predict(x), strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_what_is_watched_can_be_given(bits):
@@ -275,9 +378,9 @@ def test_bad_input_is_refused_before_training(x, y, options, error, said):
 def test_a_label_never_seen_is_refused_by_sample_and_step(bits, parity):
     y = [each.astype(object) for each in bits[1]]
     y[3][1] = "neither"
-    with pytest.raises(DataError, match=r"y\[3\] is 'neither' at step 1, a label never seen"):
+    with pytest.raises(DataError, match=r"y\[3\] at step 1 is 'neither', a label never seen"):
         parity.score(bits[0], y)
-    with pytest.raises(DataError, match=r"y\[3\] is 'neither' at step 1, a label never seen"):
+    with pytest.raises(DataError, match=r"y\[3\] at step 1 is 'neither', a label never seen"):
         cw.SequenceLabeler(**TINY).fit(*bits, validation=(bits[0], y))
 
 
@@ -306,6 +409,47 @@ def test_a_file_that_contradicts_itself_is_refused(parity, tmp_path, change):
     cw.jobs.training.tensor_file.write_tensors(tmp_path / "odd.cw", tensors, changed.model_dump())
     with pytest.raises(ModelFileError, match="contradicts itself"):
         load(tmp_path / "odd.cw")
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    x = data.draw(sequences() | spoken)
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0},
+                {"validation_fraction": 0.4, "window": 2, "bidirectional": False},
+                {"validation_fraction": 0.4, "target": "number", "scaling": "none"},
+                {"validation_fraction": 0, "target": "number", "precision": "64-true"},
+            ]
+        )
+    )
+    several = data.draw(st.booleans())
+    y = [[[t % 2, (n + t) % 2] if several else (n + t) % 2 for t, _ in enumerate(each)]
+         for n, each in enumerate(x)]  # fmt: skip
+    y = data.draw(spoiled(y))
+    x, other = data.draw(spoiled(x)), data.draw(spoiled(x))
+    sizes = {"layers": [2], "embedding": 2, "spelling": 2, "character_embedding": 2}
+    model = cw.SequenceLabeler(**sizes, epochs=1, least=1, backend="reference", **options)
+    try:
+        model.fit(x, y)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    numbers = options.get("target") == "number"
+    ask_all = model.predict if numbers else model.predict_proba
+    for given_x in (x, other):
+        for ask in (ask_all, lambda each: [model.score(each, data.draw(spoiled(y)))]):
+            try:
+                found = [
+                    part
+                    for each in ask(given_x)
+                    for part in (each if isinstance(each, list) else [each])
+                ]
+                assert all(np.isfinite(part).all() for part in found)
+            except CellwrightError as error:
+                assert str(error)  # noqa: PT017
 
 
 TABLE = "id,step,x,label\n" + "".join(
@@ -393,7 +537,7 @@ def test_a_label_that_only_the_test_has_is_found_before_the_training(tmp_path):
     (tmp_path / "learn.csv").write_text(TABLE)
     (tmp_path / "test.csv").write_text(TABLE.replace("0,2,1,low", "0,2,1,odd"))
     config = configure(str(tmp_path / "learn.csv"), job="label", test="test.csv")
-    with pytest.raises(DataError, match=r"test part: y\[0\] is 'odd' at step 2, a label never"):
+    with pytest.raises(DataError, match=r"test part: y\[0\] at step 2 is 'odd', a label never"):
         config.read_data()
 
 
@@ -434,3 +578,15 @@ def test_a_small_tagger_learns_the_english_web_treebank():
     few = data.train.take(np.arange(3000))
     model = job.estimator(**config.estimator_options).fit(few.x, few.y)
     assert model.score(data.test.x, data.test.y) > 0.75
+
+
+def test_the_picture_shows_sequences_that_have_labels(tmp_path):
+    (tmp_path / "learn.csv").write_text(TABLE)
+    rows = [f"{n},{t},{t},{'low' if (n, t) == (5, 2) else ''}" for n in range(6) for t in range(3)]
+    (tmp_path / "test.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]) + "\n")
+    config = configure(str(tmp_path / "learn.csv"), job="label", test="test.csv", epochs=1)
+    job, data = job_of("label"), config.read_data()
+    model = job.estimator(**config.estimator_options)
+    job.fit(model, data, {})
+    assert job.finish(model, data, tmp_path)["steps"] == 1
+    assert (tmp_path / "answers.png").stat().st_size > 1000

@@ -13,8 +13,9 @@ from scipy.special import log_softmax
 import cellwright as cw
 from cellwright.errors import DataError, ModelFileError, SettingError
 from cellwright.jobs import Reporter, RunFolder, configure, run
+from cellwright.jobs.language.estimator import _divided
 from cellwright.jobs.language.tokens import tokens_of
-from cellwright.jobs.language.writing import Sampling, beam_search
+from cellwright.jobs.language.writing import Sampling, likeliest
 
 TEXT = "the cat sat on the mat. the dog ran to the man. " * 12
 SMALL = {"layers": [12], "batch_size": 4, "steps": 16, "epochs": 2, "dropout": 0.0}
@@ -23,7 +24,7 @@ SMALL = {"layers": [12], "batch_size": 4, "steps": 16, "epochs": 2, "dropout": 0
 @pytest.fixture(scope="module")
 def model():
     """Knows two sentences almost by heart."""
-    return cw.LanguageModel(**{**SMALL, "layers": [24], "epochs": 40, "learning_rate": 0.02}).fit(
+    return cw.LanguageModel(**{**SMALL, "layers": [24], "epochs": 50, "learning_rate": 0.03}).fit(
         TEXT
     )
 
@@ -84,10 +85,10 @@ class TestLearning:
     @pytest.mark.parametrize(
         "options",
         [
-            {"tokens": "bytes"},
-            {"tokens": "subwords", "vocabulary_size": 280},
-            {"tokens": "words", "tied": False, "adaptive_softmax": [6]},
-            {"tokens": "tokens", "least": 2, "lowercase": True},
+            {"vocabulary": "bytes"},
+            {"vocabulary": "subwords", "vocabulary_size": 280},
+            {"vocabulary": "words", "tied": False, "adaptive_softmax": [6]},
+            {"vocabulary": "tokens", "least": 2, "lowercase": True},
             {"cell": "gru", "layers": [8, 8], "connections": "residual", "embedding": 5},
             {"patience": 1, "learning_rate": 0.5, "epochs": 9, "learn_initial_state": True},
         ],
@@ -117,6 +118,31 @@ class TestLearning:
         near = cw.LanguageModel(**SMALL).fit(TEXT, validation=TEXT)
         assert made.history_[-1]["validation_loss"] > near.history_[-1]["validation_loss"]
 
+    def test_what_is_watched_teaches_no_token(self):
+        text = "abc " * 30 + "xyz"
+        made = cw.LanguageModel(**SMALL).fit(text)
+        assert made.vocabulary_.number("x") == made.vocabulary_.unknown
+        assert math.isfinite(made.history_[-1]["validation_loss"])
+        whole = cw.LanguageModel(**SMALL, validation_fraction=0).fit(text)
+        assert whole.vocabulary_.number("x") != whole.vocabulary_.unknown
+        with pytest.raises(DataError, match="no token in it that could be watched"):
+            cw.LanguageModel(**SMALL, vocabulary="words").fit(text, validation="  ")
+
+    @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+    def test_words_are_not_cut_where_the_text_is_divided(self, fraction):
+        texts = ["the cat sat on a mat", "a dog", "ran to the man"] * 3
+        made = cw.LanguageModel(**SMALL, vocabulary="words", validation_fraction=fraction)
+        learned, watched = _divided(texts, made.options())
+        together = "".join(learned), "".join(watched)
+        assert "".join(together) == "".join(texts)
+        known = {word for text in texts for word in text.split()}
+        assert {word for text in [*learned, *watched] for word in text.split()} <= known
+        assert fraction - 0.2 < len(together[1]) / len("".join(texts)) <= fraction
+
+    def test_a_part_of_a_single_text_knows_no_ends(self):
+        made = cw.LanguageModel(**SMALL, validation_fraction=0.5).fit(["ab" * 40, "ba" * 40])
+        assert not made.facts_.several
+
 
 class TestScores:
     def test_score_is_minus_the_mean_nats(self, model):
@@ -141,7 +167,7 @@ class TestScores:
         assert model.score("the cat sat on the mat.") > model.score("eht tac tas no eht tam.") + 2
 
     def test_lines_of_words_end_with_a_token(self):
-        made = cw.LanguageModel(**SMALL, tokens="words").fit("a b\nc d\n" * 20)
+        made = cw.LanguageModel(**SMALL, vocabulary="words").fit("a b\nc d\n" * 20)
         assert made.nats("a b\nc")[1].tolist() == [4]
         assert made.bits_per_character("a b\nc") == pytest.approx(
             by_hand(made, "a b\nc") / math.log(2) / 5, rel=1e-4
@@ -224,7 +250,7 @@ class TestWriting:
         text = "Ünder é 🙂, a man.\nHe, too!\n" * 12
         size = 270 if kind == "subwords" else None
         options = {**SMALL, "epochs": 24, "learning_rate": 0.04, "layers": [32]}
-        made = cw.LanguageModel(**options, tokens=kind, vocabulary_size=size).fit(text)
+        made = cw.LanguageModel(**options, vocabulary=kind, vocabulary_size=size).fit(text)
         pieces = list(made.stream("Ünder", length=80, temperature=0))
         assert "".join(pieces).startswith(" é 🙂, a man.\nHe, too!\nÜnder é 🙂, a man.")
         assert "\ufffd" not in "".join(pieces)
@@ -241,12 +267,33 @@ class TestWriting:
             ({"beam": 2, "top_k": 3}, "leave temperature and top out"),
             ({"length": -1}, "length=-1"),
             ({"length": True}, "length=True"),
-            ({"stop": ["a", ""]}, "must not be empty"),
+            ({"length": 2.0}, "length=2.0"),
+            ({"top_k": 2.5}, "top_k=2.5"),
+            ({"top_p": "1"}, "top_p='1'"),
+            ({"temperature": "1"}, "temperature='1'"),
+            ({"temperature": None}, "temperature=None"),
+            ({"random_state": "x"}, "random_state='x'"),
+            ({"random_state": -1}, "random_state=-1"),
+            ({"beam": 2.0}, "beam=2.0"),
+            ({"stop": ["a", ""]}, "not empty"),
+            ({"stop": ""}, "not empty"),
+            ({"stop": [3]}, r"stop=\[3\]"),
+            ({"stop": 3}, "stop=3"),
         ],
     )
     def test_bad_arguments(self, model, options, message):
         with pytest.raises(SettingError, match=message):
             model.generate("the", **options)
+
+    def test_a_stream_looks_at_its_arguments_when_it_is_opened(self, model):
+        for options in ({"length": -1}, {"random_state": "x"}, {"top_k": 2.5}):
+            with pytest.raises(SettingError, match=next(iter(options))):
+                model.stream("the", **options)
+
+    def test_the_smallest_temperature_takes_the_likeliest(self):
+        scores = np.array([3.0, -np.inf, 5.0, 4.999])
+        for temperature in (1e-310, 5e-324, 0):
+            assert Sampling(temperature).draw(scores, np.random.default_rng(0)) == 2
 
     def test_a_seed_that_is_no_text(self, model):
         with pytest.raises(DataError, match="seed_text: expected text, got bytes"):
@@ -284,7 +331,7 @@ class TestBeam:
         ended = [(*t, 2) for n in range(3) for t in itertools.product((3, 4, 5), repeat=n)]
         texts = [*ended, *itertools.product((3, 4, 5), repeat=3)]
         best = min(texts, key=lambda text: judge.nats(text) / len(text))
-        found = beam_search(Remembering(27, seed), [2], 3, 27, [0, 1], 2)
+        found = likeliest(Remembering(27, seed), [2], 3, 27, [0, 1], 2)
         assert found == [token for token in best if token != 2]
 
     def test_a_narrow_beam_takes_the_likeliest_token_each_time(self):
@@ -292,7 +339,7 @@ class TestBeam:
         for _ in range(3):
             row = judge.scores((2, *written))
             written.append(3 + int(row[3:].argmax()))
-        found = beam_search(Remembering(1, 3), [2], 3, 1, [0, 1], 2)
+        found = likeliest(Remembering(1, 3), [2], 3, 1, [0, 1], 2)
         assert found == written[: len(found)]
 
 
@@ -303,18 +350,18 @@ class TestBeam:
         ("", r"X\[0\] is an empty text"),
         (["a", ""], r"X\[1\] is an empty text"),
         (["a", 3], r"X\[1\]: expected text, got int"),
-        (5, "expected a text or a list of texts, got int"),
-        (b"abc", "expected a text or a list of texts, got bytes"),
-        (["ab\ud800c"], r"character 2 is half of a surrogate"),
-        ("ab", "not two left to watch"),
-        (" \n ", "there are no words to learn"),
+        (5, "X: expected a list of texts, got int"),
+        (b"abc", "X: expected a list of texts, got bytes"),
+        (["ab\ud800c" * 20], r"character 2 is half of a surrogate"),
+        ("ab", "text of 2 characters cannot be divided"),
+        (" \n " * 20, "there are no words"),
     ],
 )
 def test_bad_texts(text, message):
     started = []
     kind = "words" if isinstance(text, str) and not text.strip() and text else "characters"
     with pytest.raises(DataError, match=message):
-        cw.LanguageModel(**SMALL, tokens=kind).fit(text, on_start=lambda: started.append(1))
+        cw.LanguageModel(**SMALL, vocabulary=kind).fit(text, on_start=lambda: started.append(1))
     assert not started
 
 
@@ -322,8 +369,8 @@ def test_bad_options():
     for options, message in (
         ({"patience": 2, "validation_fraction": 0}, "patience watches validation data"),
         ({"adaptive_softmax": [3]}, "give tied=False"),
-        ({"tokens": "letters"}, "tokens='letters'"),
-        ({"tokens": "subwords", "vocabulary_size": 100}, "at least 260 tokens"),
+        ({"vocabulary": "letters"}, "vocabulary='letters'"),
+        ({"vocabulary": "subwords", "vocabulary_size": 100}, "at least 260 tokens"),
         ({"steps": 0}, "steps=0"),
     ):
         with pytest.raises(SettingError, match=message):

@@ -64,6 +64,28 @@ def test_tensorboard_goes_on_where_a_training_goes_on(tmp_path):
     assert curves_of(tmp_path)["train/loss"] == [(1, 1), (2, 5), (3, 4)]
 
 
+def test_tensorboard_keeps_its_curves_where_only_the_test_was_left_to_do(tmp_path):
+    pytest.importorskip("tensorboard")
+    tell(TensorBoardLogger(tmp_path), [1, 2], finish=False)
+    logger = TensorBoardLogger(tmp_path)
+    logger.started({"job": "classify"})
+    logger.finished({"test": {"accuracy": 0.75}, "epochs": 2})
+    curves = curves_of(tmp_path)
+    assert [step for step, _ in curves["train/loss"]] == [1, 2]
+    assert curves["test/accuracy"] == [(2, 0.75)]
+
+
+def test_a_run_that_was_finished_before_is_nothing_new(fake, tmp_path):
+    tell(MLflowLogger(tmp_path / "run"), [1, 2], finish=True)
+    logger = MLflowLogger(tmp_path / "run")
+    logger.finished({"test": {"accuracy": 0.75}, "epochs": 2})
+    logger.close()
+    assert len(fake.runs) == 1
+    again = TensorBoardLogger(tmp_path / "tb")
+    again.finished({"test": {"accuracy": 0.75}, "epochs": 2})
+    assert not (tmp_path / "tb").exists()
+
+
 def test_nothing_is_written_where_nothing_was_learned(tmp_path):
     pytest.importorskip("tensorboard")
     logger = TensorBoardLogger(tmp_path / "tb")

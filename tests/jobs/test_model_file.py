@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.torch import save_file
+from sklearn.base import clone
 
 import cellwright as cw
 from cellwright.data import Sequences
 from cellwright.errors import DataError, ModelFileError
+from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
 
 X = np.random.default_rng(0).normal(size=(12, 4, 3))
 OFTEN = settings(
@@ -295,6 +297,8 @@ HOSTILE = {
     "layers of zero": ("options.layers", lambda d: [0, 2]),
     "no layers": ("options.layers", lambda d: []),
     "true layers": ("options.layers", lambda d: [True, True]),
+    "huge filter": ("options.picture_filters", lambda d: [2**24]),
+    "huge list of filters": ("options.picture_filters", lambda d: [1] * 10**6),
     "huge projection": ("options.projection", lambda d: 2**40),
     "huge size": ("options.sizes", lambda d: {"proj": 2**40}),
     "unknown size": ("options.sizes", lambda d: {"proj": 4}),
@@ -341,6 +345,26 @@ def test_a_hostile_description_is_refused_at_once(tmp_path, parts, name):
     with pytest.raises(ModelFileError):
         cw.load(path)
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("model", "option"),
+    [
+        (cw.Translator(layers=[4], embedding=4, vocabulary="words", epochs=1), "encoder_layers"),
+        (cw.SequenceGAN(layers=[4], epochs=1), "discriminator_layers"),
+    ],
+)
+@pytest.mark.parametrize("layers", [[2**24], [1] * 10**5])
+def test_the_layers_of_a_second_network_are_bounded_too(tmp_path, model, option, layers):
+    data = (["a b", "b c"] * 20,) * 2 if option == "encoder_layers" else (X,)
+    model = clone(model).fit(*data)
+    model.save(tmp_path / "m.cw")
+    assert cw.load(tmp_path / "m.cw")
+    tensors, document = read_tensors(tmp_path / "m.cw")
+    document["options"][option] = layers
+    write_tensors(tmp_path / "m.cw", tensors, document)
+    with pytest.raises(ModelFileError, match=f"{len(layers)} {option}|{max(layers)} units"):
+        cw.load(tmp_path / "m.cw")
 
 
 def test_a_state_of_giant_size_without_weights_is_refused(tmp_path, parts):

@@ -15,10 +15,14 @@ from cellwright.jobs.training.bucketing import bucketed
 from cellwright.jobs.training.processes import Processes
 
 SCRIPT = """
-import json, sys
+import json
+from pathlib import Path
 import numpy as np
 import cellwright as cw
-from cellwright.jobs.training.processes import is_first
+from cellwright import jobs
+from cellwright.jobs.gan import realism
+from cellwright.jobs.training.ranks import is_first
+from torch import distributed
 rng = np.random.default_rng(0)
 options = dict(layers=[6], epochs=3, batch_size=8, dropout=0.0, validation_fraction=0.2,
     device="cpu", threads=1)
@@ -28,29 +32,56 @@ text = "".join(rng.choice(list("abc "), 900))
 models = [
     cw.SequenceClassifier(cell="gru", **options).fit(X, y),
     cw.LanguageModel(steps=7, **options).fit(text),
+    # The last epoch is a single sample, of which the second process has nothing.
+    cw.SequenceClassifier(**options | {"validation_fraction": 0}, samples=46).fit(X, y),
 ]
+# The first process tests a run by networks that it trains alone.
+realism._LEARNED = 64
+told = open("told.txt", "a")
+class Tell(jobs.Reporter):
+    def started(self, description):
+        print("started", file=told, flush=True)
+    def note(self, message):
+        print(message.partition(" ")[0], file=told, flush=True)
+    def finished(self, result):
+        print("finished", file=told, flush=True)
+config = jobs.configure(job="gan", layers=[4], samples=32, device="cpu", threads=1)
+for _ in range(2):
+    jobs.run(config, jobs.RunFolder(Path("run")), resume=True, reporter=Tell())
+    if distributed.is_initialized():
+        distributed.barrier()
+score = realism.discriminative_score(X, [x + 1 for x in X], seeds=[0])
 if is_first():
-    losses = [[r["train_loss"], r["validation_loss"]] for m in models for r in m.history_]
+    rows = [r for m in models for r in m.history_]
+    losses = [[r["train_loss"], r.get("validation_loss", 0)] for r in rows]
     weights = [w.flatten().tolist() for m in models for w in m.network_.parameters()]
-    print(json.dumps(losses + weights))
+    print(json.dumps(losses + weights + [[score]]))
 """
 
 
-def outcome(tmp_path, *launcher):
-    script = tmp_path / "script.py"
+def outcome(folder, *launcher):
+    folder.mkdir()
+    script = folder / "script.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = [sys.executable, *launcher, str(script)]
-    found = subprocess.run(run, capture_output=True, text=True, env=environment, timeout=240)
+    found = subprocess.run(
+        run, capture_output=True, text=True, env=environment, timeout=240, cwd=folder
+    )
     assert found.returncode == 0, found.stderr[-3000:]
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    alone, together = outcome(tmp_path), outcome(tmp_path, *launcher)
+    folders = tmp_path / "alone", tmp_path / "together"
+    alone, together = outcome(folders[0]), outcome(folders[1], *launcher)
     for one, two in zip(alone, together, strict=True):
         np.testing.assert_allclose(two, one, rtol=2e-4, atol=1e-6)
+    for folder in folders:
+        told = (folder / "told.txt").read_text().split()
+        assert told == ["nothing", "started", "finished", "run", "finished"]
+        assert (folder / "run/result.json").exists()
 
 
 def test_a_batch_is_shared_out_row_by_row():

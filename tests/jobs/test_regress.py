@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
+from spoiled_samples import sequences, spoiled
 
 import cellwright as cw
 from cellwright import jobs
@@ -267,3 +270,44 @@ def test_a_run_from_data_to_result(tmp_path):
     table = jobs.predictions(model, given)
     assert list(table) == ["id", "prediction_speed", "prediction_force"]
     assert len(table) == 8
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    x, draw = data.draw(sequences()), np.random.default_rng(0)
+    wide = data.draw(st.booleans())
+    y = data.draw(spoiled(draw.normal(size=(len(x), 2) if wide else len(x)).tolist()))
+    x, other = data.draw(spoiled(x)), data.draw(spoiled(x))
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0},
+                {"validation_fraction": 0.4, "loss": "quantile", "quantiles": (0.2, 0.8)},
+                {"validation_fraction": 0, "target_scaling": "none", "scaling": "none"},
+                {"validation_fraction": 0.4, "precision": "64-true"},
+            ]
+        )
+    )
+    model = regressor(layers=[2], epochs=1, backend="reference", **options)
+    try:
+        model.fit(x, y)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    assert np.isfinite(model.predict(x)).all()
+    asked = (
+        model.predict,
+        lambda given: model.score(given, data.draw(spoiled(y))),
+        lambda given: np.subtract(*model.predict_interval(given, 0.5)) <= 0,
+    )
+    for ask in asked:
+        try:
+            assert np.isfinite(ask(other)).all()
+        except CellwrightError as error:
+            assert str(error)  # noqa: PT017
+
+
+def test_scores_want_a_number_a_sequence(fitted, slopes):
+    with pytest.raises(ShapeError, match="X has 90 samples but y has 3 rows"):
+        fitted.score(slopes[0], slopes[1][:3])

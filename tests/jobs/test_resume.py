@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 import cellwright as cw
+from cellwright.data import as_sequences
 from cellwright.errors import ModelFileError, RunError, SettingError
 from cellwright.jobs import Reporter, RunFolder, configure, read_config, run
+from cellwright.jobs.options import TrainingOptions, validated
+from cellwright.jobs.registry import job_of
 from cellwright.jobs.runs.folder import next_folder
+from cellwright.jobs.training.engine import train
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.processes import Processes
+from cellwright.models import ClassifierNetwork
 
 COURSES = {
     "plain": {},
@@ -31,11 +40,13 @@ class Interrupt(Reporter):
     def __init__(self, at):
         self.left = at
         self.epochs = []
+        self.steps = 0
 
     def started(self, description):
         self._count()
 
     def advanced(self, progress):
+        self.steps += 1
         self._count()
 
     def epoch_finished(self, row):
@@ -116,6 +127,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_weights(small, tmp_path, cou
         again = Interrupt(0)
         run(config, cut, resume=True, reporter=again)
         assert reporter.epochs + again.epochs == told.epochs
+        assert reporter.steps + again.steps == told.steps
         assert_same_run(whole, cut)
 
 
@@ -135,6 +147,82 @@ def test_interrupted_again_and_again(small, tmp_path):
             epochs += reporter.epochs
     assert epochs == [1, 2, 3, 4]
     assert_same_run(whole, cut)
+
+
+@pytest.mark.parametrize("moment", ["in a step", "in a later one", "in the validation"])
+def test_control_c_at_any_moment_loses_no_step(small, tmp_path, monkeypatch, moment, no_pictures):
+    config = small(**COURSES["random"], validation_fraction=0.2)
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    told, before, after = Interrupt(0), Interrupt(0), Interrupt(0)
+    run(config, whole, reporter=told)
+    calls = []
+    original = ClassifierNetwork.forward
+
+    def press(self, *arguments):
+        calls.append(self.training)
+        # Three steps an epoch, each of which is followed by a batch of the validation.
+        if len(calls) == {"in a step": 1, "in a later one": 6, "in the validation": 8}[moment]:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifierNetwork, "forward", press)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, cut, reporter=before)
+    assert calls[-1] is (moment != "in the validation")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run(config, cut, resume=True, reporter=after)
+    # The step under way is finished, but nobody was told of it.
+    assert before.steps + after.steps == told.steps - calls[-1]
+    assert_same_run(whole, cut)
+
+
+def test_a_step_that_broke_off_is_not_kept(small, tmp_path, monkeypatch, no_pictures):
+    config = small()
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    run(config, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, cut)
+    assert not cut.checkpoint.exists()
+    run(config, cut, resume=True)
+    assert_same_run(whole, cut)
+
+
+def test_states_that_go_from_window_to_window_go_on(tmp_path):
+    text = "".join(np.random.default_rng(0).choice(list("abc "), 500))
+    options = {"layers": [5, 4], "steps": 7, "batch_size": 4, "epochs": 2, "dropout": 0.2}
+    whole, told = cw.LanguageModel(**options), Interrupt(0)
+    weights = whole.fit(text, reporter=told).network_.state_dict()
+    for at in range(1, -told.left, 5):
+        cut, path = cw.LanguageModel(**options), tmp_path / f"{at}.safetensors"
+        with pytest.raises(KeyboardInterrupt):
+            cut.fit(text, checkpoint=path, reporter=Interrupt(at))
+        again = Interrupt(0)
+        cut.fit(text, checkpoint=path, resume=True, reporter=again)
+        assert again.left == told.left + at
+        for name, weight in cut.network_.state_dict().items():
+            assert torch.equal(weight, weights[name]), (at, name)
+
+
+def test_several_processes_do_not_go_on_within_an_epoch(tmp_path):
+    network, path = torch.nn.Linear(1, 1), tmp_path / "c.safetensors"
+    data = Examples(as_sequences(np.ones((8, 1, 1))), torch.zeros(8))
+    options = validated(TrainingOptions(epochs=1, batch_size=4))
+
+    def objective(network, batch):
+        loss = network(batch.x.float()).square().mean()
+        return loss, {"loss": loss.detach() * len(batch.rows)}
+
+    def start(processes, reporter=None):
+        how = {"checkpoint": path, "resume": True, "processes": processes}
+        train(network, objective, data, None, options, reporter=reporter, **how)
+
+    with pytest.raises(KeyboardInterrupt):
+        start(Processes(1, 0), Interrupt(1))
+    with pytest.raises(RunError, match="let it end that epoch before several processes go on"):
+        start(Processes(2, 0))
 
 
 def test_a_stop_between_checkpoint_and_table_loses_nothing(small, tmp_path, monkeypatch):
@@ -249,6 +337,19 @@ def test_a_run_is_overwritten_only_when_asked(small, tmp_path):
     assert result["epochs"] == 1
     assert len(pd_rows(folder)) == 1
     assert (folder.path / "my.png").read_text() == "mine"
+
+
+def test_nothing_of_a_run_of_another_job_is_left(small, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.write_config(configure(job="regress").model_dump())
+    for name in (*job_of("regress").files, "my.png"):
+        (folder.path / name).write_text("of the other job")
+    run(small(epochs=1), folder, overwrite=True)
+    left = {path.name for path in folder.path.iterdir()} & {*job_of("regress").files, "my.png"}
+    assert left == {"my.png"}
+    folder.config_file.write_text("damaged")
+    run(small(epochs=1), folder, overwrite=True)
 
 
 @pytest.mark.parametrize("file", ["model.cw", "checkpoint.safetensors", "result.json"])

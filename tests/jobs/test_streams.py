@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import cellwright as cw
 from cellwright.data.audio import Recordings
@@ -29,21 +31,67 @@ def test_a_classifier_says_what_predict_says(numbers, pooling):
         stream.reset()
 
 
-@pytest.mark.parametrize("vocabulary", ["words", "characters"])
-def test_a_text_comes_in_pieces(vocabulary):
-    texts = ["so very good", "so very bad", "good good", "bad bad"] * 6
-    options = {"layers": [6], "epochs": 2, "vocabulary": vocabulary}
-    model = cw.SequenceClassifier(**options).fit(texts, [1, 0] * 12)
-    stream = model.stream()
-    for pieces, whole in ((["so very", "bad"], "so very bad"), (["good"], "good")):
-        between = " " if vocabulary == "characters" else ""
-        for number, piece in enumerate(pieces):
-            stream.step((between if number else "") + piece)
-        expected = model.predict_proba([whole])[0]
-        np.testing.assert_allclose(stream.probabilities, expected, atol=1e-6)
-        stream.reset()
-    with pytest.raises(DataError, match="empty"):
+KINDS = ("words", "tokens", "characters", "bytes", "subwords")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def reader(request):
+    texts = ["so very good", "so very bad!", "good, good", "bad bad"] * 6
+    options = {"layers": [6], "embedding": 4, "epochs": 2, "vocabulary": request.param}
+    return cw.SequenceClassifier(**options).fit(texts, [1, 0] * 12)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["so", " very", " bad", "!", " ", "\n", "  good", ",", "e", "\u0301", "BA"]
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_a_text_comes_in_pieces_that_are_joined_as_they_stand(reader, pieces):
+    stream, whole = reader.stream(), ""
+    for piece in pieces:
+        try:
+            label = stream.step(piece)
+        except DataError as error:
+            assert "goes on with a word" in str(error) or not (whole + piece).strip()  # noqa: PT017
+            if reader.vocabulary in ("characters", "bytes"):
+                assert not (whole + piece).strip() or piece == "\u0301"
+            continue
+        whole += piece
+    if whole.strip():  # predict reads no blanks alone
+        (chances,) = reader.predict_proba([whole])
+        np.testing.assert_allclose(stream.probabilities, chances, atol=1e-6)
+        assert label == reader.classes_[chances.argmax()]
+
+
+def test_a_word_cut_in_two_is_refused_and_a_text_goes_on_behind_it(reader):
+    stream, whole = reader.stream(), "so good"
+    stream.step("so")
+    if reader.vocabulary in ("words", "tokens"):
+        with pytest.raises(DataError, match="step 1: 'good' goes on with a word"):
+            stream.step("good")
+    stream.step(" good")
+    expected = reader.predict_proba([whole])[0]
+    np.testing.assert_allclose(stream.probabilities, expected, atol=1e-6)
+    stream.reset()
+    assert stream.probabilities is None
+    stream.step("good")
+    expected = reader.predict_proba(["good"])[0]
+    np.testing.assert_allclose(stream.probabilities, expected, atol=1e-6)
+    stream.reset()
+    with pytest.raises(DataError, match="step 0: an empty text"):
         stream.step("")
+    with pytest.raises(DataError, match="step 0: expected text, got float"):
+        stream.step(1.5)
 
 
 @pytest.mark.parametrize("targets", [1, 2])

@@ -14,7 +14,8 @@ from cellwright.jobs import Reporter
 from cellwright.jobs.tasks.learning import build_network, learn, task_options
 from cellwright.jobs.tasks.recipes import CHORALES, RECIPES, recipe
 from cellwright.jobs.training import engine
-from cellwright.jobs.training.engine import evaluate, make_fabric
+from cellwright.jobs.training.devices import make_fabric
+from cellwright.jobs.training.engine import evaluate
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
 

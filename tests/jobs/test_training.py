@@ -7,10 +7,16 @@ import pytest
 import torch
 
 import cellwright as cw
-from cellwright.errors import TrainingError
+from cellwright.data import as_sequences
+from cellwright.errors import DataError, TrainingError
 from cellwright.jobs import Reporter
+from cellwright.jobs.options import TrainingOptions, validated
 from cellwright.jobs.training import engine
+from cellwright.jobs.training.engine import train
+from cellwright.jobs.training.examples import Examples
+from cellwright.jobs.training.objectives import AnswerLoss
 from cellwright.jobs.training.optimizing import learning_rate_factor
+from cellwright.models import StepwiseNetwork
 
 
 class Log(Reporter):
@@ -183,12 +189,55 @@ def test_a_loss_that_is_no_number_names_epoch_and_samples(waves):
         classifier(cell=explosive).fit(*waves)
 
 
-def test_a_gradient_that_is_no_number_is_found_at_once(waves):
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_gradient_that_is_no_number_is_found_at_once(waves, clip):
     with pytest.raises(TrainingError, match=r"gradient became nan in epoch 1, samples 0 to 8"):
-        classifier(cell=cornered).fit(*waves)
+        classifier(cell=cornered, gradient_clip=clip).fit(*waves)
 
 
 def test_weights_that_are_no_numbers_never_leave_an_epoch(waves):
-    options = {"epochs": 1, "batch_size": 64, "gradient_clip": None, "validation_fraction": 0}
-    with pytest.raises(TrainingError, match="weight of .* became nan in epoch 1"):
-        classifier(cell=cornered, **options).fit(*waves)
+    options = {"epochs": 1, "batch_size": 64, "optimizer": "sgd", "schedule": "constant"}
+    far = {"learning_rate": 1e39, "gradient_clip": None, "validation_fraction": 0}
+    with pytest.raises(TrainingError, match="weight of .* became (nan|inf) in epoch 1, its end"):
+        classifier(**options, **far).fit(*waves)
+
+
+def test_a_validation_loss_that_is_no_number_keeps_the_last_weights(waves, monkeypatch):
+    monkeypatch.setattr(engine, "evaluate", lambda *_: {"loss": math.nan})
+    log = Log()
+    model = classifier(patience=2).fit(*waves, reporter=log)
+    assert len(model.history_) == 2
+    assert log.notes == [
+        "stopped: the validation loss has not been a finite number for 2 epochs; the weights of "
+        "the last epoch are kept"
+    ]
+
+
+def steps_of(count, known):
+    """Sequences of three steps with an answer at each, so many of which are known."""
+    x = np.random.default_rng(0).normal(size=(count, 3, 1)).astype(np.float32)
+    counted = torch.arange(count)[:, None].expand(-1, 3) < known
+    return Examples(as_sequences(x), torch.from_numpy(x), counted)
+
+
+def learn_steps(training, validation=None, **hooks):
+    network = StepwiseNetwork(1, 1, cell="gru", layers=(2,))
+    options = validated(TrainingOptions(epochs=1, batch_size=4))
+    loss = AnswerLoss(lambda scores, targets: (scores - targets).square().mean(-1))
+    return train(network, loss, training, validation, options, **hooks)
+
+
+def test_samples_without_a_known_answer_teach_nothing():
+    (row,) = learn_steps(steps_of(40, known=3), steps_of(12, known=12))
+    assert row["samples"] == 40
+    assert math.isfinite(row["train_loss"])
+    assert math.isfinite(row["validation_loss"])
+
+
+def test_a_part_without_a_known_answer_is_named():
+    started = []
+    with pytest.raises(DataError, match="the training part has no known answer"):
+        learn_steps(steps_of(12, known=0))
+    with pytest.raises(DataError, match="the validation part has no known answer"):
+        learn_steps(steps_of(12, 12), steps_of(8, 0), on_start=lambda: started.append(1))
+    assert not started  # nothing was learned

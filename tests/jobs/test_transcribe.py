@@ -115,6 +115,13 @@ def test_a_language_model_of_the_house_takes_part(scribe, texts):
         next_symbol(words, scribe.symbols_)
 
 
+def test_what_the_search_adds_must_be_finite():
+    for name in ("insertion_bonus", "language_weight"):
+        for value in (np.nan, np.inf):
+            with pytest.raises(SettingError, match=f"{name}={value}: .*finite"):
+                cw.Transcriber(**{name: value}).options()
+
+
 def test_language_models_that_are_none(scribe):
     with pytest.raises(ArgumentError, match="a language model must be"):
         next_symbol("abc", "ab")
@@ -154,6 +161,18 @@ def test_a_stream_writes_what_is_predicted(one_way, scribe):
         stream.step(np.zeros(3))
     with pytest.raises(SettingError, match="bidirectional=False"):
         scribe.stream()
+
+
+def test_steps_of_whole_numbers_are_read_as_such():
+    x, texts = examples(40, seed=3)
+    whole = [np.rint(3 * sequence).astype(np.int64) for sequence in x]
+    options = OPTIONS | {"bidirectional": False, "epochs": 8}
+    made = cw.Transcriber(**options).fit(whole, texts)
+    said = made.predict(whole[:5])
+    assert any(said)
+    stream = made.stream()
+    for sequence, text in zip(whole, said, strict=False):
+        assert "".join(stream.step(step) for step in sequence) + stream.finish() == text
 
 
 def test_spans_of_a_stride_end_with_the_sequence(one_way):
@@ -238,11 +257,11 @@ def test_the_loss_is_that_of_each_text_alone(scribe):
 @pytest.mark.parametrize(
     ("texts", "error", "message"),
     [
-        (["ab", ""], DataError, r"texts\[1\] is empty"),
-        (["ab", "  "], DataError, r"texts\[1\] is empty"),
-        (["ab", 3], DataError, r"texts\[1\] is 3; it must be a text"),
+        (["ab", ""], DataError, r"texts\[1\] is an empty text"),
+        (["ab", "  "], DataError, r"texts\[1\] is an empty text"),
+        (["ab", 3], DataError, r"texts\[1\]: expected text, got int"),
         (["ab"], ShapeError, "X has 2 samples but there are 1 texts"),
-        ("ab", ShapeError, "texts must be a list of texts"),
+        ("ab", DataError, "texts: expected a list of texts, got str"),
         (["ab", "abababa"], DataError, r"X\[1\]: its 6 steps, read 2 at once, are 3; too few for"),
         (["ab", "aab"], DataError, r"X\[1\]: its 6 steps.* which needs 4"),
     ],
@@ -334,6 +353,32 @@ def test_a_language_model_without_a_search_is_refused(tmp_path):
     config = cw.jobs.configure(job="transcribe", language="somewhere", joined=9, tested=2)
     with pytest.raises(SettingError, match="add --decoder beam"):
         cw.jobs.run(config, cw.jobs.RunFolder(tmp_path / "run"))
+
+
+def test_a_language_model_is_looked_at_before_the_training(scribe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"job": "transcribe", "decoder": "beam", "joined": 9, "tested": 2}
+    scribe.save("scribe.cw")
+    words = cw.LanguageModel(layers=[4], vocabulary="words", batch_size=2, steps=4, epochs=1)
+    words.fit(["a b c a b c"] * 9).save("words.cw")
+    for path, error, message in (
+        ("nowhere", ModelFileError, "nowhere"),
+        ("scribe.cw", SettingError, "scribe.cw': a language model must be.* got Transcriber"),
+        ("words.cw", SettingError, "words.cw': the language model reads words"),
+    ):
+        config = cw.jobs.configure(**options, language=path)
+        assert config.reading["language"] == str(tmp_path / path)
+        with pytest.raises(error, match=message):
+            cw.jobs.run(config, cw.jobs.RunFolder(tmp_path / "run"))
+        assert not (tmp_path / "run").exists()
+    letters = cw.LanguageModel(layers=[4], batch_size=2, steps=4, epochs=1).fit("1234567890" * 9)
+    letters.save("letters.cw")
+    config = cw.jobs.configure(**options, language="letters.cw", epochs=1, layers=[4])
+    cw.jobs.run(config, cw.jobs.RunFolder(tmp_path / "run"))
+    monkeypatch.chdir("/")
+    model = cw.load(tmp_path / "run")
+    given = cw.jobs.samples(model, tmp_path / "run", None, None)
+    assert len(cw.jobs.predictions(model, given)) == 2
 
 
 def test_a_second_fit_forgets_the_first():

@@ -11,8 +11,8 @@ import cellwright as cw
 from cellwright import jobs
 from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs import model_file
+from cellwright.jobs.training.objectives import TokenLoss
 from cellwright.jobs.translate import JOB, Translator
-from cellwright.jobs.translate.estimator import TokenLoss
 from cellwright.jobs.translate.scores import translation_scores
 from cellwright.models.beam import Hypothesis
 
@@ -45,6 +45,36 @@ def test_a_translation_shows_what_it_attended_to(good):
     assert found.weights.shape == (4, 4)
     torch.testing.assert_close(found.weights.sum(1), torch.ones(4))
     assert found.score < 0
+
+
+@pytest.mark.parametrize("vocabulary", ["words", "characters", "subwords"])
+def test_a_translation_comes_piece_by_piece(good, vocabulary):
+    model = good
+    if vocabulary != "words":
+        options = {"layers": 16, "learning_rate": 0.02, "longest": 9, "vocabulary_size": 300}
+        model = Translator(**options, vocabulary=vocabulary, epochs=2, batch_size=8).fit(X, Y)
+    alone = Translator(**{**model.get_params(), "beam": 1})
+    alone.knows(model.facts_)
+    alone.network_ = model.network_.train()
+    for text in X[:6]:
+        told = list(alone.stream(text))
+        assert len(told) > 1
+        assert model.network_.training  # it is left as it is
+        assert "".join(told) == alone.predict([text])[0]
+        alone.network_.train()
+    for bad, got in ((" ", "an empty text"), (3, "expected text, got int")):
+        with pytest.raises(DataError, match=got):
+            alone.stream(bad)
+    model.network_.eval()
+
+
+def test_an_unknown_word_is_copied_as_it_comes(good):
+    unknown = good.target_vocabulary_.unknown
+    weights = torch.tensor([0.1, 0.2, 0.7])
+    found = [(good.target_vocabulary_.number("un"), weights), (unknown, weights), (unknown, None)]
+    source = ["one", "two", "Zoe"]
+    assert list(good._told(iter(found), source, True)) == ["un", " Zoe", " \ufffd"]
+    assert list(good._told(iter(found), source, False)) == ["un", " \ufffd", " \ufffd"]
 
 
 def test_texts_come_back_in_their_order_whatever_their_length(good):
@@ -112,7 +142,7 @@ def test_the_loss_is_the_entropy_of_what_counts(good):
     (batch,) = pairs.batches(2)
     network = good.network_.eval()
     loss, measured = TokenLoss(0.3)(network, batch)
-    logs = network(batch.source, batch.lengths, batch.tokens).detach().log_softmax(-1)
+    logs = network(batch.source, batch.lengths, batch.given).detach().log_softmax(-1)
     wanted = [
         float(-logs[row, step, batch.wanted[row, step]])
         for row in range(2)
@@ -149,10 +179,10 @@ def test_scores_are_sacrebleus():
     [
         ((X, Y[:-1]), ShapeError, "X has 60 texts but y has 59"),
         ((["a", " "], ["b", "c"]), DataError, r"X\[1\] is an empty text"),
-        ((["a", 3], ["b", "c"]), DataError, r"X\[1\]: expected a text, got int"),
+        ((["a", 3], ["b", "c"]), DataError, r"X\[1\]: expected text, got int"),
         (("ab", "cd"), DataError, "X: expected a list of texts, got str"),
         (([], []), DataError, "X is empty"),
-        ((["a"], ["b"]), DataError, "1 pairs cannot be divided"),
+        ((["a"], ["b"]), DataError, "validation_fraction=.*the data cannot be divided"),
     ],
 )
 def test_bad_texts_are_refused(arguments, error, words):
@@ -160,7 +190,25 @@ def test_bad_texts_are_refused(arguments, error, words):
         fitted(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("validation", "error", "words"),
+    [
+        ((X,), ShapeError, "validation: expected two lists"),
+        (X, ShapeError, "validation: expected two lists"),
+        (dict(zip(X[:2], Y[:2], strict=True)), ShapeError, "validation: expected two lists"),
+        (["one", "two"], DataError, r"validation\[0\]: expected a list of texts, got str"),
+        ((X, Y[:-1]), ShapeError, r"validation\[0\] has 60 texts but validation\[1\] has 59"),
+    ],
+)
+def test_bad_validation_is_refused(validation, error, words):
+    with pytest.raises(error, match=words):
+        cw.Translator(layers=4, epochs=1).fit(X, Y, validation=validation)
+
+
 def test_bad_options_are_refused():
+    for penalty in ("inf", "nan"):
+        with pytest.raises(SettingError, match=f"length_penalty={penalty}"):
+            fitted(length_penalty=float(penalty))
     with pytest.raises(SettingError, match="beam=0"):
         fitted(beam=0)
     with pytest.raises(SettingError, match="patience watches validation data"):

@@ -48,6 +48,19 @@ def test_predictions_are_a_table(trained):
     assert table["prediction"].tolist() == model.predict(given.x).tolist()
 
 
+def test_a_run_whose_test_part_lies_beside_its_data_is_used_from_anywhere(tmp_path, monkeypatch):
+    for name in ("learn", "test"):
+        (tmp_path / f"{name}.txt").write_text("0 a dull film\n1 a fine film\n" * 10)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = configure("learn.txt", test="test.txt", layers=[2], epochs=1, backend="reference")
+    result = run(config, RunFolder(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    folder = tmp_path / "run"
+    found, _ = scores(load(folder), samples(load(folder), folder, None, None))
+    assert found == result["test"]
+
+
 def test_other_data_are_read_by_name_or_path(trained):
     folder, _ = trained
     assert len(samples(load(folder), folder, "digits", None).x) == 360

@@ -66,6 +66,13 @@ def test_half_precision_passes_through(projection):
     torch.testing.assert_close(half.float(), net(x), rtol=0.1, atol=0.05)
 
 
+def test_whole_numbers_are_scaled_as_what_they_are():
+    made = network()
+    made.spread.fill_(0.25)
+    x = torch.randint(-3, 4, (2, 5, 3))
+    torch.testing.assert_close(made(x), made(x.double()), rtol=0, atol=0)
+
+
 def test_the_scaling_stays_in_double_precision():
     net = network().float().bfloat16()
     assert net.shift.dtype == net.spread.dtype == torch.float64

@@ -7,7 +7,7 @@ import torch
 
 import cellwright as cw
 from cellwright.errors import SettingError, ShapeError
-from cellwright.models.beam import _Beams, _hypothesis, beam_search
+from cellwright.models.beam import _Beams, _hypothesis, beam_search, greedy_search
 from cellwright.models.decoder import Decoder
 
 close = torch.testing.assert_close
@@ -71,6 +71,13 @@ def test_every_weight_learns_and_no_step_sees_what_comes(form):
     later = tokens.clone()
     later[:, 2:] = 8
     close(decoder(later, state, memory)[:, :2], before[:, :2])
+
+
+def test_the_embedding_of_the_padding_stays_zero():
+    decoder = Decoder(9, 7, layers=[6], tied=False, padding=3)
+    assert (decoder.embedding.weight == 0).all(1).tolist() == [row == 3 for row in range(9)]
+    decoder(torch.tensor([[1, 3]]), decoder.start(1)).square().sum().backward()
+    assert not decoder.embedding.weight.grad[3].any()
 
 
 def test_the_hidden_vector_is_luongs_formula():
@@ -170,6 +177,14 @@ def test_width_one_is_greedy():
             at = torch.tensor([row])
             wanted = greedy(decoder, state.take(at), memory.take(at), 12)
             assert (hypothesis.tokens, hypothesis.complete) == wanted
+            told = list(
+                greedy_search(
+                    decoder, state.take(at), memory.take(at), begin=BEGIN, end=END, longest=12
+                )
+            )
+            assert [token for token, _ in told] == wanted[0]
+            for step, (_, weights) in enumerate(told):
+                close(weights, hypothesis.weights[step])
             assert hypothesis.weights.shape == (len(wanted[0]), 5)
             ends.append(wanted[1])
     assert len(set(ends)) == 2  # both kinds were there
@@ -251,5 +266,5 @@ def test_refusals():
         decoder.start(3)
     with pytest.raises(ShapeError, match="takes no summary"):
         make(summary_size=None).start(3, torch.zeros(3, 4))
-    with pytest.raises(SettingError, match="width=0: must be at least 1"):
+    with pytest.raises(SettingError, match="width=0: must be a number from 1"):
         beam_search(decoder, state, memory, begin=BEGIN, end=END, longest=3, width=0)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cellwright.models.forecaster import ForecasterNetwork, ForecastNetwork, naive_weights
+from cellwright.models.forecaster import ForecasterNetwork, WindowNetwork, naive_weights
 
 OPTIONS = {
     "patch": 2,
@@ -51,7 +51,7 @@ def test_naive_weights_of_several_seasons_average_shapes_on_the_last_level():
 def test_it_starts_near_the_naive_forecast_in_its_interval(decoder, bidirectional):
     torch.manual_seed(0)
     changed = {**OPTIONS, "decoder": decoder, "bidirectional": bidirectional}
-    network = ForecastNetwork(8, 6, 4, **changed)
+    network = WindowNetwork(8, 6, 4, **changed)
     given = inputs()
     told = network(**given)
     assert told.shape == (4, 6, 3)
@@ -66,7 +66,7 @@ def test_it_starts_near_the_naive_forecast_in_its_interval(decoder, bidirectiona
 )
 def test_everything_that_is_known_is_read(decoder, name):
     torch.manual_seed(0)
-    network = ForecastNetwork(8, 6, 4, **{**OPTIONS, "decoder": decoder})
+    network = WindowNetwork(8, 6, 4, **{**OPTIONS, "decoder": decoder})
     given = inputs()
     changed = (given[name] + 1) % 3 if name == "categories" else given[name] + 1
     assert not torch.allclose(network(**given), network(**given | {name: changed}))
@@ -74,7 +74,7 @@ def test_everything_that_is_known_is_read(decoder, name):
 
 def test_what_is_known_of_a_step_ahead_moves_that_step_alone():
     torch.manual_seed(0)
-    network = ForecastNetwork(8, 6, 4, **OPTIONS)
+    network = WindowNetwork(8, 6, 4, **OPTIONS)
     given = inputs()
     later = given["ahead"].clone()
     later[:, 3] += 1

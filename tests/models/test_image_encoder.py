@@ -53,19 +53,29 @@ def test_it_is_the_formula_of_its_documentation():
     image = torch.zeros(6, 6, dtype=torch.float64)
     image[1:5, 1:5] = given[0, :, :, 0].double() / 255
     kernel = encoder.stages[0].weight
-    for channel in range(2):
-        map_ = torch.stack(
-            [
-                torch.stack(
-                    [(image[r : r + 3, c : c + 3] * kernel[channel, 0]).sum() for c in range(4)]
-                )
-                for r in range(4)
-            ]
-        )
-        largest = map_.view(2, 2, 2, 2).amax((1, 3))
-        mean, spread = largest.mean(), (largest.var(unbiased=False) + 1e-5).sqrt()
-        scaled = (largest - mean) / spread * encoder.stages[2].weight[channel]
-        torch.testing.assert_close(found[0, channel], scaled.clamp(min=0))
+    # Both channels are one group.
+    windows = image.unfold(0, 3, 1).unfold(1, 3, 1)
+    seen = torch.einsum("rchw,khw->krc", windows, kernel[:, 0])
+    largest = seen.view(2, 2, 2, 2, 2).amax((2, 4))
+    mean, spread = largest.mean(), (largest.var(unbiased=False) + 1e-5).sqrt()
+    scaled = (largest - mean) / spread * encoder.stages[2].weight[:, None, None]
+    torch.testing.assert_close(found[0], scaled.clamp(min=0))
+
+
+@pytest.mark.parametrize("filters", [[8, 8, 8], [4, 4, 4, 4, 4], [2, 2, 2], [12, 6, 3]])
+def test_a_picture_that_becomes_a_single_place_still_tells_something(filters):
+    torch.manual_seed(0)
+    encoder = SmallImageEncoder(1, filters)
+    assert encoder.grid(8, 8) == (1, 1)
+    found = encoder(pixels(3, 8, 8, 1))
+    assert found.shape == (3, filters[-1], 1, 1)
+    assert found.flatten(1).amax(1).min() > 0
+
+
+def test_a_single_number_is_refused():
+    assert SmallImageEncoder(1, [1]).grid(8, 8) == (4, 4)
+    with pytest.raises(SettingError, match=r"filters \[2, 1\]: stage 2 leaves a single number"):
+        SmallImageEncoder(1, [2, 1]).grid(4, 3)
 
 
 def test_without_a_stage_there_is_no_encoder():

@@ -40,7 +40,8 @@ def compare(
         int | None, typer.Option(help="Runs at a time; one a core without it.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Of classify: digits, mnist, or a .npz, .csv or .parquet file.")
+        str | None,
+        typer.Option(help="Of classify: digits, mnist, or a .npz, .csv or .parquet file."),
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of mnist's IDX files.")] = None,
     test_fraction: Annotated[

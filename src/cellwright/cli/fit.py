@@ -19,6 +19,7 @@ from cellwright.errors import SettingError
 from cellwright.jobs.options import Entry
 from cellwright.jobs.registry import ENTRIES
 from cellwright.jobs.training.loggers import Several, make_loggers
+from cellwright.jobs.training.ranks import is_first
 
 __all__ = ["fit_app"]
 
@@ -39,7 +40,8 @@ _Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on from the last finished epoch; without --out of the last run of this data.",
+        help="Go on where Ctrl-C ended it, or, if it was killed, from the last finished epoch; "
+        "without --out with the last run of this data.",
     ),
 ]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")]
@@ -113,7 +115,7 @@ def _run(
     try:
         jobs.run(wanted, folder, reporter=reporter, **how)
     except KeyboardInterrupt:
-        if folder.config_file.exists():
+        if is_first() and folder.config_file.exists():
             place = shlex.quote(str(folder.path))
             reporter.note(
                 f"interrupted; go on with: cellwright fit {wanted.job} --out {place} --resume"

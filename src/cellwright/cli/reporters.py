@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from cellwright.jobs.training.reporting import Progress, Reporter
+from cellwright.storage import json_text
 
 __all__ = ["choose_reporter"]
 
@@ -42,7 +42,7 @@ class JsonReporter(ClosableReporter):
         print(message, file=sys.stderr)
 
     def _print(self, content: dict[str, Any]) -> None:
-        print(json.dumps(content), flush=True)
+        print(json_text(content), flush=True)
 
 
 class LineReporter(ClosableReporter):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cellwright import jobs
-from cellwright.storage import replace_file
+from cellwright.storage import json_text, replace_file
 
 __all__ = ["predict", "score"]
 
@@ -53,6 +52,6 @@ def score(
     model = jobs.load(run)
     test, report = jobs.scores(model, jobs.samples(model, run, data, data_dir))
     if as_json:
-        print(json.dumps({"job": model.job, "test": test, "run": str(run)}))
+        print(json_text({"job": model.job, "test": test, "run": str(run)}))
     else:
         print(report)

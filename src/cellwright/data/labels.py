@@ -27,7 +27,10 @@ def as_labels(y: Any, *, name: str = "y") -> npt.NDArray[Any]:
     """
     if hasattr(y, "detach"):
         y = y.detach().cpu().numpy()
-    labels = np.asarray(y)
+    try:
+        labels = np.asarray(y)
+    except ValueError as error:
+        raise ShapeError(f"{name}: expected (sample,), got rows: {error}") from error
     if labels.ndim != 1:
         raise ShapeError(f"{name}: expected (sample,), got {labels.shape}")
     if labels.dtype == object and all(isinstance(label, str) for label in labels):

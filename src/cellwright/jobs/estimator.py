@@ -18,7 +18,8 @@ from cellwright import cells
 from cellwright.ir import to_json
 from cellwright.jobs import model_file
 from cellwright.jobs.options import validated
-from cellwright.jobs.training.engine import make_fabric, on_device, train
+from cellwright.jobs.training.devices import make_fabric, on_device
+from cellwright.jobs.training.engine import train
 from cellwright.jobs.training.examples import Epoch, Measurement, Objective, Source
 from cellwright.jobs.training.rate_finder import RateCurve, rate_of_estimator
 from cellwright.jobs.training.reporting import Reporter
@@ -33,7 +34,7 @@ class Hooks(TypedDict, total=False):
     """What `fit` takes beside data, of every estimator.
 
     checkpoint
-        Where to keep the state of the training after each epoch.
+        Where to keep the state of the training after each epoch, and when Ctrl-C ends it.
     resume
         Go on from the checkpoint, if there is one.
     reporter

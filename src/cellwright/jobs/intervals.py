@@ -14,7 +14,15 @@ import numpy.typing as npt
 
 from cellwright.errors import SettingError
 
-__all__ = ["check_level", "conformal_margin", "nearest_pair", "nominal", "pairs", "thinned"]
+__all__ = [
+    "check_level",
+    "conformal_margin",
+    "margin_place",
+    "nearest_pair",
+    "nominal",
+    "pairs",
+    "thinned",
+]
 
 _MOST_KEPT = 1000
 
@@ -24,6 +32,25 @@ def check_level(level: float) -> float:
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
         raise SettingError(f"level={level!r}: must lie between 0 and 1, such as 0.9")
     return float(level)
+
+
+def margin_place(level: float, samples: int) -> int:
+    r"""Which of so many scores, ascending, is the margin: $\lceil (n + 1)\,\mathrm{level} \rceil$.
+
+    Raises
+    ------
+    SettingError
+        There are too few samples for that level: no finite interval would do.
+    """
+    place = math.ceil((samples + 1) * check_level(level) - 1e-9)
+    if place > samples:
+        wanted = math.ceil(level / (1 - level) - 1e-9)
+        raise SettingError(
+            f"level={level:g}: an interval that sure needs at least {wanted} samples for "
+            f"validation, and there were {samples}; ask for less, or give more samples or a "
+            f"greater validation_fraction"
+        )
+    return place
 
 
 def conformal_margin(
@@ -60,14 +87,7 @@ def conformal_margin(
     Vovk, Gammerman and Shafer, "Algorithmic learning in a random world" (2005); Lei et al.,
     "Distribution-free predictive inference for regression", JASA (2018).
     """
-    place = math.ceil((samples + 1) * check_level(level) - 1e-9)
-    if place > samples:
-        wanted = math.ceil(level / (1 - level) - 1e-9)
-        raise SettingError(
-            f"level={level:g}: an interval that sure needs at least {wanted} samples for "
-            f"validation, and there were {samples}; ask for less, or give more samples or a "
-            f"greater validation_fraction"
-        )
+    place = margin_place(level, samples)
     # Scores that were thinned stand for those before them, so that no interval gets narrower.
     kept = math.ceil(place / samples * len(scores) - 1e-9)
     return np.asarray(scores[kept - 1])

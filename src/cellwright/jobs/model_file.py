@@ -7,6 +7,7 @@ description says, held against the tensors that are really there, and only then 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -152,16 +153,23 @@ def check_bounds(options: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> N
         There are more layers, nodes or units than these tensors can belong to.
     """
     graph = cells.get(options["cell"]).graph
-    layers = len(options["layers"])
-    if layers > len(tensors) or layers * len(graph.nodes) > _MOST_NODES_OF_ALL_LAYERS:
-        raise ModelFileError(f"{layers} layers cannot be made of {len(tensors)} tensors")
+    parts = {name: value for name, value in options.items() if _is_several(name, value)}
+    for name, value in parts.items():
+        if len(value) > len(tensors) or len(value) * len(graph.nodes) > _MOST_NODES_OF_ALL_LAYERS:
+            raise ModelFileError(f"{len(value)} {name} cannot be made of {len(tensors)} tensors")
     axes = [value.attributes.get(axis) for value in graph.nodes for axis in ("size", "columns")]
     own = (options.get("sizes") or {}).values()
-    units = [*axes, *options["layers"], options.get("projection"), *own]
+    units = [*axes, *chain(*parts.values()), options.get("projection"), *own]
     weights = sum(tensor.numel() for tensor in tensors.values())
     most = max((number for number in units if isinstance(number, int)), default=0)
     if most > max(weights, _MOST_UNITS_WITHOUT_WEIGHTS):
         raise ModelFileError(f"{most} units cannot be made of {weights} weights")
+
+
+def _is_several(name: str, value: Any) -> bool:
+    """Whether an option says how large each of several parts of a network is."""
+    whole = isinstance(value, tuple) and all(isinstance(number, int) for number in value)
+    return whole and name != "picture_size"
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

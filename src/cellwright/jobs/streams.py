@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,14 @@ from torch import Tensor
 
 from cellwright.errors import DataError, ShapeError
 from cellwright.models.pooled_stream import PooledStream
+from cellwright.text import Vocabulary
 
-__all__ = ["ClassStream", "NumberStream", "checked_step"]
+__all__ = ["ClassStream", "NumberStream", "TextSteps", "checked_step"]
+
+# Where no token of any vocabulary goes on: before blanks that end a word.
+_WORD_END = re.compile(r"(?<!\s)(?=[ \t\n\r])")
+# Letters and their accents can be one character; Unicode's stream-safe texts have up to 30.
+_MOST_ACCENTS = 32
 
 
 def checked_step(x: Any, features: int, number: int) -> Tensor:
@@ -44,23 +51,67 @@ def checked_step(x: Any, features: int, number: int) -> Tensor:
     return torch.from_numpy(array.astype(np.float64 if wide else np.float32))[None]
 
 
+class TextSteps:
+    """The tokens of a text that comes in pieces, numbered as those of the whole text are.
+
+    Parameters
+    ----------
+    vocabulary
+        What cuts and numbers texts.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary, self._text = vocabulary, ""
+
+    def __call__(self, piece: Any, number: int) -> list[Tensor]:
+        """What a piece adds, (1, 1) each; `number` is 0 where a text begins.
+
+        Raises
+        ------
+        DataError
+            The piece is no text, or changes a token that was given before.
+        """
+        if not isinstance(piece, str):
+            raise DataError(f"step {number}: expected text, got {type(piece).__name__}")
+        before = "" if number == 0 else self._text
+        read, joined = self._vocabulary.encode_all([before, before + piece])
+        if joined[: len(read)] != read:
+            raise DataError(
+                f"step {number}: {piece!r} goes on with a word that came before; pieces are joined "
+                f"as they stand: begin each with the blank that divides it from the one before"
+            )
+        self._text = self._unfinished(before + piece)
+        return list(torch.tensor(joined[len(read) :]).view(-1, 1, 1))
+
+    def _unfinished(self, text: str) -> str:
+        """The end of a text, from where on tokens may depend on what comes."""
+        if self._vocabulary.kind in ("characters", "bytes"):
+            return text[-_MOST_ACCENTS:]
+        ends = [match.start() for match in _WORD_END.finditer(text)]
+        return text[ends[-1] :] if ends else text
+
+
 class _SequenceStream:
     """One sequence, fed step by step."""
 
     def __init__(self, stream: PooledStream, steps: Callable[[Any, int], list[Tensor]]) -> None:
-        self._stream, self._steps_of, self._count = stream, steps, 0
+        self._stream, self._steps_of = stream, steps
+        self.reset()
 
     def reset(self) -> None:
         """Begin a new sequence."""
         self._stream.reset()
         self._count = 0
+        self._found: Tensor | None = None
 
     def _scores(self, x: Any) -> Tensor:
         steps = self._steps_of(x, self._count)
         for step in steps:
-            scores = self._stream.step(step)
+            self._found = self._stream.step(step)
         self._count += len(steps)
-        return scores
+        if self._found is None:
+            raise DataError("step 0: an empty text")
+        return self._found
 
 
 class ClassStream(_SequenceStream):
@@ -88,8 +139,9 @@ class ClassStream(_SequenceStream):
         Parameters
         ----------
         x
-            (features,), or a number where there is one feature; of texts the next piece, made of
-            whole words.
+            (features,), or a number where there is one feature; of a text the next piece, such as
+            ``" good"``. Pieces are joined as they stand; each begins where a token does. What adds
+            no token, such as a blank between words, changes nothing.
 
         Raises
         ------

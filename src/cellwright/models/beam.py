@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +13,7 @@ from cellwright.errors import SettingError
 from cellwright.models.decoder import Decoder, DecoderState
 from cellwright.nn.attention import Memory
 
-__all__ = ["Hypothesis", "beam_search"]
+__all__ = ["Hypothesis", "beam_search", "greedy_search"]
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def beam_search(
         ("longest", longest, 1),
         ("length_penalty", length_penalty, 0),
     ):
-        if not value >= least:
-            raise SettingError(f"{name}={value!r}: must be at least {least}")
+        if not least <= value < math.inf:
+            raise SettingError(f"{name}={value!r}: must be a number from {least}")
     like = next(iter(state.recurrent[0].values()))
     batch, place = len(like), like.device
     beams = _Beams(
@@ -143,6 +143,40 @@ def beam_search(
         beams = search.advance(beams)
     search.give_up(beams)
     return [found for found in search.best if found is not None]
+
+
+@torch.no_grad()
+def greedy_search(
+    decoder: Decoder,
+    state: DecoderState,
+    memory: Memory | None = None,
+    *,
+    begin: int,
+    end: int,
+    longest: int,
+    forbidden: Sequence[int] = (),
+) -> Iterator[tuple[int, Tensor | None]]:
+    """Tell a single row token by token: what `beam_search` of width 1 finds, as it is found.
+
+    Parameters
+    ----------
+    decoder, state, memory, begin, end, longest, forbidden
+        As for `beam_search`, of one row.
+
+    Yields
+    ------
+    tuple
+        A token, and the weights of the attention when it was told, (positions,), or None.
+    """
+    token = torch.full((1, 1), begin, device=next(iter(state.recurrent[0].values())).device)
+    for _ in range(longest):
+        step = decoder.step(token, state, memory)
+        scores, state = step.scores[0], step.state
+        scores[:, list(forbidden)] = -math.inf
+        token = scores.argmax(1, keepdim=True)
+        if int(token) == end:
+            return
+        yield int(token), None if step.weights is None else step.weights[0, 0]
 
 
 class _Search:

@@ -105,7 +105,13 @@ class CaptionerNetwork(nn.Module):
         memory = self.decoder.remember(places.flatten(1, 2))
         return Seen(memory, self.decoder.start(len(pixels), summary))
 
-    def forward(self, pixels: Tensor, tokens: Tensor) -> Tensor:
+    def forward(
+        self,
+        pixels: Tensor,
+        tokens: Tensor,
+        counted: Tensor | None = None,
+        scheduled_sampling: float = 0.0,
+    ) -> Tensor:
         """Scores of every token at every step.
 
         Parameters
@@ -115,14 +121,16 @@ class CaptionerNetwork(nn.Module):
         tokens
             What goes in at each step, (batch, time): the caption behind a token that means
             its beginning.
+        counted, scheduled_sampling
+            As for `Decoder`.
 
         Returns
         -------
         Tensor
-            (batch, time, vocabulary).
+            (batch, time, vocabulary), or (wanted steps, vocabulary).
         """
-        seen = self.see(pixels)
-        scores: Tensor = self.decoder(tokens, seen.state, seen.memory)
+        memory, state = self.see(pixels)
+        scores: Tensor = self.decoder(tokens, state, memory, counted, scheduled_sampling)
         return scores
 
     def describe(self, pixels: Tensor, **search: Any) -> list[Hypothesis]:

@@ -86,11 +86,10 @@ class Decoder(nn.Module):
     >>> decoder(torch.tensor([[1, 5, 7], [1, 9, 0]]), state, memory).shape   # (batch, step, token)
     torch.Size([2, 3, 20])
 
-    To pay for the readout only where a target stands, read out the hidden vectors that count:
+    To pay for the readout only where a target stands, say where that is:
 
-    >>> decoded = decoder.decode(torch.tensor([[1, 5, 7], [1, 9, 0]]), state, memory)
     >>> counted = torch.tensor([[True, True, True], [True, True, False]])
-    >>> decoder.read_out(decoded.hidden[counted]).shape
+    >>> decoder(torch.tensor([[1, 5, 7], [1, 9, 0]]), state, memory, counted).shape
     torch.Size([5, 20])
 
     Then to find targets (evaluation mode; `beam_search` wants what training wants):
@@ -131,6 +130,9 @@ class Decoder(nn.Module):
         # al. 2017). Without that the attention takes many times as long to learn where to look.
         self.scale = embedding**0.5 if tied else 1.0
         nn.init.normal_(self.embedding.weight, std=1 / self.scale)
+        if not tied:
+            with torch.no_grad():
+                self.embedding.weight[padding] = 0
         self.recurrent = Recurrent(cell, embedding + more, layers, dropout=dropout, **recurrent)
         units = self.recurrent.output_size
         self.attention = None
@@ -212,9 +214,35 @@ class Decoder(nn.Module):
         fed = weight.new_zeros(batch, self.hidden_size) if self.feeding == "output" else None
         return DecoderState(states, fed)
 
-    def forward(self, tokens: Tensor, state: DecoderState, memory: Memory | None = None) -> Tensor:
-        """Scores of every token at every step, (B, T, V), for tokens that go in, (B, T)."""
-        return self.read_out(self.decode(tokens, state, memory).hidden)
+    def forward(
+        self,
+        tokens: Tensor,
+        state: DecoderState,
+        memory: Memory | None = None,
+        counted: Tensor | None = None,
+        scheduled_sampling: float = 0.0,
+    ) -> Tensor:
+        """Scores of every token.
+
+        Parameters
+        ----------
+        tokens, state, memory
+            As for `decode`.
+        counted
+            For which steps scores are wanted, (B, T), so that the readout is paid for there
+            alone; None for all.
+        scheduled_sampling
+            Chance that a token is replaced by the decoder's own, see `mixed`.
+
+        Returns
+        -------
+        Tensor
+            (B, T, V), or (wanted steps, V).
+        """
+        if scheduled_sampling:
+            tokens = self.mixed(tokens, state, memory, scheduled_sampling)
+        hidden = self.decode(tokens, state, memory).hidden
+        return self.read_out(hidden if counted is None else hidden[counted])
 
     def read_out(self, hidden: Tensor) -> Tensor:
         """Scores before the softmax, (…, V), of hidden vectors (…, hidden)."""

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cellwright.models.trunk import last_output
 from cellwright.nn.recurrent import Recurrent
 
-__all__ = ["ForecastNetwork", "ForecasterNetwork", "naive_weights"]
+__all__ = ["ForecasterNetwork", "WindowNetwork", "naive_weights"]
 
 _WIDTH = 32
 _START_SPREAD = 0.5
 
 
-class ForecastNetwork(nn.Module):
+class WindowNetwork(nn.Module):
     r"""An encoder over the window's patches, a head for all steps ahead, a linear map beside it.
 
     $$s = \mathrm{layers}(x_1 \dots x_{L/p}), \qquad
@@ -172,7 +173,8 @@ class ForecastNetwork(nn.Module):
         steps = steps.reshape(batch, self.window // self.patch, -1)
         everywhere = constant.unsqueeze(1).expand(-1, steps.shape[1], -1)
         output, _ = self.encoder(self.projection(torch.cat([steps, everywhere], 2)))
-        context = torch.cat([self.dropout(self._last(output)), constant], 1)
+        last = last_output(output, None, self.encoder.bidirectional)
+        context = torch.cat([self.dropout(last), constant], 1)
         result = self._decoded(context, values, ahead)
         if self.autoregressive is None:
             return result
@@ -181,13 +183,6 @@ class ForecastNetwork(nn.Module):
         anchored[self.anchors] = 1
         together: Tensor = result + linear * anchored
         return together
-
-    def _last(self, output: Tensor) -> Tensor:
-        """What each direction hands on after its last step."""
-        if not self.encoder.bidirectional:
-            return output[:, -1]
-        half = output.shape[2] // 2
-        return torch.cat([output[:, -1, :half], output[:, 0, half:]], 1)
 
     def _decoded(self, context: Tensor, values: Tensor, ahead: Tensor) -> Tensor:
         batch, season = len(values), values[:, -self.season :]
@@ -244,12 +239,12 @@ class ForecasterNetwork(nn.Module):
     members
         How many.
     *arguments, **options
-        Of each `ForecastNetwork`.
+        Of each `WindowNetwork`.
     """
 
     def __init__(self, members: int, *arguments: Any, **options: Any) -> None:
         super().__init__()
-        self.members = nn.ModuleList(ForecastNetwork(*arguments, **options) for _ in range(members))
+        self.members = nn.ModuleList(WindowNetwork(*arguments, **options) for _ in range(members))
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """What each member makes of it, (member, batch, horizon, outputs)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,11 +12,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from cellwright.models.classifier import ClassifierNetwork
 from cellwright.models.stepwise import StepwiseNetwork
+from cellwright.models.trunk import ScaledNetwork
 
 __all__ = ["GANNetwork"]
 
 
-class GANNetwork(nn.Module):
+class GANNetwork(ScaledNetwork):
     r"""A recurrent generator and a recurrent discriminator of real-valued sequences.
 
     $$\hat x_t = W_G\,\mathrm{layers}_G(z_0, z_1 \dots z_t, c) + b_G, \qquad
@@ -56,8 +57,6 @@ class GANNetwork(nn.Module):
         samples are drawn from, because a generator goes round its goal (Yazıcı et al. 2019).
     """
 
-    shift: Tensor
-    spread: Tensor
     averages: Tensor
 
     def __init__(
@@ -73,10 +72,8 @@ class GANNetwork(nn.Module):
         spectral: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(features)
         self.features, self.classes, self.noise = features, classes, noise
-        self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
         extra = condition if classes else 0
         self.generator = _Conditioned(
             StepwiseNetwork(2 * noise + extra, features, layers=layers, **options), classes, extra
@@ -135,8 +132,7 @@ class GANNetwork(nn.Module):
 
     def scaled(self, x: Tensor) -> Tensor:
         """Sequences as both networks see them, in the precision of the weights."""
-        shift, spread = self.shift.to(x), self.spread.to(x)
-        return ((x - shift) / spread).to(next(self.parameters()).dtype)
+        return self.standardized(x).to(next(self.parameters()).dtype)
 
     @torch.no_grad()
     def average(self, keep: float) -> None:
@@ -147,14 +143,6 @@ class GANNetwork(nn.Module):
         pairs = zip(self.averaged.parameters(), self.generator.parameters(), strict=True)
         for mean, weight in pairs:
             mean.lerp_(weight, 1 - keep)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GANNetwork:
-        # The scaling stays in double precision, on the CPU: a GPU of Apple has none.
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor if tensor is self.shift or tensor is self.spread else fn(tensor)
-
-        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
-        return self
 
 
 class _Conditioned(nn.Module):

@@ -73,12 +73,12 @@ class ImageEncoder(nn.Module):
 
 
 class SmallImageEncoder(ImageEncoder):
-    r"""Stages of a 3 by 3 convolution, normalisation by group, ReLU, and 2 by 2 maxima.
+    r"""Stages of a 3 by 3 convolution, 2 by 2 maxima, normalisation by group, and ReLU.
 
-    $$x_{k+1} = \mathrm{pool}(\mathrm{relu}(\mathrm{norm}(K_k * x_k)))$$
+    $$x_{k+1} = \mathrm{relu}(\mathrm{norm}(\mathrm{pool}(K_k * x_k)))$$
 
-    Groups of channels are normalised within each picture (Wu and He 2018), so that what a
-    picture gives does not depend on what else is in its batch.
+    At most eight groups of two channels or more are normalised within each picture (Wu and He
+    2018), so that what a picture gives does not depend on what else is in its batch.
 
     Parameters
     ----------
@@ -94,15 +94,34 @@ class SmallImageEncoder(ImageEncoder):
             raise SettingError("filters: an image encoder needs at least one stage")
         stages: list[nn.Module] = []
         for before, after in zip((channels, *filters), filters, strict=False):
+            # One channel a group would leave nothing of a picture that has become one place.
+            groups = math.gcd(min(8, max(1, after // 2)), after)
             stages += [
                 nn.Conv2d(before, after, 3, padding=1, bias=False),
-                # Pooled first: a maximum commutes with what grows, and a fourth is left to do.
+                # Before the norm, so that a fourth is left to normalise.
                 nn.MaxPool2d(2, ceil_mode=True),
-                nn.GroupNorm(math.gcd(8, after), after),
+                nn.GroupNorm(groups, after),
                 nn.ReLU(),
             ]
         self.stages = nn.Sequential(*stages)
-        self.features = filters[-1]
+        self.filters, self.features = tuple(filters), filters[-1]
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the grid for pictures of that many pixels.
+
+        Raises
+        ------
+        SettingError
+            A stage leaves a single number, which normalised is zero whatever was seen.
+        """
+        for number, filters in enumerate(self.filters, 1):
+            height, width = (height + 1) // 2, (width + 1) // 2
+            if filters * height * width == 1:
+                raise SettingError(
+                    f"filters {list(self.filters)}: stage {number} leaves a single number of a "
+                    f"picture; use fewer stages or more filters"
+                )
+        return height, width
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Features at each place.

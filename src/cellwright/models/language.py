@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy, dropout, linear
 
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
+from cellwright.models.streaming import for_streaming
 from cellwright.nn.connections import Connections
 from cellwright.nn.initialization import Scheme
 from cellwright.nn.recurrent import Recurrent
@@ -209,7 +210,7 @@ class LanguageStream:
 
     @torch.no_grad()
     def __init__(self, network: LanguageNetwork, batch_size: int) -> None:
-        self._network = network
+        self._network = network = for_streaming(network)
         self._vectors = network.vectors().detach().contiguous()
         self._stream = network.recurrent.stream(batch_size)
         self._readout = None if network.adaptive is not None else _merged(network)

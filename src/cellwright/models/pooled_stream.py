@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cellwright.models.streaming import for_streaming
 from cellwright.models.trunk import SequenceNetwork
 
 __all__ = ["PooledStream"]
@@ -13,12 +14,12 @@ __all__ = ["PooledStream"]
 class PooledStream:
     """After each step the answer to the steps so far, as for a sequence that ends there.
 
-    It runs as in evaluation: nothing is dropped and there are no gradients.
+    It runs on the CPU and as in evaluation: nothing is dropped and there are no gradients.
 
     Parameters
     ----------
     network
-        Whose weights it takes, as they are now for the layers.
+        Whose weights it takes, as they are now.
     batch_size
         Sequences that go on side by side.
 
@@ -40,7 +41,8 @@ class PooledStream:
     """
 
     def __init__(self, network: SequenceNetwork, batch_size: int = 1) -> None:
-        self._network, self._stream = network, network.recurrent.stream(batch_size)
+        self._network = for_streaming(network)
+        self._stream = self._network.recurrent.stream(batch_size)
         self.reset()
 
     def reset(self) -> None:
@@ -63,7 +65,7 @@ class PooledStream:
         Tensor
             What the network gives for the steps so far.
         """
-        given = self._network.seen(x[:, None])[:, 0]
+        given = self._network.seen(x.cpu()[:, None])[:, 0]
         output = self._stream.step(given.contiguous())
         self._steps += 1
         answer: Tensor = self._network.answer(self._pool(output))

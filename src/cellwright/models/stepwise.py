@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from cellwright.errors import SettingError
 from cellwright.models.classifier import ClassifierNetwork
+from cellwright.models.streaming import for_streaming
 from cellwright.nn.recurrent import Recurrent
 
 __all__ = ["StepwiseNetwork", "StepwiseStream", "check_delay", "delayed_output"]
@@ -65,18 +66,19 @@ class StepwiseNetwork(ClassifierNetwork):
 class StepwiseStream:
     """A network that is fed one step at a time; made by `StepwiseNetwork.stream`.
 
-    It runs as in evaluation: nothing is dropped and there are no gradients.
+    It runs on the CPU and as in evaluation: nothing is dropped and there are no gradients.
 
     Parameters
     ----------
     network
-        Whose weights it takes, as they are now for the layers.
+        Whose weights it takes, as they are now.
     batch_size
         Sequences that go on side by side.
     """
 
     def __init__(self, network: StepwiseNetwork, batch_size: int = 1) -> None:
-        self._network, self._stream = network, network.recurrent.stream(batch_size)
+        self._network = for_streaming(network)
+        self._stream = self._network.recurrent.stream(batch_size)
         self._batch_size, self._owed = batch_size, 0
 
     @torch.no_grad()
@@ -90,7 +92,7 @@ class StepwiseStream:
             there is no such step.
         """
         network = self._network
-        scores = self._answer(network.seen(x[:, None])[:, 0])
+        scores = self._answer(network.seen(x.cpu()[:, None])[:, 0])
         if self._owed == network.delay:
             return scores
         self._owed += 1

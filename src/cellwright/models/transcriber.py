@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from cellwright.errors import SettingError
+from cellwright.models.streaming import for_streaming
 from cellwright.models.trunk import SequenceNetwork
 
-__all__ = ["Subsampling", "TranscriberNetwork", "TranscriberStream"]
+__all__ = ["Subsampling", "TranscriberNetwork", "TranscriberStream", "steps_left"]
 
 _KERNEL = 3
+
+Steps = TypeVar("Steps", int, Tensor)
+
+
+def steps_left(steps: Steps, stride: int) -> Steps:
+    """How many steps are left of these when so many become one, the last padded."""
+    return -(-steps // stride)
 
 
 class Subsampling(nn.Module):
@@ -74,7 +82,7 @@ class Subsampling(nn.Module):
         if lengths is not None:
             active = torch.arange(steps, device=x.device) < lengths.to(x.device)[:, None]
             x = x * active.unsqueeze(2)
-            lengths = (lengths + self.stride - 1) // self.stride
+            lengths = steps_left(lengths, self.stride)
         x = pad(x, (0, 0, 0, -steps % self.stride))
         x = x.reshape(batch, x.shape[1] // self.stride, self.stride * features)
         if self.convolution is not None:
@@ -158,7 +166,7 @@ class TranscriberNetwork(SequenceNetwork):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Steps that come out for these that go in."""
-        return (lengths + self.stride - 1) // self.stride
+        return steps_left(lengths, self.stride)
 
     def stream(self) -> TranscriberStream:
         """Open a stream: log-probabilities as the steps come in.
@@ -174,7 +182,7 @@ class TranscriberNetwork(SequenceNetwork):
 class TranscriberStream:
     """A transcriber fed one step at a time; made by ``network.stream()``.
 
-    It has the weights that the network had when it was opened.
+    It runs on the CPU and as in evaluation, with the weights that the network had then.
     """
 
     def __init__(self, network: TranscriberNetwork) -> None:
@@ -183,15 +191,15 @@ class TranscriberStream:
                 "a bidirectional network cannot be streamed: its second direction starts at the "
                 "end; train with bidirectional=False"
             )
-        self._network = network.eval()
-        self._layers = network.recurrent.stream()
+        self._network = for_streaming(network)
+        self._layers = self._network.recurrent.stream()
         self._waiting: list[Tensor] = []
         self._before: list[Tensor] = []
 
     @torch.no_grad()
     def step(self, x: Tensor) -> Tensor | None:
         """Take one step, (features,), and give log-probabilities, (outputs,), if one is full."""
-        self._waiting.append(self._network.scaled(x[None, None])[0, 0])
+        self._waiting.append(self._network.scaled(x.cpu()[None, None])[0, 0])
         if len(self._waiting) < self._network.stride:
             return None
         return self._answer()

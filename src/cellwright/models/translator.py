@@ -124,10 +124,8 @@ class TranslatorNetwork(nn.Module):
             As for `encode`.
         tokens
             What the decoder reads: the target behind a token for the beginning, (B, T).
-        counted
-            For which steps scores are wanted, (B, T); None for all.
-        scheduled_sampling
-            Chance that a token is replaced by the decoder's own, see `Decoder.mixed`.
+        counted, scheduled_sampling
+            As for `Decoder`.
 
         Returns
         -------
@@ -135,7 +133,5 @@ class TranslatorNetwork(nn.Module):
             (B, T, vocabulary), or (wanted steps, vocabulary).
         """
         memory, state = self.encode(source, lengths)
-        if scheduled_sampling:
-            tokens = self.decoder.mixed(tokens, state, memory, scheduled_sampling)
-        hidden = self.decoder.decode(tokens, state, memory).hidden
-        return self.decoder.read_out(hidden if counted is None else hidden[counted])
+        scores: Tensor = self.decoder(tokens, state, memory, counted, scheduled_sampling)
+        return scores

@@ -15,12 +15,52 @@ from cellwright.nn.initialization import Scheme
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.recurrent import Recurrent
 
-__all__ = ["Pooling", "SequenceNetwork"]
+__all__ = ["Pooling", "ScaledNetwork", "SequenceNetwork", "last_output"]
 
 Pooling: TypeAlias = Literal["last", "mean", "max"]
 
 
-class SequenceNetwork(nn.Module):
+class ScaledNetwork(nn.Module):
+    """A network that remembers by what its features are brought to mean 0 and spread 1.
+
+    Parameters
+    ----------
+    features
+        Features of the input at each step.
+    """
+
+    shift: Tensor
+    spread: Tensor
+    _scaling: ClassVar[tuple[str, ...]] = ("shift", "spread")
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
+
+    def standardized(self, x: Tensor) -> Tensor:
+        """Features, (…, features), at mean 0 and spread 1, in their own precision.
+
+        A small change of a large number, such as a time in seconds since 1970, would be lost if
+        it were rounded first. Whole numbers are taken in double precision.
+        """
+        x = x if x.is_floating_point() else x.double()
+        shift = self.shift.to(x.dtype).to(x.device)
+        spread = self.spread.to(x.dtype).to(x.device)
+        return (x - shift) / spread
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ScaledNetwork:
+        # What scales stays in double precision, on the CPU: a GPU of Apple has none.
+        kept = [getattr(self, name) for name in self._scaling]
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor if any(tensor is one for one in kept) else fn(tensor)
+
+        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+class SequenceNetwork(ScaledNetwork):
     r"""Scaling, an optional linear projection, recurrent layers, pooling, a linear readout.
 
     $$z = W\,\mathrm{pool}(\mathrm{layers}(P (x - \mu) / \sigma)) + b$$
@@ -51,10 +91,6 @@ class SequenceNetwork(nn.Module):
         Chance that a word is left out in training, all features of its vector at once.
     """
 
-    shift: Tensor
-    spread: Tensor
-    _scaling: ClassVar[tuple[str, ...]] = ("shift", "spread")
-
     def __init__(
         self,
         features: int,
@@ -79,9 +115,7 @@ class SequenceNetwork(nn.Module):
         initialization: Scheme = "standard",
         backend: str = "auto",
     ) -> None:
-        super().__init__()
-        self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
+        super().__init__(features)
         if vocabulary is not None:
             self.embedding = nn.Embedding(vocabulary, features)
             # A rare word is updated a few times only: what it learns must not drown in noise.
@@ -145,15 +179,8 @@ class SequenceNetwork(nn.Module):
         return state[-1][self.recurrent.cell.states[0]].flatten(1)
 
     def scaled(self, x: Tensor) -> Tensor:
-        """What the projection or the first layer sees, in the precision of the weights.
-
-        The mean is taken away in the precision of `x`, (batch, time, features): a small
-        change of a large number, such as a time in seconds since 1970, would be lost if it
-        were rounded first.
-        """
-        shift = self.shift.to(x.dtype).to(x.device)
-        spread = self.spread.to(x.dtype).to(x.device)
-        return ((x - shift) / spread).to(self.readout.weight.dtype)
+        """What the projection or the first layer sees, in the precision of the weights."""
+        return self.standardized(x).to(self.readout.weight.dtype)
 
     def _words(self, x: Tensor) -> Tensor:
         words = x.flatten(2).squeeze(2) if x.ndim == 3 else x
@@ -164,16 +191,6 @@ class SequenceNetwork(nn.Module):
         dropped: Tensor = self.dropout(vectors)
         return dropped
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SequenceNetwork:
-        # What scales stays in double precision, on the CPU: a GPU of Apple has none.
-        kept = [getattr(self, name) for name in self._scaling]
-
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor if any(tensor is one for one in kept) else fn(tensor)
-
-        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
-        return self
-
     def _pool(
         self, output: Tensor, state: list[dict[str, Tensor]], lengths: Tensor | None
     ) -> Tensor:
@@ -183,7 +200,7 @@ class SequenceNetwork(nn.Module):
             if self.recurrent.connections != "residual":
                 return last
             # The state is what the last layer made; what goes past it stands in the output.
-            return _last(output, lengths, self.recurrent.bidirectional)
+            return last_output(output, lengths, self.recurrent.bidirectional)
         active = active_steps(batch, steps, output.device, lengths)
         if self.pooling == "mean":
             count = steps if active is None else active.sum(0).clamp(min=1).unsqueeze(1)
@@ -195,7 +212,7 @@ class SequenceNetwork(nn.Module):
         return greatest.masked_fill(~exists.any(1), 0)  # a row without steps
 
 
-def _last(output: Tensor, lengths: Tensor | None, bidirectional: bool) -> Tensor:
+def last_output(output: Tensor, lengths: Tensor | None, bidirectional: bool) -> Tensor:
     """What each direction hands on after its last step, (batch, units); zero without steps."""
     batch, steps, units = output.shape
     forward = units // 2 if bidirectional else units

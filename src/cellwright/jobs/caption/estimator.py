@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import Field
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -18,7 +19,6 @@ from cellwright.data.pictures import Pictures, as_pictures
 from cellwright.errors import ModelFileError
 from cellwright.jobs.caption.examples import (
     CaptionExamples,
-    CaptionLoss,
     PictureBatch,
     picture_batches,
 )
@@ -26,10 +26,13 @@ from cellwright.jobs.caption.measures import bleu, exact
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.options.caption import CaptionerOptions
 from cellwright.jobs.training.dividing import divide
-from cellwright.models.beam import Hypothesis
+from cellwright.jobs.training.objectives import TokenLoss
+from cellwright.models.beam import Hypothesis, greedy_search
 from cellwright.models.captioner import CaptionerNetwork
 from cellwright.models.image_encoder import make_image_encoder
+from cellwright.models.streaming import for_streaming
 from cellwright.text import Vocabulary
+from cellwright.text.pieces import pieces
 
 __all__ = ["Caption", "Captioner", "CaptionerFacts"]
 
@@ -164,7 +167,7 @@ class Captioner(CaptionerOptions, Estimator):
         self.network_ = self.new_network(options, self.facts_)
         self.network_.encoder.use_trained_weights()
         self.learn(
-            CaptionLoss(options["label_smoothing"], options["scheduled_sampling"]),
+            TokenLoss(options["label_smoothing"], options["scheduled_sampling"]),
             training,
             None if watched is None else examples(watched),
             identity=digest(options, pictures.fingerprint, captions),
@@ -181,21 +184,48 @@ class Captioner(CaptionerOptions, Estimator):
         check_is_fitted(self, "network_")
         options, facts = self.options(), self.facts_
         pictures = as_pictures(X, shape=(facts.height, facts.width, facts.channels))
-        vocabulary = self.vocabulary_
-        search = {
-            "begin": vocabulary.begin,
-            "end": vocabulary.end,
-            "forbidden": (vocabulary.padding, vocabulary.begin, vocabulary.unknown),
-            "longest": options["longest"] or facts.longest,
-            "width": options["beam"],
-            "length_penalty": options["length_penalty"],
-        }
+        search = self._search(options)
+        search |= {"width": options["beam"], "length_penalty": options["length_penalty"]}
 
         def best(network: CaptionerNetwork, batch: PictureBatch) -> list[Hypothesis]:
             return network.describe(batch.pixels, **search)
 
         batches = picture_batches(pictures, self.prediction_batch)
         return [self._said(one) for found in self.answers(batches, best) for one in found]
+
+    def stream(self, picture: Any) -> Iterator[str]:
+        """Describe a picture piece by piece: what `predict` says with a beam of 1, as it is found.
+
+        The network runs on the CPU, with the weights that it has now.
+
+        Examples
+        --------
+        ``for piece in model.stream("picture.png"): print(piece, end="", flush=True)``
+
+        Raises
+        ------
+        DataError, ShapeError
+            It is no picture such as those that were learned from.
+        """
+        check_is_fitted(self, "network_")
+        facts, vocabulary = self.facts_, self.vocabulary_
+        given = as_pictures([picture], shape=(facts.height, facts.width, facts.channels))
+        network: CaptionerNetwork = for_streaming(self.network_)
+        (batch,) = picture_batches(given, 1)
+        with torch.no_grad():
+            memory, state = network.see(batch.pixels)
+        found = greedy_search(network.decoder, state, memory, **self._search(self.options()))
+        return pieces(vocabulary, (token for token, _ in found), vocabulary.begin)
+
+    def _search(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What every search is told."""
+        vocabulary = self.vocabulary_
+        return {
+            "begin": vocabulary.begin,
+            "end": vocabulary.end,
+            "forbidden": (vocabulary.padding, vocabulary.begin, vocabulary.unknown),
+            "longest": options["longest"] or self.facts_.longest,
+        }
 
     def _said(self, found: Hypothesis) -> Caption:
         vocabulary = self.vocabulary_
@@ -232,13 +262,11 @@ class Captioner(CaptionerOptions, Estimator):
     def check_facts(
         cls, options: Mapping[str, Any], facts: CaptionerFacts, tensors: Mapping[str, Tensor]
     ) -> None:
-        """The vocabulary must be that of the weights, and stages no more than there are."""
+        """The vocabulary must be that of the weights."""
         embedding = tensors.get("decoder.embedding.weight")
         known = len(Vocabulary.read(facts.vocabulary))
         if embedding is None or len(embedding) != known:
             raise ModelFileError(f"a vocabulary of {known} tokens is not that of its weights")
-        if len(options["filters"]) > len(tensors):
-            raise ModelFileError(f"{len(options['filters'])} stages cannot be made of its tensors")
 
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: CaptionerFacts) -> CaptionerNetwork:

@@ -1,4 +1,4 @@
-"""Pictures and the tokens of their captions, in batches, and what is learned from them."""
+"""Pictures and the tokens of their captions, in batches."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from cellwright.data.pictures import Pictures
-from cellwright.models.captioner import CaptionerNetwork
+from cellwright.data.token_pairs import decoder_steps
 from cellwright.text import Vocabulary
 
-__all__ = ["CaptionBatch", "CaptionExamples", "CaptionLoss", "PictureBatch", "picture_batches"]
+__all__ = ["CaptionBatch", "CaptionExamples", "PictureBatch", "picture_batches"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,11 @@ class CaptionBatch:
     wanted: Tensor
     counted: Tensor
     rows: npt.NDArray[np.int64]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the encoder sees."""
+        return (self.pixels,)
 
     @property
     def answers(self) -> int:
@@ -112,22 +116,17 @@ class CaptionExamples:
         order = np.arange(len(self)) if order is None else order
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            lengths = self.lengths[rows]
-            shape = (len(rows), int(lengths.max()))
-            given = torch.full(shape, Vocabulary.padding)
-            wanted = torch.full(shape, Vocabulary.padding)
-            for position, row in enumerate(rows):
-                tokens = torch.tensor(self.tokens[row], dtype=torch.int64)
-                given[position, 0] = Vocabulary.begin
-                given[position, 1 : 1 + len(tokens)] = tokens
-                wanted[position, : len(tokens)] = tokens
-                wanted[position, len(tokens)] = Vocabulary.end
-            steps = torch.arange(shape[1])
+            given, wanted, counted = decoder_steps(
+                [self.tokens[row] for row in rows],
+                begin=Vocabulary.begin,
+                end=Vocabulary.end,
+                padding=Vocabulary.padding,
+            )
             yield CaptionBatch(
                 pixels=torch.from_numpy(self.pictures.pixels(self.picture_of[rows])),
                 given=given,
                 wanted=wanted,
-                counted=steps < torch.from_numpy(lengths).unsqueeze(1),
+                counted=counted,
                 rows=rows,
             )
 
@@ -137,34 +136,3 @@ def picture_batches(pictures: Pictures, size: int) -> Iterator[PictureBatch]:
     for start in range(0, len(pictures), size):
         rows = np.arange(start, min(start + size, len(pictures)))
         yield PictureBatch(torch.from_numpy(pictures.pixels(rows)))
-
-
-class CaptionLoss:
-    """Mean cross entropy of the tokens that are to come out, and how many come out right.
-
-    Parameters
-    ----------
-    label_smoothing
-        Probability spread over all tokens.
-    scheduled_sampling
-        Chance that in training a token goes in that the decoder said itself.
-    """
-
-    def __init__(self, label_smoothing: float, scheduled_sampling: float) -> None:
-        self.label_smoothing = label_smoothing
-        self.scheduled_sampling = scheduled_sampling
-
-    def __call__(self, network: nn.Module, batch: CaptionBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss, and sums over the tokens."""
-        assert isinstance(network, CaptionerNetwork)
-        seen, given = network.see(batch.pixels), batch.given
-        decoder = network.decoder
-        if network.training:
-            given = decoder.mixed(given, seen.state, seen.memory, self.scheduled_sampling)
-        decoded = decoder.decode(given, seen.state, seen.memory)
-        # Only where a token is to come out is the readout paid for.
-        scores = decoder.read_out(decoded.hidden[batch.counted])
-        wanted = batch.wanted[batch.counted]
-        loss = cross_entropy(scores, wanted, label_smoothing=self.label_smoothing)
-        right = (scores.argmax(1) == wanted).sum()
-        return loss, {"loss": loss.detach() * len(wanted), "accuracy": right}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from cellwright.data.captioned import Captioned, CaptionedDataset
+from cellwright.data.checks import refuse_given
 from cellwright.data.coco import read_coco
 from cellwright.data.pictures import picture_files
 from cellwright.data.scenes import SCENES
@@ -19,6 +20,7 @@ from cellwright.jobs.caption.estimator import Caption, Captioner
 from cellwright.jobs.caption.measures import bleu, exact
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
+from cellwright.jobs.options.caption import CaptionerReading
 from cellwright.look.caption_pictures import draw_caption_attention, draw_captions
 from cellwright.look.pictures import save_picture
 
@@ -43,9 +45,9 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> CaptionedDataset:
+        _refuse_ignored(source, reading)
         if source in SCENES:
-            sizes = {} if reading["scenes"] is None else {"train": reading["scenes"]}
-            return SCENES[source](folder, **sizes)
+            return _scenes(source, folder, reading)
         images = folder if reading["images"] is None else Path(reading["images"])
         if folder is not None and images != folder:
             raise DataError("--images and --data-dir both name the folder of pictures; give one")
@@ -88,7 +90,7 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
         options: Mapping[str, Any],
     ) -> Captioned:
         if source in SCENES:
-            return self.read(source, folder, reading, options).test
+            return _scenes(source, folder, reading).test
         path, size = Path(source), reading["image_size"]
         if path.suffix.lower() == ".json":
             _check_file(path, source)
@@ -139,6 +141,21 @@ def _draw_attention(said: list[Caption], shown: Any, path: Path) -> None:
             return
 
 
+def _scenes(source: str, folder: Path | None, reading: Mapping[str, Any]) -> CaptionedDataset:
+    sizes = {} if reading["scenes"] is None else {"train": reading["scenes"]}
+    return SCENES[source](folder, **sizes)
+
+
+def _refuse_ignored(source: str, reading: Mapping[str, Any]) -> None:
+    """Complain about an option that means nothing to the data."""
+    files = source not in SCENES
+    meant = {"images": files, "image_size": files, "scenes": not files}
+    meant["test_fraction"] = files and not Path(source).is_dir()
+    defaults = CaptionerReading()
+    options = {name: (reading[name], getattr(defaults, name), its) for name, its in meant.items()}
+    refuse_given(source, options)
+
+
 def _check_file(path: Path, source: str) -> None:
     if path.suffix.lower() != ".json":
         raise DataError(
@@ -166,12 +183,8 @@ def _divided_already(
     """A folder of two files, one to learn from, and one to be tested on."""
     parts = []
     for kind, names in (("training", ("*train*.json",)), ("test", ("*test*.json", "*val*.json"))):
-        found = [path for name in names for path in sorted(folder.glob(name))]
-        if not found:
-            raise DataError(
-                f"{folder} holds no {kind} captions ({' or '.join(names)}); name a .json instead"
-            )
-        parts.append(read_coco(found[0], images, size=reading["image_size"]))
+        path = _only_file(folder, kind, names)
+        parts.append(read_coco(path, images, size=reading["image_size"]))
     notes = [
         f"{part}: {note}"
         for part, coco in zip(("training", "test"), parts, strict=True)
@@ -179,6 +192,22 @@ def _divided_already(
     ]
     train, test = (coco.captioned for coco in parts)
     return CaptionedDataset(folder.name, train, test, tuple(notes))
+
+
+def _only_file(folder: Path, kind: str, names: Sequence[str]) -> Path:
+    """The file of captions of a part; COCO's folder has others of the same part beside it."""
+    for pattern in (*(f"captions_{name}" for name in names), *names):
+        found = sorted(folder.glob(pattern))
+        if len(found) > 1:
+            raise DataError(
+                f"{folder} holds several files of {kind} captions, "
+                f"{', '.join(path.name for path in found)}; leave one, or name a .json instead"
+            )
+        if found:
+            return found[0]
+    raise DataError(
+        f"{folder} holds no {kind} captions ({' or '.join(names)}); name a .json instead"
+    )
 
 
 JOB = _CaptionJob()

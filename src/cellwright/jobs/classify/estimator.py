@@ -17,15 +17,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from typing_extensions import Unpack
 
-from cellwright.data import Batch, Sequences, as_labels, batches
+from cellwright.data import Batch, Sequences, batches
+from cellwright.data.labels import as_labels, label_numbers
 from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError, did_you_mean
 from cellwright.jobs import model_file
 from cellwright.jobs.classify.inputs import Inputs, given
-from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.estimator import Facts, Hooks, digest
+from cellwright.jobs.features import FeatureEstimator, in_order
 from cellwright.jobs.options import ClassifierOptions
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.picture import check_no_pictures
-from cellwright.jobs.streams import ClassStream, checked_step
+from cellwright.jobs.scoring import as_weights
+from cellwright.jobs.streams import ClassStream, TextSteps, checked_step
 from cellwright.jobs.training.dividing import divide
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.scaling import check_range, set_scaling
@@ -49,7 +52,7 @@ class ClassifierFacts(Facts):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type: ignore[misc]
+class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator):  # type: ignore[misc]
     """Classify sequences, texts or sounds, with scikit-learn's habits.
 
     Sequences are a list of arrays (time, features) of any lengths, or one array (sample,
@@ -108,8 +111,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
         """
         options = self.options()
         samples, labels = given(X, options), as_labels(y)
-        if len(labels) != len(samples):
-            raise ShapeError(f"X has {len(samples)} samples but y has {len(labels)} labels")
+        _check_count(labels, len(samples))
         classes, targets = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise DataError(
@@ -151,10 +153,9 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
         Features that have names are brought into the order of `feature_names_in_`.
         """
         check_is_fitted(self, "network_")
-        if isinstance(X, Sequences) and hasattr(self, "feature_names_in_"):
-            X = X.in_order(self.feature_names_in_.tolist())  # noqa: N806
         options = self.options()
-        sequences = self.inputs_.sequences(given(X, options), options)
+        samples = given(in_order(X, self.facts_.feature_names), options)
+        sequences = self.inputs_.sequences(samples, options)
         if self.inputs_.kind != "text":
             check_range(sequences, self.network_, options)
 
@@ -171,6 +172,8 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
     def stream(self) -> ClassStream:
         """Open a stream: the label of a sequence that is still going on.
 
+        A text comes in pieces that are joined as they stand, so blanks are given with them.
+
         Raises
         ------
         SettingError
@@ -183,21 +186,19 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
         >>> clf = cw.SequenceClassifier(layers=[8], epochs=30, learning_rate=0.02)
         >>> clf = clf.fit(["a good film", "a bad film", "so good", "so bad"] * 8, [1, 0] * 16)
         >>> stream = clf.stream()
-        >>> [int(stream.step(word)) for word in ("so", "good")][-1]
+        >>> [int(stream.step(word)) for word in ("so", " good")][-1]
         1
         """
         check_is_fitted(self, "network_")
-        options, inputs = self.options(), self.inputs_
-        if inputs.kind == "sound":
+        if self.inputs_.kind == "sound":
             raise SettingError("recordings are heard as a whole; use predict")
+        vocabulary = self.inputs_.vocabulary
 
-        def steps(x: Any, number: int) -> list[Tensor]:
-            if inputs.kind == "numbers":
-                return [checked_step(x, self.n_features_in_, number)]
-            words = inputs.sequences(given([x], options), options)
-            return list(torch.from_numpy(words.values[0])[:, None])
+        def numbers(x: Any, number: int) -> list[Tensor]:
+            return [checked_step(x, self.n_features_in_, number)]
 
-        return ClassStream(PooledStream(self.network_.eval()), steps, self.classes_)
+        steps = numbers if vocabulary is None else TextSteps(vocabulary)
+        return ClassStream(PooledStream(self.network_), steps, self.classes_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """Share of sequences whose label is predicted.
@@ -205,36 +206,25 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
         Raises
         ------
         DataError
-            A label was never seen in training.
+            A label was never seen in training, or a weight is below zero or not finite.
+        ShapeError
+            There are not as many labels, or weights, as sequences.
         """
-        check_is_fitted(self, "network_")
-        labels = self.known_labels(y)
-        return float(accuracy_score(labels, self.predict(X), sample_weight=sample_weight))
+        predicted, labels = self.predict(X), self.known_labels(y)
+        _check_count(labels, len(predicted))
+        weights = as_weights(sample_weight, len(predicted))
+        return float(accuracy_score(labels, predicted, sample_weight=weights))
 
     def known_labels(self, y: Any) -> npt.NDArray[Any]:
         """The labels as an array, all of them among `classes_`, else a `DataError`."""
-        labels, classes = as_labels(y), self.classes_
-        if "U" in (labels.dtype.kind, classes.dtype.kind):
-            # A CSV with the labels 1 and 2 holds numbers, one with 1, 2 and x holds texts.
-            labels, classes = labels.astype(str), classes.astype(str)
-        unknown = ~np.isin(labels, classes)
-        if unknown.any():
-            at = int(np.argmax(unknown))
-            shown = ", ".join(map(str, self.classes_[:10]))
-            raise DataError(
-                f"y[{at}] is {labels[at].item()!r}, a label never seen in training; known: {shown}"
-                + (", …" if len(self.classes_) > 10 else "")
-            )
-        if labels.dtype.kind == self.classes_.dtype.kind:
-            return labels
-        order = np.argsort(classes)
-        return np.asarray(self.classes_[order[np.searchsorted(classes, labels, sorter=order)]])
+        return np.asarray(self.classes_[label_numbers(as_labels(y), self.classes_)])
 
     @classmethod
     def check_facts(
         cls, options: Mapping[str, Any], facts: ClassifierFacts, tensors: Mapping[str, Tensor]
     ) -> None:
-        """Names of features must be as many as the features, and differ."""
+        """Names, vocabulary and rate must go with what it reads and with the tensors."""
+        super().check_facts(options, facts, tensors)
         embedding = tensors.get("embedding.weight")
         text = facts.reads == "text"
         if text != (facts.vocabulary is not None) or text != (facts.words is not None):
@@ -243,23 +233,15 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
             raise ModelFileError(f"it reads {facts.reads}, and its weights or rate say otherwise")
         if embedding is not None and tuple(embedding.shape) != (facts.words, options["embedding"]):
             raise ModelFileError(f"{facts.words} words have {tuple(embedding.shape)} weights")
-        names = facts.feature_names
-        if names is not None and not len(names) == len(set(names)) == facts.features:
-            raise ModelFileError(f"{len(names)} names cannot be those of {facts.features} features")
 
     def knows(self, facts: ClassifierFacts) -> None:
         """Take over what was learned beside weights."""
         super().knows(facts)
         self.classes_ = facts.labels.array()
-        self.n_features_in_ = facts.features
         vocabulary = None if facts.vocabulary is None else Vocabulary.read(facts.vocabulary)
         if vocabulary is not None and len(vocabulary) != facts.words:
             raise ModelFileError(f"its vocabulary has {len(vocabulary)} words, not {facts.words}")
         self.inputs_ = Inputs(facts.reads, vocabulary, facts.rate, facts.features)
-        if facts.feature_names is not None:
-            self.feature_names_in_ = np.array(facts.feature_names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
 
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: ClassifierFacts) -> ClassifierNetwork:
@@ -272,6 +254,11 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, Estimator):  # type
             features = options["embedding"]
             chosen |= {"vocabulary": facts.words, "word_dropout": options["word_dropout"]}
         return ClassifierNetwork(features, len(facts.labels.values), **chosen)
+
+
+def _check_count(labels: npt.NDArray[Any], samples: int) -> None:
+    if len(labels) != samples:
+        raise ShapeError(f"X has {samples} samples but y has {len(labels)} labels")
 
 
 def _facts(classes: npt.NDArray[Any], inputs: Inputs, sequences: Sequences) -> ClassifierFacts:

@@ -34,11 +34,9 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> LabelledData:
-        """Read data to learn from, with a test part."""
         return read_labelled(source, folder, **reading)
 
     def facts(self, data: LabelledData) -> dict[str, Any]:
-        """Numbers of samples, and of features where they are known before the training."""
         counts = {"train": len(data.train.x), "test": len(data.test.x)}
         known = isinstance(data.train.x, Sequences)
         return counts | ({"features": data.train.x.features} if known else {})
@@ -53,7 +51,6 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
         return [said] if untested else []
 
     def fit(self, model: SequenceClassifier, data: LabelledData, hooks: Hooks) -> None:
-        """Train on the training part."""
         model.fit(data.train.x, data.train.y, **hooks)
 
     def finish(self, model: SequenceClassifier, data: LabelledData, folder: Path) -> dict[str, Any]:
@@ -75,11 +72,9 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> Labelled:
-        """Read what a trained model is used on."""
         return read_labelled_samples(source, folder)
 
     def test_part(self, data: LabelledData) -> Labelled:
-        """The test part of a run's own data."""
         return data.test
 
     def predictions(

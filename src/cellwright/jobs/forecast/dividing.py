@@ -1,4 +1,4 @@
-"""Which windows are learned from, and which are kept to watch and to calibrate."""
+"""Which windows are learned from, kept to watch and to calibrate, and forecast."""
 
 from __future__ import annotations
 
@@ -8,18 +8,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.data.calendar import season_of
 from cellwright.data.long_form import LongForm
 from cellwright.errors import DataError, SettingError
-from cellwright.jobs.forecast.preparing import ends_of
+from cellwright.jobs.forecast.preparing import (
+    ForecasterFacts,
+    ends_of,
+    extended,
+    geometry_of,
+    prepare,
+)
 from cellwright.jobs.forecast.windows import Geometry, Prepared, Windows
+from cellwright.jobs.intervals import margin_place
 
-__all__ = ["check_lengths", "check_observed", "divided", "held_back"]
+__all__ = ["calibrating", "check_lengths", "divided", "learned_part", "windows_ahead"]
 
 _MOST_WINDOWS = 20_000
+_MOST_CALIBRATION = 5_000
 
 
-def held_back(long: LongForm, options: Mapping[str, Any]) -> npt.NDArray[np.int64]:
-    """Steps at the end of each series that are not learned from, (series,).
+def learned_part(
+    long: LongForm, options: Mapping[str, Any]
+) -> tuple[LongForm, npt.NDArray[np.int64]]:
+    """What is learned from, and how many steps at the end of each series are not, (series,).
 
     Raises
     ------
@@ -34,9 +45,13 @@ def held_back(long: LongForm, options: Mapping[str, Any]) -> npt.NDArray[np.int6
         raise SettingError(f"{wanted} needs validation data; give a validation_fraction")
     held = np.zeros(len(long), np.int64)
     if fraction:
-        held = np.maximum(np.ceil(fraction * long.lengths).astype(np.int64), horizon)
+        least = horizon
+        if options["strategy"] == "recursive":
+            # A patch is told at once, and the greatest that is chosen for the user is a season.
+            least = max(least, options["patch"] or options["season"] or season_of(long.frequency))
+        held = np.maximum(np.ceil(fraction * long.lengths).astype(np.int64), least)
     check_lengths(long, horizon, held)
-    return held
+    return long.cut(np.zeros_like(held), long.lengths - held), held
 
 
 def divided(
@@ -59,7 +74,56 @@ def divided(
     training = Windows(prepared, geometry, series, ends, drawn=drawn, seed=seed)
     if not held.any():
         return training, None
-    return training, Windows(prepared, geometry, *ends_of(prepared, geometry, since=learned))
+    validation = Windows(prepared, geometry, *ends_of(prepared, geometry, since=learned))
+    if not len(validation):
+        raise DataError(
+            "nothing was observed in the steps that are kept for validation; give a greater "
+            "validation_fraction, or 0"
+        )
+    return training, validation
+
+
+def calibrating(validation: Windows, options: Mapping[str, Any]) -> Windows:
+    """The windows that intervals are made as wide by: all that lies behind them was observed.
+
+    Raises
+    ------
+    SettingError
+        There are too few for a level.
+    """
+    horizon, prepared = options["horizon"], validation.prepared
+    room = np.diff(prepared.offsets)[validation.series] - validation.ends
+    seen = np.concatenate([[0], np.cumsum(prepared.observed)])
+    first = prepared.offsets[validation.series] + validation.ends
+    observed = seen[np.minimum(first + horizon, len(seen) - 1)] - seen[first]
+    reached = room >= max(horizon, validation.geometry.horizon)
+    (whole,) = np.nonzero(reached & (observed == horizon))
+    for level in options["levels"]:
+        margin_place(level / 100, min(len(whole), _MOST_CALIBRATION))
+    keep = np.linspace(0, len(whole) - 1, min(len(whole), _MOST_CALIBRATION))
+    return validation.take(whole[np.unique(keep.astype(np.int64))])
+
+
+def windows_ahead(
+    long: LongForm,
+    horizon: int,
+    facts: ForecasterFacts,
+    options: Mapping[str, Any],
+    future: Any = None,
+) -> Windows:
+    """The last window of each series, with what is known of the steps ahead.
+
+    Raises
+    ------
+    DataError
+        Nothing was observed in it, or what must be known ahead is not.
+    """
+    geometry = geometry_of(facts, options)
+    whole = extended(long, horizon, max(horizon, geometry.horizon), facts, future)
+    prepared = prepare(whole, facts, options)
+    windows = Windows(prepared, geometry, np.arange(len(long)), long.lengths)
+    _check_observed(long, windows)
+    return windows
 
 
 def check_lengths(long: LongForm, horizon: int, held: npt.NDArray[np.int64]) -> None:
@@ -75,7 +139,7 @@ def check_lengths(long: LongForm, horizon: int, held: npt.NDArray[np.int64]) -> 
         )
 
 
-def check_observed(long: LongForm, windows: Windows) -> None:
+def _check_observed(long: LongForm, windows: Windows) -> None:
     """Raise a `DataError` for a series with a window in which nothing was observed."""
     begin = windows.prepared.offsets[:-1]
     seen = np.concatenate([[0], np.cumsum(windows.prepared.observed)])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from typing_extensions import Unpack
@@ -18,27 +17,31 @@ from cellwright.jobs.estimator import Estimator, Hooks, digest
 from cellwright.jobs.forecast.backtest import backtest
 from cellwright.jobs.forecast.calibration import margins_of, with_margins
 from cellwright.jobs.forecast.columns import chosen_columns
-from cellwright.jobs.forecast.dividing import check_lengths, check_observed, divided, held_back
+from cellwright.jobs.forecast.dividing import (
+    calibrating,
+    check_lengths,
+    divided,
+    learned_part,
+    windows_ahead,
+)
 from cellwright.jobs.forecast.measures import measure
 from cellwright.jobs.forecast.objective import ForecastLoss
-from cellwright.jobs.forecast.outputs import Output, interval_probabilities, output_of
+from cellwright.jobs.forecast.outputs import interval_probabilities, output_of
 from cellwright.jobs.forecast.preparing import (
     ForecasterFacts,
     balance_of,
-    extended,
+    geometry_of,
     learn_facts,
     prepare,
 )
 from cellwright.jobs.forecast.rolling import rolled_paths
 from cellwright.jobs.forecast.tables import forecast_table
-from cellwright.jobs.forecast.windows import Floats, Geometry, WindowBatch, Windows
+from cellwright.jobs.forecast.windows import Floats, WindowBatch, Windows
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.forecast import ForecasterOptions
 from cellwright.models.forecaster import ForecasterNetwork
 
 __all__ = ["Forecaster"]
-
-_MOST_CALIBRATION = 5_000
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -73,14 +76,6 @@ class Forecaster(ForecasterOptions, Estimator):
     job = "forecast"
     facts_type = ForecasterFacts
 
-    def options(self) -> dict[str, Any]:
-        """The options, checked and converted."""
-        options = super().options()
-        levels = options["levels"]
-        given = [levels] if isinstance(levels, float) else list(levels)
-        options["levels"] = sorted(set(given))
-        return options
-
     def fit(self, df: Any, y: None = None, **hooks: Unpack[Hooks]) -> Forecaster:
         """Learn from series.
 
@@ -99,16 +94,19 @@ class Forecaster(ForecasterOptions, Estimator):
             Data or options cannot be used; the message says which and why.
         """
         options = self.options()
-        output, long = _output(options), self._series_of(df, options["frequency"])
-        held = held_back(long, options)
-        learned = long.cut(np.zeros_like(held), long.lengths - held)
+        output, long = output_of(options), self._series_of(df, options["frequency"])
+        learned, held = learned_part(long, options)
         facts = learn_facts(learned, options)
-        prepared, geometry = prepare(long, facts, options), _geometry(facts, options)
+        prepared, geometry = prepare(long, facts, options), geometry_of(facts, options)
         known = prepare(learned, facts, options) if held.any() else prepared
         balance = balance_of(known, geometry, options["transform"])
         facts = facts.model_copy(update={"balance": balance})
         self.knows(facts)
         training, validation = divided(prepared, geometry, held, options)
+        calibration = None
+        if options["conformal"]:
+            assert validation is not None
+            calibration = calibrating(validation, options)
         self.network_ = self.new_network(options, facts)
         self.learn(
             ForecastLoss(output, options, balance),
@@ -118,9 +116,8 @@ class Forecaster(ForecasterOptions, Estimator):
             hooks=hooks,
         )
         self.series_ = long
-        if options["conformal"]:
-            assert validation is not None
-            margins = self._margins(validation)
+        if calibration is not None:
+            margins = self._margins(calibration)
             self.knows(facts.model_copy(update={"margins": margins}))
         return self
 
@@ -130,7 +127,8 @@ class Forecaster(ForecasterOptions, Estimator):
         Parameters
         ----------
         df
-            Series up to now; None for those that were learned from.
+            Series up to now, with all that has been observed since the training; None for
+            those that were learned from.
         horizon
             Steps ahead, at most those that were learned unless the strategy is recursive; None
             for these.
@@ -150,9 +148,8 @@ class Forecaster(ForecasterOptions, Estimator):
         if df is None and not hasattr(self, "series_"):
             raise DataError("a model read from a file keeps no series; give df")
         long = self.series_ if df is None else self.as_series(df)
-        rows = max(wanted, _geometry(self.facts_, options).horizon)
-        whole = extended(long, wanted, rows, self.facts_, future)
-        found = self._quantiles(whole, long.lengths, wanted)
+        windows = windows_ahead(long, wanted, self.facts_, options, future)
+        found = self._quantiles(windows, wanted)
         return forecast_table(long, found, options["levels"], like=df)
 
     def backtest(
@@ -234,7 +231,7 @@ class Forecaster(ForecasterOptions, Estimator):
     def build_network(options: Mapping[str, Any], facts: ForecasterFacts) -> ForecasterNetwork:
         """The untrained network that validated options and facts describe."""
         names = (*NETWORK, "decoder", "autoregression", "naive_seasons")
-        output = _output(options)
+        output = output_of(options)
         static = [column for column in facts.columns if column.role == "static"]
         known = 2 * len(facts.calendar)
         known += sum(column.width for column in facts.columns if column.role == "future")
@@ -242,7 +239,7 @@ class Forecaster(ForecasterOptions, Estimator):
         return ForecasterNetwork(
             options["members"],
             facts.window,
-            _geometry(facts, options).horizon,
+            geometry_of(facts, options).horizon,
             facts.season,
             patch=facts.patch,
             outputs=len(output.start),
@@ -261,17 +258,15 @@ class Forecaster(ForecasterOptions, Estimator):
     ) -> None:
         """Sizes must be those of the tensors, and each interval must have its margins."""
         weights = sum(tensor.numel() for tensor in tensors.values())
-        horizon = _geometry(facts, options).horizon
+        horizon = geometry_of(facts, options).horizon
         width = facts.window * horizon if options["autoregression"] else facts.patch + horizon
         if width > weights or facts.window % facts.patch:
             raise ModelFileError(
                 f"a window of {facts.window} steps in patches of {facts.patch}, and {horizon} "
                 f"ahead, cannot be made of {weights} weights"
             )
-        levels = options["levels"]
-        count = 1 if isinstance(levels, float) else len(set(levels))
-        margins = facts.margins
-        if margins is not None and [len(m) for m in margins] != [options["horizon"]] * count:
+        margins, expected = facts.margins, [options["horizon"]] * len(options["levels"])
+        if margins is not None and [len(each) for each in margins] != expected:
             raise ModelFileError("the margins of its intervals do not go with levels and horizon")
 
     def _horizon(self, horizon: int | None, options: Mapping[str, Any]) -> int:
@@ -287,23 +282,18 @@ class Forecaster(ForecasterOptions, Estimator):
             )
         return int(horizon)
 
-    def _quantiles(self, whole: LongForm, ends: npt.NDArray[np.int64], horizon: int) -> Floats:
-        """Quantiles of each series behind the step at which it ends, (series, horizon, n)."""
-        options = self.options()
-        prepared = prepare(whole, self.facts_, options)
-        geometry = _geometry(self.facts_, options)
-        windows = Windows(prepared, geometry, np.arange(len(whole)), ends)
-        check_observed(whole, windows)
+    def _quantiles(self, windows: Windows, horizon: int) -> Floats:
+        """Quantiles behind each window, (window, horizon, n)."""
         found, spread = self._raw_quantiles(windows, horizon)
         found = found[:, :horizon]
         if self.facts_.margins is not None:
             found = with_margins(found, spread, self.facts_.margins)
-        return np.asarray(np.exp(found) if options["transform"] == "log" else found)
+        return np.asarray(np.exp(found) if self.options()["transform"] == "log" else found)
 
     def _raw_quantiles(self, windows: Windows, horizon: int) -> tuple[Floats, Floats]:
         """Quantiles before margins and the transform's inverse, and spreads (window, 1)."""
         options = self.options()
-        probabilities, output = interval_probabilities(options["levels"]), _output(options)
+        probabilities, output = interval_probabilities(options["levels"]), output_of(options)
 
         def told(batch: WindowBatch, at: Any) -> Floats:
             numbers = self.answers([batch], _numbers)[0]
@@ -326,32 +316,14 @@ class Forecaster(ForecasterOptions, Estimator):
         )
         return np.moveaxis(np.quantile(paths, probabilities, axis=1), 0, -1), spread
 
-    def _margins(self, validation: Windows) -> list[list[float]]:
+    def _margins(self, calibration: Windows) -> list[list[float]]:
         """Margins that windows which were not learned from call for."""
         options, window = self.options(), self.facts_.window
-        ahead = max(options["horizon"], validation.geometry.horizon)
-        lengths = np.diff(validation.prepared.offsets)[validation.series]
-        validation = validation.take(np.flatnonzero(validation.ends + ahead <= lengths))
-        keep = np.linspace(0, len(validation) - 1, min(len(validation), _MOST_CALIBRATION))
-        some = validation.take(np.unique(keep.astype(np.int64)))
-        found, spread = self._raw_quantiles(some, options["horizon"])
-        values, observed, _ = some.raw(np.arange(len(some)), options["horizon"])
-        whole = observed[:, window:].all(1)
-        truth = values[whole, window:]
-        return margins_of(found[whole], truth, spread[whole], options["levels"])
+        found, spread = self._raw_quantiles(calibration, options["horizon"])
+        values, _, _ = calibration.raw(np.arange(len(calibration)), options["horizon"])
+        return margins_of(found, values[:, window:], spread, options["levels"])
 
 
 def _numbers(network: nn.Module, batch: WindowBatch) -> Floats:
     numbers: Tensor = network(batch.inputs())
     return np.asarray(numbers.double().cpu().numpy())
-
-
-def _output(options: Mapping[str, Any]) -> Output:
-    levels = options["levels"]
-    probabilities = interval_probabilities([levels] if isinstance(levels, float) else levels)
-    return output_of(options["output"], probabilities, options["transform"])
-
-
-def _geometry(facts: ForecasterFacts, options: Mapping[str, Any]) -> Geometry:
-    ahead = options["horizon"] if options["strategy"] == "direct" else facts.patch
-    return Geometry(facts.window, ahead, facts.season, options["series_scaling"])

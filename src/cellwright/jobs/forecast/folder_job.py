@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cellwright.data.long_form import LongForm
@@ -15,8 +16,10 @@ from cellwright.data.seasonal_series import made_up_sales
 from cellwright.errors import DataError, SettingError, did_you_mean
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.forecast.columns import chosen_columns
+from cellwright.jobs.forecast.dividing import learned_part, windows_ahead
 from cellwright.jobs.forecast.estimator import Forecaster
 from cellwright.jobs.forecast.measures import measure
+from cellwright.jobs.forecast.preparing import learn_facts
 from cellwright.jobs.job import Job
 from cellwright.look.forecast_picture import draw_forecasts
 from cellwright.look.pictures import save_picture
@@ -95,7 +98,9 @@ class _Forecast(Job[Forecaster, ForecastData]):
                 f"horizon of {horizon} it needs at least {2 * horizon + 1}. Leave it out, or "
                 f"forecast less far ahead"
             )
-        return ForecastData(Path(source).name.partition(".")[0], series, horizon)
+        data = ForecastData(Path(source).name.partition(".")[0], series, horizon)
+        _check_test(source, data, options)
+        return data
 
     def facts(self, data: ForecastData) -> dict[str, Any]:
         return {
@@ -146,6 +151,22 @@ class _Forecast(Job[Forecaster, ForecastData]):
         report = "\n".join(f"{name:>14}  {value:.4g}" for name, value in found.items())
         measured = {**found, "series": len(series), "horizon": horizon}
         return measured, f"{report}\n{len(series)} series, their last {horizon} steps"
+
+
+def _check_test(source: str, data: ForecastData, options: Mapping[str, Any]) -> None:
+    """What the test would be refused for is found before the training, not after."""
+    if np.isnan(data.series.last(data.horizon).y).all():
+        raise DataError(
+            f"{source}: no series has a value in its last {data.horizon} steps, which are the test"
+        )
+    learned, _ = learned_part(data.train, options)
+    facts = learn_facts(learned, options)
+    try:
+        windows_ahead(data.train, data.horizon, facts, options, data.series.frame())
+    except DataError as error:
+        raise DataError(
+            f"{source}, with its last {data.horizon} steps for the test: {error}"
+        ) from error
 
 
 def _forecast(model: Forecaster, series: LongForm, horizon: int) -> pd.DataFrame:

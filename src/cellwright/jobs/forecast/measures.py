@@ -13,6 +13,7 @@ from cellwright.errors import DataError, require_extra
 from cellwright.jobs.forecast.naive import naive2
 from cellwright.jobs.forecast.outputs import interval_probabilities
 from cellwright.jobs.forecast.tables import interval_columns
+from cellwright.jobs.forecast.windows import Floats
 
 __all__ = ["measure", "overall_weighted_average"]
 
@@ -27,15 +28,20 @@ def measure(
     r"""Measures of forecasts, each the mean over the series.
 
     ``mase`` is the mean absolute error divided by that of the seasonal naive forecast within
-    the known part; ``smape`` the M4 competition's, in percent, 0 to 200; ``owa`` its overall
-    weighted average,
+    the known part, of a series no longer than a season by that of the last value; ``smape`` the
+    M4 competition's, in percent, 0 to 200; ``owa`` its overall weighted average,
 
     $$\tfrac12 (\mathrm{sMAPE} / \mathrm{sMAPE}_{\mathrm{Naive2}}
     + \mathrm{MASE} / \mathrm{MASE}_{\mathrm{Naive2}});$$
 
-    ``mape`` in percent; ``crps`` the scaled continuous ranked probability score over the
-    quantiles that there are; ``coverage_80`` how much of the truth lies within an interval, as a
-    share. All but the OWA are those of Nixtla's utilsforecast.
+    ``mape`` in percent, of the values that are not 0; ``crps`` the scaled continuous ranked
+    probability score over the quantiles that there are; ``coverage_80`` how much of the truth
+    lies within an interval, as a share. All but the OWA are those of Nixtla's utilsforecast.
+
+    A series whose known part the naive forecast tells without an error has no MASE, and one
+    whose truth is all 0 no MAPE and no CRPS: the mean is that of the others, and
+    ``mase_left_out`` (likewise for the others) says how many were left out, if any were. A
+    measure is NaN if no series has it; the OWA is NaN or infinite if Naive2 makes no error.
 
     Parameters
     ----------
@@ -62,17 +68,20 @@ def measure(
     if both.empty:
         raise DataError("there is no value to hold the forecasts against")
     errors = _errors(both, known, season)
-    found = {"mase": errors["mase"], "smape": errors["smape"]}
-    found["owa"] = _owa(both, known, season, errors)
-    found["mape"] = 100 * _mean(losses.mape(both, ["yhat"]))
+    each = {**errors, "mape": 100 * _by_series(losses.mape(both, ["yhat"]))}
     if levels:
         columns = {"yhat": interval_columns(levels)}
         at = np.array(interval_probabilities(levels))
-        found["crps"] = _mean(losses.scaled_crps(both, columns, at))
+        scaled = both[both["y"].abs().groupby(both["unique_id"]).transform("sum") > 0]
+        each["crps"] = _by_series(losses.scaled_crps(scaled, columns, at))
+    series = both["unique_id"].nunique()
+    found = {name: _mean(values) for name, values in each.items()}
+    missing = {name: series - int(np.isfinite(values).sum()) for name, values in each.items()}
+    found["owa"] = _owa(both, known, season, found)
     for level in levels:
         inside: Any = losses.coverage(both, ["yhat"], f"{level:g}")  # type: ignore[arg-type]
-        found[f"coverage_{level:g}"] = _mean(inside)
-    return found
+        found[f"coverage_{level:g}"] = _mean(_by_series(inside))
+    return found | {f"{name}_left_out": count for name, count in missing.items() if count}
 
 
 def overall_weighted_average(
@@ -80,15 +89,18 @@ def overall_weighted_average(
 ) -> float:
     """The M4 competition's OWA of a mean sMAPE and a mean MASE, and those of Naive2.
 
+    NaN or infinite if Naive2 makes no error.
+
     Examples
     --------
     >>> round(overall_weighted_average(13.912, 1.193, 18.383, 2.395), 3)
     0.627
     """
-    return 0.5 * (smape / naive2_smape + mase / naive2_mase)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(0.5 * np.sum(np.divide((smape, mase), (naive2_smape, naive2_mase))))
 
 
-def _owa(both: pd.DataFrame, known: LongForm, season: int, errors: dict[str, float]) -> float:
+def _owa(both: pd.DataFrame, known: LongForm, season: int, found: dict[str, float]) -> float:
     """Against Naive2 on the same rows."""
     last = dict(zip(known.ids, known.offsets[1:].tolist(), strict=True))
     kept = both[["unique_id", "ds", "y"]]
@@ -98,7 +110,7 @@ def _owa(both: pd.DataFrame, known: LongForm, season: int, errors: dict[str, flo
     rows = kept["unique_id"].map(place).to_numpy()
     against = _errors(kept.assign(yhat=forecasts[rows, ahead]), known, season)
     return overall_weighted_average(
-        errors["smape"], errors["mase"], against["smape"], against["mase"]
+        found["smape"], found["mase"], _mean(against["smape"]), _mean(against["mase"])
     )
 
 
@@ -116,16 +128,26 @@ def _steps_ahead(kept: pd.DataFrame, known: LongForm, last: dict[Any, int]) -> A
     return steps
 
 
-def _errors(both: pd.DataFrame, known: LongForm, season: int) -> dict[str, float]:
+def _errors(both: pd.DataFrame, known: LongForm, season: int) -> dict[str, Floats]:
+    """MASE and sMAPE of each series that has one."""
     from utilsforecast import losses  # noqa: PLC0415 -- an extra
 
-    season = season if int(known.lengths.max()) > season else 1
-    mase = losses.mase(both, ["yhat"], season, known.frame()[["unique_id", "ds", "y"]])
+    history = known.frame()[["unique_id", "ds", "y"]]
+    short = both["unique_id"].isin(known.ids[known.lengths <= season])
+    parts = [
+        _by_series(losses.mase(both[rows], ["yhat"], lag, history))
+        for lag, rows in ((1, short), (season, ~short))
+        if rows.any()
+    ]
     # M4 divides by the mean of the two, not by their sum.
-    return {"mase": _mean(mase), "smape": 200 * _mean(losses.smape(both, ["yhat"]))}
+    smape = 200 * _by_series(losses.smape(both, ["yhat"]))
+    return {"mase": np.concatenate(parts), "smape": smape}
 
 
-def _mean(table: Any) -> float:
-    values = table["yhat"].to_numpy(dtype=float)
+def _by_series(table: Any) -> Floats:
+    return np.asarray(table["yhat"].to_numpy(dtype=float))
+
+
+def _mean(values: Floats) -> float:
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else float("nan")

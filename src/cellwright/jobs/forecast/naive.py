@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,9 +17,7 @@ _NINETY_PERCENT = 1.645
 
 def seasonal_naive(long: LongForm, horizon: int, season: int) -> Floats:
     r"""The last season again and again, (series, horizon): $\hat y_{T+h} = y_{T+h-km}$."""
-    return np.stack(
-        [_repeated(_known(long, series), horizon, season) for series in range(len(long))]
-    )
+    return _behind_each(long, horizon, lambda y, steps: _repeated(y, steps, season))
 
 
 def naive2(long: LongForm, horizon: int, season: int) -> Floats:
@@ -32,16 +32,15 @@ def naive2(long: LongForm, horizon: int, season: int) -> Floats:
     Makridakis, Spiliotis and Assimakopoulos, "The M4 Competition: 100,000 time series and 61
     forecasting methods", International Journal of Forecasting (2020).
     """
-    found = []
-    for series in range(len(long)):
-        y = _known(long, series)
+
+    def ahead(y: Floats, steps: int) -> Floats:
         if not is_seasonal(y, season) or (y <= 0).any():
-            found.append(np.full(horizon, y[-1]))
-            continue
+            return np.full(steps, y[-1])
         indices = _seasonal_indices(y, season)
-        ahead = (len(y) + np.arange(horizon)) % season
-        found.append(y[-1] / indices[(len(y) - 1) % season] * indices[ahead])
-    return np.stack(found)
+        phases = (len(y) + np.arange(steps)) % season
+        return np.asarray(y[-1] / indices[(len(y) - 1) % season] * indices[phases])
+
+    return _behind_each(long, horizon, ahead)
 
 
 def is_seasonal(y: Floats, season: int) -> bool:
@@ -75,11 +74,20 @@ def _seasonal_indices(y: Floats, season: int) -> Floats:
     return np.asarray(factors / factors.mean())
 
 
-def _known(long: LongForm, series: int) -> Floats:
-    """The values of a series from the first to the last that is known, gaps filled."""
-    y = long.y[long.rows_of(series)]
-    at = np.flatnonzero(~np.isnan(y))
-    return np.asarray(np.interp(np.arange(at[0], at[-1] + 1), at, y[at]))
+def _behind_each(long: LongForm, horizon: int, forecast: Callable[[Floats, int], Floats]) -> Floats:
+    """Forecasts of the steps behind the last row of each series, (series, horizon).
+
+    They are made of the values from the first to the last that is known, gaps filled; rows
+    behind that one are steps ahead too. A series without a value has NaN.
+    """
+    found = np.full((len(long), horizon), np.nan)
+    for series in range(len(long)):
+        y = long.y[long.rows_of(series)]
+        at = np.flatnonzero(~np.isnan(y))
+        if len(at):
+            known = np.interp(np.arange(at[0], at[-1] + 1), at, y[at])
+            found[series] = forecast(known, len(y) - 1 - at[-1] + horizon)[-horizon:]
+    return found
 
 
 def _repeated(y: Floats, horizon: int, season: int) -> Floats:

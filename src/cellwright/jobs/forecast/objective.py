@@ -33,7 +33,8 @@ class ForecastLoss:
     """
 
     def __init__(self, output: Output, options: Mapping[str, Any], balance: float) -> None:
-        self.output, self.units, self.balance = output, options["error_units"], balance
+        self.output, self.balance = output, balance
+        self.units = options["error_units"] or "both"
         self.log = options["transform"] == "log"
 
     def __call__(self, network: nn.Module, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:

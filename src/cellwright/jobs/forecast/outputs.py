@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,17 +182,23 @@ class _NegativeBinomial(_Distributed):
         return np.asarray(scipy.stats.nbinom.ppf(at, count, count / (count + mean)))
 
 
-def output_of(name: str, probabilities: Sequence[float], transform: str = "none") -> Output:
-    """What an option's word stands for.
+def output_of(options: Mapping[str, Any]) -> Output:
+    """What validated options say that a network's numbers mean.
 
     Raises
     ------
     SettingError
-        Counts have no logarithm to be learned.
+        Counts have no logarithm to be learned, and a likelihood no units.
     """
+    name = options["output"]
     if name == "quantiles":
-        return _Quantiles(probabilities)
-    if name == "negative_binomial" and transform != "none":
+        return _Quantiles(interval_probabilities(options["levels"]))
+    if options["error_units"] is not None:
+        raise SettingError(
+            f"error_units={options['error_units']!r}: goes with output='quantiles'; the "
+            f"likelihood, by which output={name!r} is learned, has no units"
+        )
+    if name == "negative_binomial" and options["transform"] != "none":
         raise SettingError("output='negative_binomial' learns counts; leave out transform='log'")
     kinds: dict[str, type[Output]] = {
         "normal": _Normal,

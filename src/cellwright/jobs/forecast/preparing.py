@@ -23,7 +23,15 @@ from cellwright.jobs.forecast.columns import (
 )
 from cellwright.jobs.forecast.windows import Geometry, Prepared, filled, scale_of
 
-__all__ = ["ForecasterFacts", "balance_of", "ends_of", "extended", "learn_facts", "prepare"]
+__all__ = [
+    "ForecasterFacts",
+    "balance_of",
+    "ends_of",
+    "extended",
+    "geometry_of",
+    "learn_facts",
+    "prepare",
+]
 
 _SEASONS = 14
 _FEWEST_PATCHES = 7
@@ -78,6 +86,12 @@ def _sizes(long: LongForm, options: Mapping[str, Any], season: int) -> tuple[int
     if patch > window:
         raise SettingError(f"patch={patch} is longer than the window of {window} steps")
     return -(-window // patch) * patch, patch
+
+
+def geometry_of(facts: ForecasterFacts, options: Mapping[str, Any]) -> Geometry:
+    """How windows are cut: the recursive strategy has a patch ahead."""
+    ahead = options["horizon"] if options["strategy"] == "direct" else facts.patch
+    return Geometry(facts.window, ahead, facts.season, options["series_scaling"])
 
 
 def prepare(long: LongForm, facts: ForecasterFacts, options: Mapping[str, Any]) -> Prepared:

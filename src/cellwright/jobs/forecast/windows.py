@@ -87,7 +87,7 @@ class WindowBatch:
         return int(self.counted.sum())
 
     def inputs(self) -> dict[str, Tensor]:
-        """What a `ForecastNetwork` reads, by name."""
+        """What a `WindowNetwork` reads, by name."""
         names = ("values", "observed", "features", "ahead", "static", "categories")
         return {name: getattr(self, name) for name in names}
 

@@ -1,4 +1,4 @@
-"""One to many: making sequences like those that were shown."""
+"""Many to many, synced: making sequences like those that were shown."""
 
 from cellwright.jobs.gan.estimator import SequenceGAN
 from cellwright.jobs.gan.job import JOB

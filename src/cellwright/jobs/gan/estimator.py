@@ -10,20 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from typing_extensions import Unpack
 
 from cellwright.data import Batch, Sequences, as_sequences
-from cellwright.errors import DataError, ModelFileError, SettingError
+from cellwright.errors import ModelFileError, SettingError
 from cellwright.jobs import model_file
-from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.estimator import Facts, Hooks, digest
+from cellwright.jobs.features import FeatureEstimator, in_order
 from cellwright.jobs.gan import realism
 from cellwright.jobs.gan.kinds import classes_of, count_kinds, draw_kinds, numbers_of
 from cellwright.jobs.gan.objective import Adversarial, Distance
-from cellwright.jobs.options import NetworkOptions, option_types
+from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.gan import GANOptions
+from cellwright.jobs.training.dividing import divide
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.models import GANNetwork
@@ -31,6 +32,7 @@ from cellwright.models import GANNetwork
 __all__ = ["GANFacts", "SequenceGAN"]
 
 _LARGEST = 2**24
+_SEEDS = 2**32
 
 
 class GANFacts(Facts):
@@ -51,7 +53,7 @@ class GANFacts(Facts):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceGAN(GANOptions, Estimator):
+class SequenceGAN(GANOptions, FeatureEstimator):
     """Make sequences like those that it is shown.
 
     Two recurrent networks learn from each other: a generator that makes sequences of noise,
@@ -106,7 +108,12 @@ class SequenceGAN(GANOptions, Estimator):
         options = self.options()
         sequences = as_sequences(X)
         classes, targets = classes_of(y, len(sequences))
-        training, validation = _divide(sequences, targets, options)
+        parts = divide(len(sequences), options)
+        training, validation = (
+            None if rows is None else Examples(sequences.take(rows), targets[rows])
+            for rows in parts
+        )
+        assert training is not None
         self.knows(
             GANFacts(
                 features=sequences.features,
@@ -144,7 +151,8 @@ class SequenceGAN(GANOptions, Estimator):
             A class for each, (n,), or one for all; None for classes as frequent as they were
             in the training. Lengths are drawn among those of the class.
         random_state
-            Seed; None for that of the training. The same seed makes the same sequences.
+            Seed, less than 2³²; None for that of the training. The same seed makes the same
+            sequences.
 
         Returns
         -------
@@ -236,15 +244,14 @@ class SequenceGAN(GANOptions, Estimator):
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: GANFacts) -> GANNetwork:
         """The untrained networks that validated options and facts describe."""
-        names = [name for name in option_types(NetworkOptions) if name != "scaling"]
         return GANNetwork(
             facts.features,
             0 if facts.labels is None else len(facts.labels.values),
             noise=options["noise"],
             condition=options["condition"],
-            discriminator_layers=_layers(options),
+            discriminator_layers=options["discriminator_layers"] or options["layers"],
             spectral=options["spectral_norm"],
-            **{name: options[name] for name in names},
+            **{name: options[name] for name in NETWORK},
         )
 
     @classmethod
@@ -252,16 +259,15 @@ class SequenceGAN(GANOptions, Estimator):
         cls, options: Mapping[str, Any], facts: GANFacts, tensors: Mapping[str, Tensor]
     ) -> None:
         """Raise `ModelFileError` if facts of a file contradict themselves or its tensors."""
-        names = facts.feature_names
-        if names is not None and not len(names) == len(set(names)) == facts.features:
-            raise ModelFileError(f"{len(names)} names cannot be those of {facts.features} features")
+        super().check_facts(options, facts, tensors)
         classes = 1 if facts.labels is None else len(facts.labels.values)
         for label, steps, count in facts.lengths:
             if label >= classes or steps < 1 or count < 1:
                 raise ModelFileError(f"there are no {count} sequences of class {label}")
         if {label for label, *_ in facts.lengths} != set(range(classes)):
             raise ModelFileError("it does not say how long the sequences of some class are")
-        layers, weights = _layers(options), sum(tensor.numel() for tensor in tensors.values())
+        layers = options["discriminator_layers"] or options["layers"]
+        weights = sum(tensor.numel() for tensor in tensors.values())
         most = max(*layers, options["noise"], options["condition"], facts.features)
         if len(layers) > len(tensors) or most > weights:
             raise ModelFileError(f"its networks cannot be made of {weights} weights")
@@ -270,22 +276,17 @@ class SequenceGAN(GANOptions, Estimator):
         """Take over facts, learned or read."""
         super().knows(facts)
         self.classes_ = None if facts.labels is None else facts.labels.array()
-        self.n_features_in_ = facts.features
-        if facts.feature_names is not None:
-            self.feature_names_in_ = np.array(facts.feature_names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
 
     def _sequences(self, X: Any) -> Sequences:  # noqa: N803
         check_is_fitted(self, "network_")
-        if isinstance(X, Sequences) and hasattr(self, "feature_names_in_"):
-            X = X.in_order(self.feature_names_in_.tolist())  # noqa: N806
+        X = in_order(X, self.facts_.feature_names)  # noqa: N806
         return as_sequences(X, features=self.n_features_in_)
 
     def _seed(self, random_state: int | None) -> int:
         seed = self.options()["random_state"] if random_state is None else random_state
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise SettingError(f"random_state={seed!r}: must be a whole number from 0")
+        whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+        if not whole or not 0 <= seed < _SEEDS:
+            raise SettingError(f"random_state={seed!r}: must be a whole number from 0 to 2³² - 1")
         return int(seed)
 
     def _make(
@@ -310,34 +311,3 @@ class SequenceGAN(GANOptions, Estimator):
         made = np.concatenate(self.answers(noises(), make))
         made[np.arange(steps) >= lengths[:, None]] = np.nan
         return made
-
-
-def _layers(options: Mapping[str, Any]) -> tuple[int, ...]:
-    """Units of the discriminator's layers."""
-    chosen = options["discriminator_layers"]
-    if chosen is None:
-        chosen = options["layers"]
-    return (chosen,) if isinstance(chosen, int) else tuple(chosen)
-
-
-def _divide(
-    sequences: Sequences, targets: Tensor, options: Mapping[str, Any]
-) -> tuple[Examples, Examples | None]:
-    fraction = options["validation_fraction"]
-    if fraction == 0:
-        if options["patience"] is not None:
-            raise SettingError("patience watches validation data; give a validation_fraction")
-        return Examples(sequences, targets), None
-    try:
-        parts = train_test_split(
-            np.arange(len(sequences)), test_size=fraction, random_state=options["random_state"]
-        )
-    except ValueError as error:
-        raise DataError(
-            f"validation_fraction={fraction}: the data cannot be divided ({error}); give more "
-            f"samples or validation_fraction=0"
-        ) from error
-    training, validation = (
-        Examples(sequences.take(rows), targets[torch.from_numpy(rows)]) for rows in parts
-    )
-    return training, validation

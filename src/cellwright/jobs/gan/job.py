@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from cellwright.data import Dataset, Labelled
+from cellwright.data.labels import label_numbers
+from cellwright.errors import DataError
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.gan.estimator import SequenceGAN
 from cellwright.jobs.gan.reading import read_dataset, read_labelled
@@ -36,7 +38,9 @@ class _Make(Job[SequenceGAN, Dataset]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> Dataset:
-        return read_dataset(source, folder, reading)
+        data = read_dataset(source, folder, reading)
+        _check_test(source, data)
+        return data
 
     def facts(self, data: Dataset) -> dict[str, Any]:
         found = {
@@ -103,6 +107,31 @@ class _Make(Job[SequenceGAN, Dataset]):
             f"(0: nobody can tell made from real, 0.5: always)"
         )
         return {"discriminative_score": score, "samples": len(made)}, report
+
+
+def _check_test(source: str, data: Dataset) -> None:
+    """What the test would be refused for is found before the training, not after."""
+    train, test = data.train, data.test
+    if test.x.features != train.x.features:
+        raise DataError(
+            f"{source}: the test part has {test.x.features} features at each step, the training "
+            f"part {train.x.features}"
+        )
+    for name, part in (("training", train), ("test", test)):
+        if (part.x.lengths < 2).all():
+            raise DataError(
+                f"{source}: no sequence of the {name} part has a second step, which could be told "
+                f"from the first"
+            )
+    if test.y is None:
+        return
+    if train.y is None:
+        raise DataError(f"{source}: the test part has classes, and the training part has none")
+
+    def place(at: int) -> str:
+        return f"{source}: the class of the sample {test.ids[at]!r} of the test part"
+
+    label_numbers(test.y, np.unique(train.y), place=place)
 
 
 JOB = _Make()

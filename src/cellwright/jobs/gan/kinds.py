@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cellwright.data import Sequences, as_labels
+from cellwright.data import Sequences
+from cellwright.data.labels import as_labels, label_numbers
 from cellwright.errors import DataError, ShapeError
 
 __all__ = ["classes_of", "count_kinds", "draw_kinds", "numbers_of"]
@@ -43,19 +44,7 @@ def numbers_of(y: Any, count: int, classes: npt.NDArray[Any] | None) -> npt.NDAr
     labels = as_labels(np.full(count, y) if np.ndim(y) == 0 else y)
     if len(labels) != count:
         raise ShapeError(f"y: expected {count} classes, got {len(labels)}")
-    known = classes
-    if "U" in (labels.dtype.kind, known.dtype.kind):
-        # A CSV with the labels 1 and 2 holds numbers, one with 1, 2 and x holds texts.
-        labels, known = labels.astype(str), known.astype(str)
-    unknown = ~np.isin(labels, known)
-    if unknown.any():
-        at = int(np.argmax(unknown))
-        shown = ", ".join(map(str, known[:10])) + (", …" if len(known) > 10 else "")
-        raise DataError(
-            f"y[{at}] is {labels[at].item()!r}, a class never seen in training; known: {shown}"
-        )
-    order = np.argsort(known)
-    return np.asarray(order[np.searchsorted(known, labels, sorter=order)])
+    return label_numbers(labels, classes)
 
 
 def count_kinds(sequences: Sequences, targets: Tensor) -> list[list[int]]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from cellwright.data import Batch
-from cellwright.jobs.training.engine import on_device
+from cellwright.jobs.training.devices import on_device
 from cellwright.jobs.training.examples import Examples
 from cellwright.models import GANNetwork
 

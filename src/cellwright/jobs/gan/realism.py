@@ -14,10 +14,13 @@ from torch import Tensor
 
 from cellwright.data import Sequences, as_sequences
 from cellwright.errors import DataError, ShapeError
-from cellwright.jobs.options import NetworkOptions, TrainingOptions, option_types, validated
-from cellwright.jobs.training.engine import evaluate, make_fabric, train
+from cellwright.jobs.options import NetworkOptions, TrainingOptions, validated
+from cellwright.jobs.options.base import NETWORK
+from cellwright.jobs.training.devices import make_fabric
+from cellwright.jobs.training.engine import evaluate, train
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
+from cellwright.jobs.training.processes import Processes
 from cellwright.jobs.training.threads import cpu_threads
 from cellwright.models import ClassifierNetwork, StepwiseNetwork
 
@@ -27,6 +30,8 @@ __all__ = ["TrainOnSynthetic", "discriminative_score", "prediction_error", "trai
 _LEARNED = 32_000
 _JUDGE: dict[str, Any] = {"cell": "gru", "layers": (24,), "dropout": 0.0, "batch_size": 64}
 _JUDGE |= {"learning_rate": 1e-2, "device": "cpu"}
+# Of several processes each asks its own judges, or only one does.
+_ALONE = Processes(1, 0)
 _TOLD_APART = 0.3  # the part of the sequences on which a judge is tested
 
 
@@ -120,7 +125,7 @@ def prediction_error(training: Any, test: Any, *, seed: int = 0) -> float:
         torch.manual_seed(seed)
         network = StepwiseNetwork(features, features, **names)
     objective = AnswerLoss(_absolute_error)
-    train(network, objective, learned, None, options)
+    train(network, objective, learned, None, options, processes=_ALONE)
     fabric = make_fabric(options)
     fabric.setup_module(network)  # moves it in place
     with cpu_threads(network, 256, options["threads"]):
@@ -166,7 +171,7 @@ def _accuracy(learned: Examples, tested: Examples, seed: int) -> float:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = ClassifierNetwork(learned.x.features, 2, pooling="mean", **names)
-    train(network, AnswerLoss(LOSSES["class"]), learned, None, options)
+    train(network, AnswerLoss(LOSSES["class"]), learned, None, options, processes=_ALONE)
     fabric = make_fabric(options)
     fabric.setup_module(network)  # moves it in place
     right = AnswerLoss(lambda scores, targets: (scores.argmax(1) == targets).double())
@@ -179,7 +184,7 @@ def _judge(seed: int, samples: int) -> tuple[dict[str, Any], Mapping[str, Any]]:
     epochs = math.ceil(_LEARNED / samples)
     chosen = _JudgeOptions(**_JUDGE, random_state=seed, samples=_LEARNED, epochs=epochs)
     options = validated(chosen)
-    return options, {n: options[n] for n in option_types(NetworkOptions) if n != "scaling"}
+    return options, {name: options[name] for name in NETWORK}
 
 
 def _absolute_error(scores: Tensor, targets: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Annotated, Any, TypeAlias
 
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cellwright.data.batches import Batch
+from cellwright.data.labels import label_numbers
 from cellwright.data.step_answers import StepAnswers
 from cellwright.data.step_batches import StepBatch
 from cellwright.errors import DataError, ModelFileError
 from cellwright.jobs import model_file
+from cellwright.jobs.training.target_scaling import mean_and_spread, scaled_targets
 
 __all__ = ["AnswerColumn", "AnswerColumns", "StepLoss", "learned_columns", "scores_of"]
 
@@ -48,24 +50,40 @@ class AnswerColumn(BaseModel):
         return 1 if self.labels is None else len(self.labels.values)
 
 
-def learned_columns(answers: StepAnswers, kind: str) -> list[AnswerColumn]:
+def learned_columns(
+    answers: StepAnswers, kind: str, learned: npt.NDArray[np.bool_] | None = None
+) -> list[AnswerColumn]:
     """What is known of each column of the answers.
+
+    Parameters
+    ----------
+    answers
+        All there are: labels are collected from them.
+    kind
+        Of them: "label" or "number".
+    learned
+        Which steps are learned from, (steps,): mean and spread are theirs; None for all.
 
     Raises
     ------
     DataError
-        A column has one label only.
+        A column has one label only, or numbers that never change, or nothing to learn from.
     """
     found = []
     for number, values in enumerate(answers.columns):
-        known = values[answers.known[:, number]]
+        known = answers.known[:, number]
+        counted = known if learned is None else known & learned
         which = "y" if answers.single else f"column {number} of y"
+        if not counted.any():
+            raise DataError(
+                f"{which} has no answer in the part that is learned from; give more answers, or "
+                f"validation_fraction=0"
+            )
         if kind == "number":
-            spread = float(known.std())
-            flat = spread <= 1e-12 * max(1.0, float(np.abs(known).max()))
-            found.append(AnswerColumn(mean=float(known.mean()), spread=1.0 if flat else spread))
+            mean, spread = mean_and_spread(values[counted], which)
+            found.append(AnswerColumn(mean=mean, spread=spread))
             continue
-        labels = np.unique(known)
+        labels = np.unique(values[known])
         if len(labels) < 2:
             raise DataError(
                 f"{which} has one label only ({labels[0].item()!r}); there is nothing to learn"
@@ -94,31 +112,38 @@ class AnswerColumns:
         self.places = [slice(end - c.outputs, end) for end, c in zip(ends, columns, strict=True)]
         self.outputs = ends[-1]
 
-    def targets(self, answers: StepAnswers, *, name: str = "y") -> Tensor:
+    def targets(
+        self, answers: StepAnswers, options: Mapping[str, Any], *, name: str = "y"
+    ) -> Tensor:
         """What a network is to learn, (steps, columns): numbers of labels, or scaled numbers.
 
         Parameters
         ----------
         answers
             As many at a step as were learned.
+        options
+            Validated options.
         name
             What the user calls them.
 
         Raises
         ------
         DataError
-            A label was never seen in training; the message names sample and step.
+            A label was never seen in training, or a number is beyond the precision; the message
+            names sample and step.
         """
-        found: list[Array] = []
-        for number, column in enumerate(self.columns):
-            values = answers.columns[number]
-            if column.labels is None:
-                found.append((values - column.mean) / column.spread)
-            else:
-                found.append(self._codes(answers, number, name))
-        stacked = np.stack(found, axis=1)
-        whole = self.columns[0].labels is not None
-        return torch.from_numpy(stacked.astype(np.int64 if whole else np.float32))
+        if self.columns[0].labels is not None:
+            codes = [self._codes(answers, number, name) for number in range(len(self.columns))]
+            return torch.from_numpy(np.stack(codes, axis=1))
+        mean = np.array([column.mean for column in self.columns])
+        spread = np.array([column.spread for column in self.columns])
+        numbers = np.where(answers.known, np.stack(answers.columns, axis=1), mean)
+
+        def said(at: int, column: int) -> str:
+            sample, step = answers.place(at)
+            return f"{name}[{sample}] at step {step} is {numbers[at, column]:g}"
+
+        return scaled_targets(numbers, mean, spread, options, said)
 
     def check_width(self, answers: StepAnswers) -> None:
         """Refuse answers that are not as wide as those that were learned."""
@@ -134,24 +159,15 @@ class AnswerColumns:
         return np.asarray(classes[self._codes(answers, number)])
 
     def _codes(self, answers: StepAnswers, number: int, name: str = "y") -> npt.NDArray[np.int64]:
-        values, classes = answers.columns[number], self.classes[number]
+        classes = self.classes[number]
         assert classes is not None
-        compared = classes
-        if "U" in (values.dtype.kind, classes.dtype.kind):
-            # A CSV with the labels 1 and 2 holds numbers, one with 1, 2 and x holds texts.
-            values, compared = values.astype(str), classes.astype(str)
-        unknown = ~np.isin(values, compared) & answers.known[:, number]
-        if unknown.any():
-            at = int(np.argmax(unknown))
+
+        def place(at: int) -> str:
             sample, step = answers.place(at)
-            shown = ", ".join(map(str, classes[:10])) + (", …" if len(classes) > 10 else "")
-            raise DataError(
-                f"{name}[{sample}] is {values[at].item()!r} at step {step}, a label never seen in "
-                f"training; known: {shown}"
-            )
-        order = np.argsort(compared)
-        places = np.searchsorted(compared, values, sorter=order).clip(max=len(order) - 1)
-        return np.asarray(order[places], dtype=np.int64)
+            return f"{name}[{sample}] at step {step}"
+
+        known = answers.known[:, number]
+        return label_numbers(answers.columns[number], classes, place=place, asked=known)
 
     def decoded(self, scores: Array) -> Array:
         """Answers, (steps,) or (steps, columns), for scores (steps, outputs)."""

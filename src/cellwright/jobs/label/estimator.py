@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from typing_extensions import Unpack
@@ -20,7 +21,8 @@ from cellwright.data.step_answers import StepAnswers, as_step_answers
 from cellwright.data.step_batches import StepBatch, StepExamples, StepInputs, cut, step_batches
 from cellwright.data.words import WordIndex, WordSequences, are_words
 from cellwright.errors import DataError, ModelFileError, SettingError
-from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.estimator import Facts, Hooks, digest
+from cellwright.jobs.features import FeatureEstimator, in_order
 from cellwright.jobs.label.columns import (
     AnswerColumn,
     AnswerColumns,
@@ -32,7 +34,8 @@ from cellwright.jobs.label.stream import LabelStream
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.label import LabelerOptions
 from cellwright.jobs.options.picture import check_no_pictures
-from cellwright.jobs.training.dividing import divide
+from cellwright.jobs.scoring import r_squared
+from cellwright.jobs.training.dividing import Rows, divide
 from cellwright.jobs.training.scaling import check_range, set_scaling
 from cellwright.models import StepwiseNetwork
 from cellwright.models.tagger import TaggerNetwork
@@ -58,12 +61,14 @@ class LabelerFacts(Facts):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceLabeler(LabelerOptions, Estimator):
+class SequenceLabeler(LabelerOptions, FeatureEstimator):
     """Label every step of sequences, with scikit-learn's habits.
 
     Sequences are a list of arrays (time, features) of any lengths, or one array (sample,
     time, features), or (sample, time) for one feature; or lists of words. Every option is a
-    keyword argument. Options named "For words" do nothing for numbers.
+    keyword argument. Options named "For words" do nothing for numbers. With a `window`, long
+    sequences are cut into pieces to learn from; a bidirectional network also predicts piece by
+    piece, one that only reads forwards goes on from each to the next.
 
     Attributes
     ----------
@@ -118,7 +123,8 @@ class SequenceLabeler(LabelerOptions, Estimator):
             or (time, answers) where several things are asked. What is not known is None, an
             empty text or NaN, and is not learned from.
         validation
-            Sequences and answers that are only watched, in place of a part of the others.
+            Sequences and answers that are only watched, in place of a part of the others. Such
+            a part is made of whole sequences, or is the end of a single one.
         **hooks
             Checkpoints, resuming and reports, see `Hooks`.
 
@@ -130,31 +136,43 @@ class SequenceLabeler(LabelerOptions, Estimator):
         options = self.options()
         given = _given(X)
         answers = as_step_answers(y, given.lengths, options["target"])
-        index = None
-        if isinstance(given, WordSequences):
-            chosen = {name: options[name] for name in ("least", "lowercase")}
-            index = WordIndex.learn(given, **chosen)
-        facts = _facts(given, index, learned_columns(answers, options["target"]), answers.single)
-        columns = AnswerColumns(facts.columns, facts.single)
-        examples = self._examples(given, answers, columns, index)
-        identity = [given.fingerprint, examples.fingerprint]
+        parts, training, watched = given, np.arange(len(given)), None
         if validation is None:
-            training, held_out = _divided(examples, options)
-        else:
+            parts, training, watched = _divided(given, options)
+        index = None
+        if isinstance(parts, WordSequences):
+            chosen = {name: options[name] for name in ("least", "lowercase")}
+            index = WordIndex.learn(parts.take(training), **chosen)
+        learned = np.repeat(np.isin(np.arange(len(parts)), training), parts.lengths)
+        found = learned_columns(answers, options["target"], learned)
+        facts = _facts(given, index, found, answers.single)
+        columns = AnswerColumns(facts.columns, facts.single)
+        examples = _examples(parts, answers, columns.targets(answers, options), index)
+        held_out = None if watched is None else examples.take(watched)
+        identity = [given.fingerprint, examples.fingerprint]
+        if validation is not None:
             other, name = self._checked(validation[0], facts), "validation y"
             kept = as_step_answers(validation[1], other.lengths, options["target"], name=name)
             columns.check_width(kept)
-            training, held_out = examples, self._examples(other, kept, columns, index, name)
+            held_out = _examples(other, kept, columns.targets(kept, options, name=name), index)
             identity += [other.fingerprint, held_out.fingerprint]
+        if held_out is not None:
+            if not held_out.counted.any():
+                raise DataError(
+                    f"validation_fraction={options['validation_fraction']}: the part that is "
+                    f"watched has no answers; give more answers, or validation_fraction=0"
+                )
+            held_out = _in_pieces(held_out, _read_at_once(options))
         self.knows(facts)
         self.network_ = self.new_network(options, facts)
-        if isinstance(training.inputs, Sequences):
-            set_scaling(self.network_, training.inputs, options["scaling"])
+        taught = examples if watched is None else examples.take(training)
+        if isinstance(taught.inputs, Sequences):
+            set_scaling(self.network_, taught.inputs, options["scaling"])
             assert isinstance(given, Sequences)
             check_range(given, self.network_, options)
         self.learn(
             StepLoss(columns, options["label_smoothing"]),
-            training,
+            _in_pieces(taught, options["window"]),
             held_out,
             identity=digest(options, *identity),
             hooks=hooks,
@@ -190,11 +208,11 @@ class SequenceLabeler(LabelerOptions, Estimator):
         Raises
         ------
         DataError
-            A label was never seen in training.
+            A label was never seen in training, or a number is known at fewer than two steps.
         """
         pairs = self.compared(X, y)
         if self.options()["target"] == "number":
-            return float(np.mean([r2_score(truth, found) for truth, found in pairs]))
+            return float(np.mean([r_squared(truth, found) for truth, found in pairs]))
         right = [accuracy_score(truth, found, normalize=False) for truth, found in pairs]
         return float(sum(right) / sum(len(truth) for truth, _ in pairs))
 
@@ -225,6 +243,9 @@ class SequenceLabeler(LabelerOptions, Estimator):
     def stream(self) -> LabelStream:
         """Open a stream: answers as steps come, for numbers as input and a network that reads on.
 
+        They are those of `predict`. With a `window` the network learned from shorter sequences
+        than a long stream is: see by `score` whether what it learned holds for longer ones.
+
         Raises
         ------
         SettingError
@@ -233,23 +254,17 @@ class SequenceLabeler(LabelerOptions, Estimator):
         check_is_fitted(self, "network_")
         if self.facts_.words is not None:
             raise SettingError("a network that reads words has no stream; use predict")
-        self.network_.eval()
         return LabelStream(self.network_, self._columns)
 
     def knows(self, facts: LabelerFacts) -> None:
         """Take over what was learned beside weights."""
         super().knows(facts)
         self._columns = AnswerColumns(facts.columns, facts.single)
-        for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                delattr(self, name)
+        if hasattr(self, "classes_"):
+            del self.classes_
         if facts.columns[0].labels is not None:
             classes = self._columns.classes
             self.classes_: Any = classes[0] if facts.single else classes
-        if facts.features is not None:
-            self.n_features_in_ = facts.features
-        if facts.feature_names is not None:
-            self.feature_names_in_ = np.array(facts.feature_names, dtype=object)
 
     @classmethod
     def check_facts(
@@ -260,9 +275,7 @@ class SequenceLabeler(LabelerOptions, Estimator):
             (facts.words is None) == (facts.features is None)
         ):
             raise ModelFileError("it reads either features or words")
-        names = facts.feature_names
-        if names is not None and not len(names) == len(set(names)) == facts.features:
-            raise ModelFileError(f"{len(names)} names cannot be those of {facts.features} features")
+        super().check_facts(options, facts, tensors)
         if any(
             (column.labels is None) != (options["target"] == "number") for column in facts.columns
         ):
@@ -294,30 +307,8 @@ class SequenceLabeler(LabelerOptions, Estimator):
         if are_words(X) != (facts.words is not None):
             learned = "words" if facts.words is not None else "numbers"
             raise DataError(f"X: the network was trained on sequences of {learned}")
-        if isinstance(X, Sequences) and facts.feature_names is not None:
-            X = X.in_order(facts.feature_names)  # noqa: N806
+        X = in_order(X, facts.feature_names)  # noqa: N806
         return WordSequences.of(X) if are_words(X) else as_sequences(X, features=facts.features)
-
-    def _inputs(self, given: Given, index: WordIndex | None) -> tuple[StepInputs, Array]:
-        """Samples as the network reads them, in pieces, and how many pieces each has."""
-        window = self.options()["window"]
-        if isinstance(given, Sequences):
-            return cut(given, window)
-        assert index is not None
-        return cut(index.number(given), window)
-
-    def _examples(
-        self,
-        given: Given,
-        answers: StepAnswers,
-        columns: AnswerColumns,
-        index: WordIndex | None,
-        name: str = "y",
-    ) -> StepExamples:
-        inputs, _ = self._inputs(given, index)
-        return StepExamples(
-            inputs, columns.targets(answers, name=name), torch.from_numpy(answers.known)
-        )
 
     def _scores(self, X: Any) -> list[npt.NDArray[np.float64]]:  # noqa: N803
         """What the network makes of each sequence, (time, outputs)."""
@@ -327,7 +318,7 @@ class SequenceLabeler(LabelerOptions, Estimator):
         if isinstance(given, Sequences):
             check_range(given, self.network_, options)
         index = _index(facts, options) if facts.words is not None else None
-        inputs, counts = self._inputs(given, index)
+        inputs, counts = cut(_numbered(given, index), _read_at_once(options))
 
         def scores(network: nn.Module, batch: StepBatch) -> list[Array]:
             found = scores_of(network, batch).double().cpu().numpy()
@@ -366,11 +357,43 @@ def _index(facts: LabelerFacts, options: Mapping[str, Any]) -> WordIndex:
     return WordIndex(words, characters, options["lowercase"])
 
 
-def _divided(
-    examples: StepExamples, options: Mapping[str, Any]
-) -> tuple[StepExamples, StepExamples | None]:
-    """What is learned from, and what is watched."""
-    training, held_out = divide(len(examples), options)
-    if held_out is None:
-        return examples, None
-    return examples.take(training), examples.take(held_out)
+def _numbered(given: Given, index: WordIndex | None) -> StepInputs:
+    """Samples as the network reads them."""
+    if isinstance(given, Sequences):
+        return given
+    assert index is not None
+    return index.number(given)
+
+
+def _examples(
+    given: Given, answers: StepAnswers, targets: Tensor, index: WordIndex | None
+) -> StepExamples:
+    return StepExamples(_numbered(given, index), targets, torch.from_numpy(answers.known))
+
+
+def _in_pieces(examples: StepExamples, window: int | None) -> StepExamples:
+    return replace(examples, inputs=cut(examples.inputs, window)[0])
+
+
+def _read_at_once(options: Mapping[str, Any]) -> int | None:
+    """Steps that are read in a row outside of training; None for all of a sequence.
+
+    A network that reads forwards goes on from piece to piece, as a stream of it does. One that
+    also reads from the end would have to wait for it, and reads pieces as it did in training.
+    """
+    window: int | None = options["window"]
+    return window if options["bidirectional"] else None
+
+
+def _divided(given: Given, options: Mapping[str, Any]) -> tuple[Given, Rows, Rows | None]:
+    """Samples, and which of them are learned from and watched; of a single one its end is."""
+    held = math.ceil(options["validation_fraction"] * given.lengths[0])
+    begin = int(given.lengths[0]) - held
+    if len(given) > 1 or not held or not begin:
+        return given, *divide(len(given), options)
+    both = np.arange(1), np.arange(1, 2)
+    if isinstance(given, WordSequences):
+        (words,) = given
+        return WordSequences([words[:begin], words[begin:]]), *both
+    (steps,) = given
+    return Sequences([steps[:begin], steps[begin:]], given.names), *both

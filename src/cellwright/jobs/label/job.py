@@ -66,7 +66,7 @@ class _Label(Job[SequenceLabeler, StepDataset]):
                 where = f"{data.name}, {what} part: y"
                 answers = as_step_answers(part.y, part.x.lengths, kind, name=where)
                 columns.check_width(answers)
-                columns.targets(answers, name=where)
+                columns.targets(answers, options, name=where)
         return data
 
     def facts(self, data: StepDataset) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One to many: learning what comes next in text, and writing more of it."""
+"""Many to many, synced: learning what comes next in text, and writing more of it."""
 
 from __future__ import annotations
 

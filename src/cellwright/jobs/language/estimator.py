@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import itertools
 import math
@@ -16,15 +15,17 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import Unpack
 
+from cellwright.data.texts import as_texts
 from cellwright.data.token_streams import TokenStreams
 from cellwright.errors import DataError, SettingError
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.language.measuring import NextToken, RowNats, windows
-from cellwright.jobs.language.tokens import as_texts, characters_of, pieces, token_text, tokens_of
-from cellwright.jobs.language.writing import Sampling, beam_search, sampled
+from cellwright.jobs.language.tokens import characters_of, token_text, tokens_of
+from cellwright.jobs.language.writing import Sampling, check_whole, likeliest, sampled
 from cellwright.jobs.options.language import LanguageOptions
 from cellwright.models.language import LanguageNetwork, LanguageStream
 from cellwright.text import Vocabulary
+from cellwright.text.pieces import WITHOUT_LINES, pieces
 
 __all__ = ["LanguageFacts", "LanguageModel"]
 
@@ -84,7 +85,8 @@ class LanguageModel(LanguageOptions, Estimator):
         y
             Not used; text is its own answer.
         validation
-            Text to watch progress on, in place of the last part of `X`.
+            Text to watch progress on, in place of the last part of `X`. The vocabulary is that
+            of what is learned from; tokens that are only watched count as unknown ones.
         **hooks
             Checkpoints, resuming and reports, see `Hooks`.
 
@@ -94,16 +96,19 @@ class LanguageModel(LanguageOptions, Estimator):
             Text or options cannot be used; the message says which and why.
         """
         options = self.options()
-        texts = as_texts(X)
-        size, least, lower = options["vocabulary_size"], options["least"], options["lowercase"]
-        vocabulary = Vocabulary.learn(texts, options["tokens"], size, least, lower)
-        self.knows(LanguageFacts(vocabulary=vocabulary.text, several=len(texts) > 1))
-        training = np.concatenate([tokens_of(vocabulary, text) for text in texts])
-        if validation is not None:
-            given = as_texts(validation, name="validation")
-            watched = np.concatenate([tokens_of(vocabulary, text) for text in given])
+        if validation is None:
+            learned, watched = _divided(_texts(X), options)
         else:
-            training, watched = _divide(training, options)
+            learned, watched = _texts(X), _texts(validation, "validation")
+        size, least, lower = options["vocabulary_size"], options["least"], options["lowercase"]
+        vocabulary = Vocabulary.learn(learned, options["vocabulary"], size, least, lower)
+        self.knows(LanguageFacts(vocabulary=vocabulary.text, several=len(learned) > 1))
+        training, held = (
+            np.concatenate([np.zeros(0, np.int32), *(tokens_of(vocabulary, t) for t in part)])
+            for part in (learned, watched)
+        )
+        if watched and len(held) < 2:
+            raise DataError("validation: there is no token in it that could be watched")
         if len(training) < 3:
             raise DataError("X: there are fewer than three tokens to learn from")
         self.network_ = self.new_network(options, self.facts_)
@@ -111,8 +116,8 @@ class LanguageModel(LanguageOptions, Estimator):
         self.learn(
             NextToken(),
             TokenStreams.of(training, most, steps, seed=options["random_state"]),
-            TokenStreams.of(watched, most, steps) if len(watched) else None,
-            identity=digest(options, vocabulary.text, _fingerprint(training, watched)),
+            TokenStreams.of(held, most, steps) if watched else None,
+            identity=digest(options, vocabulary.text, _fingerprint(training, held)),
             hooks=hooks,
         )
         return self
@@ -123,7 +128,7 @@ class LanguageModel(LanguageOptions, Estimator):
         Each text starts from nothing, as at the start of the training.
         """
         check_is_fitted(self, "network_")
-        rows = [tokens_of(self.vocabulary_, text) for text in as_texts(X)]
+        rows = [tokens_of(self.vocabulary_, text) for text in _texts(X)]
         order = np.argsort([-len(row) for row in rows], kind="stable")
         found = np.zeros(len(rows))
         for start in range(0, len(rows), _ROWS):
@@ -144,14 +149,16 @@ class LanguageModel(LanguageOptions, Estimator):
 
     def bits_per_character(self, X: Any) -> float:  # noqa: N803
         """Bits that each character of the text costs, whatever the tokens are."""
-        nats, _ = self.nats(X)
-        return float(nats.sum()) / math.log(2) / characters_of(as_texts(X))
+        texts = _texts(X)
+        nats, _ = self.nats(texts)
+        return float(nats.sum()) / math.log(2) / characters_of(texts)
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
         """Chance of each token to come after each text, (text, token)."""
-        found = []
-        for text in as_texts(X):
-            stream = self.open_stream(1)
+        found, stream = [], self.open_stream(1)
+        start = stream.state
+        for text in _texts(X):
+            stream.state = start
             scores = [stream.step([int(t)]) for t in tokens_of(self.vocabulary_, text)][-1]
             found.append(torch.from_numpy(scores[0].copy()).double().softmax(0).numpy())
         return np.stack(found)
@@ -201,10 +208,8 @@ class LanguageModel(LanguageOptions, Estimator):
         SettingError
             An argument is not allowed.
         """
-        _check_whole("length", length, 0)
-        stops = [stop] if isinstance(stop, str) else [*(stop or ())]
-        if not all(stops):
-            raise SettingError("stop: a text to stop at must not be empty")
+        check_whole("length", length, 0)
+        stops = _stops(stop)
         if beam is not None:
             if (temperature, top_k, top_p) != (1.0, None, None):
                 raise SettingError("beam finds and does not draw; leave temperature and top out")
@@ -240,6 +245,9 @@ class LanguageModel(LanguageOptions, Estimator):
         ``for piece in model.stream("Once"): print(piece, end="", flush=True)``
         """
         how = Sampling(temperature, top_k, top_p)
+        for name, value in (("length", length), ("random_state", random_state)):
+            if value is not None:
+                check_whole(name, value, 0)
         vocabulary = self._vocabulary()
         seed = tokens_of(vocabulary, _seed(seed_text)).tolist()
         random = np.random.default_rng(random_state)
@@ -267,7 +275,7 @@ class LanguageModel(LanguageOptions, Estimator):
     def _never(self) -> tuple[int, ...]:
         """Tokens that are never written: they stand for no text."""
         vocabulary = self.vocabulary_
-        lines = vocabulary.kind in ("words", "tokens")
+        lines = vocabulary.kind in WITHOUT_LINES
         return (
             *(vocabulary.padding, vocabulary.unknown),
             *(() if lines else (vocabulary.end,)),
@@ -281,35 +289,47 @@ class LanguageModel(LanguageOptions, Estimator):
 
     def open_stream(self, rows: int = 1) -> LanguageStream:
         """The network as a stream on the CPU: tokens in, scores of the next ones out."""
-        network = self.network_
-        if next(network.parameters()).device.type != "cpu":
-            network = copy.deepcopy(network).cpu()
-        return network.stream(rows)  # type: ignore[no-any-return]
+        check_is_fitted(self, "network_")
+        return self.network_.stream(rows)  # type: ignore[no-any-return]
 
     def _found(self, seed_text: str, length: int, beam: int) -> Iterator[str]:
-        _check_whole("beam", beam, 1)
+        check_whole("beam", beam, 1)
         vocabulary = self._vocabulary()
         seed = tokens_of(vocabulary, _seed(seed_text)).tolist()
         stream = self.open_stream(beam)
-        found = beam_search(stream, seed, length, beam, self._never, vocabulary.begin)
+        found = likeliest(stream, seed, length, beam, self._never, vocabulary.begin)
         return pieces(vocabulary, found, seed[-1])
 
 
-def _divide(
-    tokens: npt.NDArray[np.int32], options: Mapping[str, Any]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def _divided(texts: list[str], options: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What is learned from, and the last part of it all, which is watched."""
     fraction = options["validation_fraction"]
     if fraction == 0:
         if options["patience"] is not None:
             raise SettingError("patience watches validation data; give a validation_fraction")
-        return tokens, tokens[:0]
-    cut = len(tokens) - round(fraction * len(tokens))
-    if len(tokens) - cut < 2:
+        return texts, []
+    size = sum(map(len, texts))
+    left = size - round(fraction * size)
+    learned, watched = [], []
+    for text in texts:
+        at = min(left, len(text))
+        if options["vocabulary"] in WITHOUT_LINES:
+            while 0 < at < len(text) and not text[at - 1].isspace():
+                at += 1  # half a word is none
+        left = max(0, left - len(text))
+        learned += [text[:at]] if at else []
+        watched += [text[at:]] if at < len(text) else []
+    if not learned or not watched:
         raise DataError(
-            f"validation_fraction={fraction}: of {len(tokens)} tokens there are not two left to "
-            f"watch; give more text or validation_fraction=0"
+            f"validation_fraction={fraction}: text of {size} characters cannot be divided; give "
+            f"more text or validation_fraction=0"
         )
-    return tokens[:cut], tokens[cut:]
+    return learned, watched
+
+
+def _texts(X: Any, name: str = "X") -> list[str]:  # noqa: N803
+    """One text or several, as a list."""
+    return as_texts([X] if isinstance(X, str) else X, name, blank=True)
 
 
 def _fingerprint(*parts: npt.NDArray[np.int32]) -> str:
@@ -329,9 +349,11 @@ def _seed(text: Any) -> str:
     return text
 
 
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingError(f"{name}={value!r}: must be a whole number from {least}")
+def _stops(stop: Any) -> list[str]:
+    stops = [stop] if isinstance(stop, str) else stop or ()
+    if not isinstance(stops, (list, tuple)) or not all(isinstance(s, str) and s for s in stops):
+        raise SettingError(f"stop={stop!r}: must be a text that is not empty, or a list of texts")
+    return list(stops)
 
 
 def _until(stops: Sequence[str], writing: Iterator[str]) -> str:

@@ -32,6 +32,19 @@ class NextToken:
         nats: Tensor = network.nats(output, batch.targets)
         return nats.mean(), {"loss": nats.detach().sum()}
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The states after the last window."""
+        layers = enumerate(self._state or ())
+        return {f"{layer}.{name}": v for layer, state in layers for name, v in state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from these states."""
+        found: dict[int, dict[str, Tensor]] = {}
+        for place, tensor in state.items():
+            layer, _, name = place.partition(".")
+            found.setdefault(int(layer), {})[name] = tensor
+        self._state = [found[layer] for layer in sorted(found)]
+
 
 class RowNats:
     """Nats of each row in a window; states go from window to window."""

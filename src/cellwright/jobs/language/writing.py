@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,19 @@ from scipy.special import log_softmax
 from cellwright.errors import SettingError
 from cellwright.models.language import LanguageStream
 
-__all__ = ["Sampling", "beam_search", "sampled"]
+__all__ = ["Sampling", "check_whole", "likeliest", "sampled"]
 
 Scores = npt.NDArray[Any]
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise `SettingError` unless it is a whole number from `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise SettingError(f"{name}={value!r}: must be a whole number from {least}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -43,23 +54,26 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < np.inf:
+        if not _is_number(self.temperature) or not 0 <= self.temperature < np.inf:
             raise SettingError(f"temperature={self.temperature!r}: must be a number from 0")
-        if self.top_k is not None and self.top_k < 1:
-            raise SettingError(f"top_k={self.top_k!r}: must be a whole number from 1")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
+        if self.top_k is not None:
+            check_whole("top_k", self.top_k, 1)
+        if self.top_p is not None and not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise SettingError(f"top_p={self.top_p!r}: must be above 0 and at most 1")
 
     def draw(self, scores: Scores, random: np.random.Generator) -> int:
         """A token for these scores, (token,)."""
         if self.temperature == 0:
             return int(scores.argmax())
-        scores = scores.astype(np.float64) / self.temperature
+        scores = scores.astype(np.float64)
+        # The greatest is taken away first, so that the smallest temperature leaves it finite.
+        with np.errstate(over="ignore"):
+            scores = (scores - scores.max()) / self.temperature
         if self.top_k is not None and self.top_k < len(scores):
             least = np.partition(scores, -self.top_k)[-self.top_k]
             scores = np.where(scores < least, -np.inf, scores)
         # scipy's softmax takes longer than the network does for a step.
-        chances = np.exp(scores - scores.max())
+        chances = np.exp(scores)
         if self.top_p is not None:
             order = np.argsort(-chances, kind="stable")
             # A token is kept if those before it do not make up enough.
@@ -101,7 +115,7 @@ def sampled(
         scores = stream.step([token])
 
 
-def beam_search(
+def likeliest(
     stream: LanguageStream,
     seed: Sequence[int],
     length: int,

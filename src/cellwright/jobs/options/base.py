@@ -20,6 +20,7 @@ from cellwright.errors import SettingError
 __all__ = [
     "NETWORK",
     "CellName",
+    "EncoderOptions",
     "Epochs",
     "Fraction",
     "Layers",
@@ -129,8 +130,8 @@ class RecurrentOptions:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class NetworkOptions(RecurrentOptions):
-    """What a network looks like that reads sequences of numbers."""
+class EncoderOptions(RecurrentOptions):
+    """What a network looks like that reads sequences."""
 
     projection: Annotated[
         int | None, Field(ge=1, description="Units of a linear map before the layers.")
@@ -139,13 +140,19 @@ class NetworkOptions(RecurrentOptions):
     learn_initial_state: Annotated[
         bool, Field(description="Learn the states before the first step.")
     ] = False
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class NetworkOptions(EncoderOptions):
+    """What a network looks like that reads sequences of numbers, and how it is given them."""
+
     scaling: Annotated[
         Literal["standard", "global", "none"],
-        Field(description="Bring features to mean 0 and spread 1: each, all together, or not."),
+        Field(description="Of numbers: mean 0 and spread 1 for each feature, for all, or not."),
     ] = "standard"
 
 
-NETWORK = tuple(each.name for each in fields(NetworkOptions) if each.name != "scaling")
+NETWORK = tuple(each.name for each in fields(EncoderOptions))
 """The options that describe a network itself, and not what it is given."""
 
 

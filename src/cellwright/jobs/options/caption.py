@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cellwright.jobs.options.base import Epochs, Fraction, Rate, Several, TrainingOptions
 from cellwright.jobs.options.decoder import DecoderOptions
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.paths import AbsolutePath
 
 __all__ = ["ENTRY", "CaptionerOptions", "CaptionerReading"]
 
@@ -50,18 +50,12 @@ class CaptionerOptions(DecoderOptions, TrainingOptions):
     beam: Annotated[int, Field(ge=1, description="Width of the search; 1 is greedy.")] = 3
 
 
-def _absolute(folder: Any) -> Any:
-    """A folder by its whole path, so that a run can be used from anywhere."""
-    return folder if folder is None else str(Path(str(folder)).absolute())
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class CaptionerReading:
     """How pictures and captions are read."""
 
     images: Annotated[
-        str | None,
-        BeforeValidator(_absolute),
+        AbsolutePath,
         Field(description="Folder of a .json's pictures; looked for beside it without."),
     ] = None
     image_size: Annotated[

@@ -49,7 +49,7 @@ class ClassifierReading:
         Fraction, Field(description="Kept for the test, where the data have no test part.")
     ] = 0.2
     test: Annotated[
-        str | None, Field(description="File with the test part, beside one to learn from.")
+        str | None, Field(description="File or folder of the test part, beside the data.")
     ] = None
     test_files: Annotated[
         str | None, Field(description="Recordings kept for the test: a pattern such as '*_0.wav'.")
@@ -65,8 +65,8 @@ ENTRY = Entry(
     about="Learn which class a sequence belongs to (many to one).",
     data="digits",
     data_help=(
-        "digits, mnist, a .npz or .csv file, label-and-text lines (.txt, .gz), a folder or "
-        ".tar.gz of WAV files, or a .mat of pen strokes."
+        "digits, mnist, a .npz, .csv or .parquet file, label-and-text lines (.txt, .gz), a folder "
+        "or .tar.gz of WAV files, or a .mat of pen strokes."
     ),
     options=ClassifierOptions,
     reading=ClassifierReading,

@@ -36,7 +36,12 @@ class DecoderOptions(TextOptions, RecurrentOptions):
     ] = 0.0
     beam: Annotated[int, Field(ge=1, description="Width of the search; 1 is greedy.")] = 5
     length_penalty: Annotated[
-        float, Field(ge=0, description="0 favours short answers, 1 the best mean a token.")
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="0 favours short answers, 1 the best mean a token.",
+        ),
     ] = 1.0
     longest: Annotated[
         int | None,

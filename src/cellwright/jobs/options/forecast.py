@@ -6,19 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from cellwright.jobs.options.base import CellName, NetworkOptions, Rate, TrainingOptions
+from cellwright.jobs.options.base import CellName, EncoderOptions, Rate, TrainingOptions
 from cellwright.jobs.options.entry import Entry
 
 __all__ = ["ENTRY", "ForecasterOptions", "ForecasterReading"]
 
-Level = Annotated[float, Field(gt=0, lt=100)]
+Level = Annotated[float, Field(ge=1e-4, le=100 - 1e-4)]
+
+
+def _ascending(given: float | Sequence[float]) -> tuple[float, ...]:
+    """Levels in order, each once: those that columns of a table would call the same are one."""
+    levels = (given,) if isinstance(given, float) else given
+    if not levels:
+        raise ValueError("give one level at least")
+    return tuple(sorted({round(level, 4) for level in levels}))
+
+
+Levels = Annotated[Level | Sequence[Level], AfterValidator(_ascending)]
 Names = str | Sequence[str] | None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ForecasterOptions(NetworkOptions, TrainingOptions):
+class ForecasterOptions(EncoderOptions, TrainingOptions):
     """Options of `cellwright.Forecaster`."""
 
     horizon: Annotated[int, Field(ge=1, description="Steps to forecast.")] = 28
@@ -67,16 +78,17 @@ class ForecasterOptions(NetworkOptions, TrainingOptions):
         Literal["none", "log"], Field(description="Learn the series, or its logarithm.")
     ] = "none"
     error_units: Annotated[
-        Literal["spread", "level", "both"],
-        Field(description="What an error is divided by in the loss: see series_scaling."),
-    ] = "both"
+        Literal["spread", "level", "both"] | None,
+        Field(
+            description="What an error is divided by in the loss of quantiles, see "
+            "series_scaling; without it both."
+        ),
+    ] = None
     output: Annotated[
         Literal["quantiles", "normal", "student_t", "negative_binomial"],
         Field(description="What is learned: quantiles, or a distribution's parameters."),
     ] = "quantiles"
-    levels: Annotated[
-        Level | Sequence[Level], Field(description="Intervals in percent: 80,95.")
-    ] = (80, 95)
+    levels: Annotated[Levels, Field(description="Intervals in percent: 80,95.")] = (80, 95)
     conformal: Annotated[
         bool,
         Field(description="Make intervals as wide as the validation part shows they must be."),

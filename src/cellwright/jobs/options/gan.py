@@ -88,7 +88,7 @@ class GANReading:
 
 ENTRY = Entry(
     name="gan",
-    about="Learn to make sequences like those it is shown (one to many, two networks).",
+    about="Learn to make sequences like those it is shown (many to many, synced).",
     data="sines",
     data_help="sines, or a .npz or .csv file.",
     options=GANOptions,

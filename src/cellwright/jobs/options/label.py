@@ -30,7 +30,7 @@ class LabelerOptions(PictureOptions, NetworkOptions, TrainingOptions):
     ] = 0
     window: Annotated[
         int | None,
-        Field(ge=2, description="Cut longer sequences into pieces of so many steps."),
+        Field(ge=2, description="Cut longer sequences into pieces of so many steps to learn."),
     ] = None
     label_smoothing: Annotated[Rate, Field(description="Probability spread over all labels.")] = 0.0
     embedding: Annotated[
@@ -89,8 +89,8 @@ ENTRY = Entry(
     name="label",
     about="Learn a label or a number at every step of a sequence (many to many, synced).",
     data="clips",
-    data_help="clips (of digits), mnist-clips, a .csv or .txt table, a .conllu file (all also "
-    ".gz), or a folder of CoNLL-U files.",
+    data_help="clips (of digits), mnist-clips, a .csv, .txt or .parquet table, a .conllu file "
+    "(texts also .gz), or a folder of CoNLL-U files.",
     options=LabelerOptions,
     reading=LabelerReading,
     module="cellwright.jobs.label",

@@ -18,13 +18,13 @@ from cellwright.jobs.options.base import (
     TrainingOptions,
 )
 from cellwright.jobs.options.entry import Entry
-from cellwright.jobs.options.text import Tokens
+from cellwright.jobs.options.text import Lowercase, TextOptions, Tokens
 
 __all__ = ["ENTRY", "LanguageOptions", "LanguageReading"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LanguageOptions(RecurrentOptions, TrainingOptions):
+class LanguageOptions(TextOptions, RecurrentOptions, TrainingOptions):
     """Options of `cellwright.LanguageModel`."""
 
     epochs: Epochs = 20
@@ -38,14 +38,8 @@ class LanguageOptions(RecurrentOptions, TrainingOptions):
     steps: Annotated[
         int, Field(ge=1, description="Tokens of a window; gradients reach back no further.")
     ] = 64
-    tokens: Tokens = "characters"
-    vocabulary_size: Annotated[
-        int | None, Field(ge=5, description="At most that many different tokens.")
-    ] = None
-    least: Annotated[
-        int, Field(ge=1, description="Tokens seen fewer times than that are unknown ones.")
-    ] = 1
-    lowercase: Annotated[bool, Field(description="Make all letters small.")] = False
+    vocabulary: Tokens = "characters"
+    lowercase: Lowercase = False
     layers: Layers = (128, 128)
     embedding: Annotated[
         int | None,
@@ -88,7 +82,7 @@ class LanguageReading:
 
 ENTRY = Entry(
     name="language",
-    about="Learn what comes next in text, and write more of it (one to many).",
+    about="Learn what comes next in text, and write more of it (many to many, synced).",
     data="descriptions",
     data_help="descriptions (of scikit-learn's data sets), or a text file, also .gz.",
     options=LanguageOptions,

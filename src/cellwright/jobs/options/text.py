@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-__all__ = ["TextOptions", "Tokens"]
+__all__ = ["Least", "Lowercase", "TextOptions", "Tokens"]
 
 Tokens = Annotated[
     Literal["words", "tokens", "subwords", "characters", "bytes"],
     Field(description="What texts are cut into; tokens are what white space divides."),
 ]
+# Options whose default is another one from job to job.
+Least = Annotated[int, Field(ge=1, description="Leave out tokens seen fewer times.")]
+Lowercase = Annotated[bool, Field(description="Make all letters small.")]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -23,5 +26,5 @@ class TextOptions:
     vocabulary_size: Annotated[
         int | None, Field(ge=5, description="Most different tokens; all there are if none.")
     ] = None
-    least: Annotated[int, Field(ge=1, description="Leave out tokens seen fewer times.")] = 1
-    lowercase: Annotated[bool, Field(description="Make all letters small.")] = True
+    least: Least = 1
+    lowercase: Lowercase = True

@@ -16,6 +16,7 @@ from cellwright.jobs.options.base import (
     TrainingOptions,
 )
 from cellwright.jobs.options.entry import Entry
+from cellwright.jobs.options.paths import AbsolutePath
 from cellwright.jobs.options.sound import SoundOptions
 
 __all__ = ["ENTRY", "TranscriberOptions", "TranscriberReading"]
@@ -43,10 +44,16 @@ class TranscriberOptions(SoundOptions, NetworkOptions, TrainingOptions):
     ] = "greedy"
     beam_width: Annotated[int, Field(ge=1, description="Texts that the search keeps.")] = 16
     language_weight: Annotated[
-        float, Field(ge=0, description="What a language model's opinion counts in the search.")
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="What a language model's opinion counts in the search.",
+        ),
     ] = 0.5
     insertion_bonus: Annotated[
-        float, Field(description="Added to the search's score for every symbol.")
+        float,
+        Field(allow_inf_nan=False, description="Added to the search's score for every symbol."),
     ] = 0.0
 
 
@@ -68,14 +75,14 @@ class TranscriberReading:
     most: Annotated[int, Field(ge=1, description="Most that are joined to a string.")] = 7
     tested: Annotated[int, Field(ge=1, description="Joined strings to test on.")] = 500
     language: Annotated[
-        str | None,
+        AbsolutePath,
         Field(description="Run of a language model over characters, for --decoder beam."),
     ] = None
 
 
 ENTRY = Entry(
     name="transcribe",
-    about="Learn to write down speech or handwriting (many to many, unaligned).",
+    about="Learn to write down speech or handwriting (many to many, synced).",
     data="digit-lines",
     data_help=(
         "digit-lines, a folder or .tar.gz of WAV files, the .mat of character trajectories, a "

@@ -17,7 +17,7 @@ from cellwright.jobs.options.base import (
 )
 from cellwright.jobs.options.decoder import DecoderOptions
 from cellwright.jobs.options.entry import Entry
-from cellwright.jobs.options.text import Tokens
+from cellwright.jobs.options.text import Least, Lowercase, Tokens
 
 __all__ = ["ENTRY", "TranslatorOptions", "TranslatorReading"]
 
@@ -51,8 +51,8 @@ class TranslatorOptions(DecoderOptions, TrainingOptions):
     vocabulary_size: Annotated[
         int | None, Field(ge=5, description="Most tokens of each language; all there are if none.")
     ] = 8000
-    least: Annotated[int, Field(ge=1, description="Leave out tokens seen fewer times.")] = 2
-    lowercase: Annotated[bool, Field(description="Make all letters small.")] = False
+    least: Least = 2
+    lowercase: Lowercase = False
     copy_unknown: Annotated[
         bool,
         Field(description="Put the source's word with the greatest attention for an unknown one."),

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from typing_extensions import Unpack
@@ -20,16 +19,18 @@ from typing_extensions import Unpack
 from cellwright.data import Batch, Sequences, as_sequences, batches
 from cellwright.data.measured import as_numbers
 from cellwright.errors import DataError, ModelFileError, SettingError
-from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.estimator import Facts, Hooks, digest
+from cellwright.jobs.features import FeatureEstimator, in_order
 from cellwright.jobs.intervals import conformal_margin, nearest_pair, nominal, pairs, thinned
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.regress import RegressorOptions
 from cellwright.jobs.regress.number_loss import NumberLoss
-from cellwright.jobs.regress.target_scaling import scale_targets, scaled_targets
+from cellwright.jobs.scoring import as_weights, r_squared
 from cellwright.jobs.streams import NumberStream, checked_step
 from cellwright.jobs.training.dividing import Rows, divide
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.scaling import check_range, set_scaling
+from cellwright.jobs.training.target_scaling import mean_and_spread, scaled_targets
 from cellwright.models import RegressorNetwork
 from cellwright.models.pooled_stream import PooledStream
 
@@ -51,7 +52,7 @@ class RegressorFacts(Facts):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: ignore[misc]
+class SequenceRegressor(RegressorMixin, RegressorOptions, FeatureEstimator):  # type: ignore[misc]
     """Tell a number, or several, of each sequence, with scikit-learn's habits.
 
     Sequences are a list of arrays (time, features) of any lengths, or one array (sample,
@@ -128,9 +129,8 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
         )
         self.network_ = self.new_network(options, self.facts_)
         set_scaling(self.network_, sequences.take(training), options["scaling"])
-        scale_targets(self.network_, numbers[training], options["target_scaling"])
         check_range(sequences, self.network_, options)
-        scaled = scaled_targets(self.network_, numbers, options)
+        scaled = _scaled(self.network_, numbers, training, options)
         parts = [
             None if rows is None else Examples(sequences.take(rows), scaled[torch.from_numpy(rows)])
             for rows in (training, validation)
@@ -238,7 +238,7 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
             The network also reads from the end.
         """
         check_is_fitted(self, "network_")
-        network, middle = self.network_.eval(), _middle(_levels(self.options()))
+        network, middle = self.network_, _middle(_levels(self.options()))
 
         def steps(x: Any, number: int) -> list[Tensor]:
             return [checked_step(x, self.n_features_in_, number)]
@@ -255,17 +255,18 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
         Raises
         ------
         DataError
-            There are fewer than two samples, or `y` is not finite.
+            There are fewer than two samples, or `y` or weights are not finite.
+        ShapeError
+            There are not as many numbers, or weights, as sequences.
         """
         check_is_fitted(self, "network_")
-        truth = self.known_numbers(y)
-        if len(truth) < 2:
-            raise DataError("R² compares with the mean of y and wants two samples at least")
-        return float(r2_score(truth, self.predict(X), sample_weight=sample_weight))
+        predicted = self.predict(X)
+        truth = self.known_numbers(y, samples=len(predicted))
+        return r_squared(truth, predicted, as_weights(sample_weight, len(truth)))
 
-    def known_numbers(self, y: Any) -> Floats:
+    def known_numbers(self, y: Any, *, samples: int | None = None) -> Floats:
         """The truth as an array (sample, target) of as many targets as were learned."""
-        truth = as_numbers(y)
+        truth = as_numbers(y, samples=samples)
         if truth.shape[1] != self.facts_.targets:
             raise DataError(
                 f"y has {truth.shape[1]} targets, and {self.facts_.targets} were learned"
@@ -275,8 +276,7 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
     def _told(self, X: Any) -> Floats:  # noqa: N803
         """All answers in the units of the targets, ascending, (sample, target, answer)."""
         check_is_fitted(self, "network_")
-        if isinstance(X, Sequences) and hasattr(self, "feature_names_in_"):
-            X = X.in_order(self.feature_names_in_.tolist())  # noqa: N806
+        X = in_order(X, self.facts_.feature_names)  # noqa: N806
         sequences = as_sequences(X, features=self.n_features_in_)
         check_range(sequences, self.network_, self.options())
 
@@ -305,9 +305,7 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
         cls, options: Mapping[str, Any], facts: RegressorFacts, tensors: Mapping[str, Tensor]
     ) -> None:
         """Names, targets and misses must go with each other and with the tensors."""
-        names = facts.feature_names
-        if names is not None and not len(names) == len(set(names)) == facts.features:
-            raise ModelFileError(f"{len(names)} names cannot be those of {facts.features} features")
+        super().check_facts(options, facts, tensors)
         levels = _levels(options)
         readout = tensors.get("readout.bias")
         if readout is not None and readout.numel() != facts.targets * len(levels):
@@ -319,21 +317,28 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, Estimator):  # type: i
         if facts.misses is not None:
             _check_misses(facts, len(pairs(levels)) or 1)
 
-    def knows(self, facts: RegressorFacts) -> None:
-        """Take over what was learned beside weights."""
-        super().knows(facts)
-        self.n_features_in_ = facts.features
-        if facts.feature_names is not None:
-            self.feature_names_in_ = np.array(facts.feature_names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: RegressorFacts) -> RegressorNetwork:
         """The untrained network that validated options and facts describe."""
         names = (*NETWORK, "pooling", "picture_size", "picture_filters")
         chosen = {name: options[name] for name in names}
         return RegressorNetwork(facts.features, facts.targets, len(_levels(options)), **chosen)
+
+
+def _scaled(
+    network: RegressorNetwork, numbers: Floats, training: Rows, options: Mapping[str, Any]
+) -> Tensor:
+    """Targets as the network learns them, in units of their spread if that is wanted."""
+    if options["target_scaling"] == "standard":
+        for target in range(numbers.shape[1]):
+            found = mean_and_spread(numbers[training, target], f"y: target {target}")
+            network.target_shift[target], network.target_spread[target] = found
+    mean, spread = network.target_shift.numpy(), network.target_spread.numpy()
+
+    def said(sample: int, target: int) -> str:
+        return f"y[{sample}] is {numbers[sample, target]:g}"
+
+    return scaled_targets(numbers, mean, spread, options, said)
 
 
 def _levels(options: Mapping[str, Any]) -> tuple[float, ...]:

@@ -40,12 +40,10 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> MeasuredDataset:
-        """Read data to learn from, with a test part."""
         _refuse_folder(folder)
         return read_measured(source, **reading)
 
     def facts(self, data: MeasuredDataset) -> dict[str, Any]:
-        """Numbers of samples, features and targets."""
         return {
             "train": len(data.train.x),
             "test": len(data.test.x),
@@ -54,13 +52,11 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
         }
 
     def fit(self, model: SequenceRegressor, data: MeasuredDataset, hooks: Hooks) -> None:
-        """Train on the training part."""
         model.fit(data.train.x, _flat(data.train), groups=data.train.groups, **hooks)
 
     def finish(
         self, model: SequenceRegressor, data: MeasuredDataset, folder: Path
     ) -> dict[str, Any]:
-        """Test, and draw what was predicted against what is true."""
         predicted, ends = _told(model, data.test)
         assert data.test.y is not None
         truth, names = data.test.y, data.test.targets
@@ -75,12 +71,10 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> Measured:
-        """Read what a trained model is used on."""
         _refuse_folder(folder)
         return read_measured_samples(source, **reading)
 
     def test_part(self, data: MeasuredDataset) -> Measured:
-        """The test part of a run's own data."""
         return data.test
 
     def predictions(

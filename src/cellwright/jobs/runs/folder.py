@@ -3,7 +3,7 @@
 ==================  ===========================================================
 ``config.yaml``     what was asked for: job, data, options
 ``metrics.csv``     a row for each epoch
-``checkpoint.*``    the training after its last finished epoch, for ``--resume``
+``checkpoint.*``    the training after its last epoch, or where Ctrl-C ended it
 ``model.cw``        the trained model
 ``result.json``     the test's result; a run that has one is finished
 ``*.png``           pictures
@@ -23,7 +23,7 @@ import yaml
 
 from cellwright.errors import RunError
 from cellwright.jobs.model_file import MODEL_FILE
-from cellwright.storage import replace_file
+from cellwright.storage import json_text, replace_file
 
 __all__ = ["RunFolder", "next_folder"]
 
@@ -65,7 +65,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The training after its last finished epoch."""
+        """The training, as far as it is kept."""
         return self.path / "checkpoint.safetensors"
 
     @property
@@ -92,8 +92,13 @@ class RunFolder:
                 f"--overwrite replaces it, --out names another folder"
             )
 
-    def create(self) -> None:
+    def create(self, earlier: Sequence[str] = ()) -> None:
         """Make the folder, empty of any run; files that are no run's stay.
+
+        Parameters
+        ----------
+        earlier
+            Names of the files that the job of an earlier run has added.
 
         Raises
         ------
@@ -105,7 +110,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be made: {error.strerror}") from error
-        self._remove_run()
+        self.of_job(sorted({*self.own, *earlier}))._remove_run()
 
     def undo_create(self) -> None:
         """Remove the run that `create` began, and the folder if it made it and it is empty."""
@@ -124,7 +129,7 @@ class RunFolder:
         """Remove files that a process was writing when it was killed."""
         for name in self._files:
             for half in self.path.glob(f".{name}.*"):
-                half.unlink()
+                half.unlink(missing_ok=True)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write what was asked for."""
@@ -136,8 +141,8 @@ class RunFolder:
         replace_file(self.path / "metrics.csv", table.to_csv(index=False))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write the result, which marks the run as finished."""
-        replace_file(self.path / "result.json", json.dumps(result, indent=2) + "\n")
+        """Write the result, which marks the run as finished; a measure without a number is null."""
+        replace_file(self.path / "result.json", json_text(result, indent=2) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
         """The result of a finished run, else None."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cellwright.errors import CellwrightError, RunError
 from cellwright.jobs.estimator import Estimator, Hooks
 from cellwright.jobs.job import Data, Job
-from cellwright.jobs.training.processes import is_first
+from cellwright.jobs.training.ranks import is_first
 from cellwright.jobs.registry import job_of
 from cellwright.jobs.training.reporting import Reporter
 from cellwright.jobs.runs.config import RunConfig, configure, read_config
@@ -34,8 +35,8 @@ def run(
     folder
         Where everything is written, once data and options are found to be usable.
     resume
-        Go on with the run that is there, from its last finished epoch; start where there
-        is none.
+        Go on with the run that is there: where Ctrl-C ended it, or, if it was killed, from
+        its last finished epoch; start where there is none.
     overwrite
         Replace a run that is there.
     reporter
@@ -55,7 +56,8 @@ def run(
     DataError, SettingError, TrainingError
         Data or options cannot be used.
     """
-    reporter = reporter or Reporter()
+    # Of several processes the first has the word.
+    reporter = (reporter if is_first() else None) or Reporter()
     config = configure(job=config.job, **config.settings)
     job: Job[Estimator, Data] = job_of(config.job)
     folder = folder.of_job(job.files)
@@ -66,7 +68,8 @@ def run(
             reporter.note(f"{folder.path} is finished already")
             reporter.finished(finished)
             return finished
-        folder.remove_leftovers()
+        if is_first():
+            folder.remove_leftovers()
     elif not overwrite:
         folder.check_free()
         if resume:
@@ -79,7 +82,7 @@ def run(
     def start() -> None:
         nonlocal created
         if not going_on:
-            folder.create()
+            folder.create(_earlier_files(folder))
             created = True
             folder.write_config(config.model_dump())
         reporter.started(_started(config, dataset.name, job.facts(dataset), folder))
@@ -100,10 +103,18 @@ def run(
             folder.undo_create()
         raise
     if not is_first():
-        return {}  # another process has the word
+        return {}
     result = _finish(config, job, model, dataset, folder)
     reporter.finished(result)
     return result
+
+
+def _earlier_files(folder: RunFolder) -> Sequence[str]:
+    """What the job of a run that is to be replaced has added."""
+    try:
+        return job_of(read_config(folder.config_file).job).files
+    except RunError:  # there is none, or none that can be read
+        return ()
 
 
 def _check_unchanged(stored: RunConfig, wanted: RunConfig) -> None:

@@ -22,7 +22,8 @@ from cellwright.errors import SettingError, did_you_mean
 from cellwright.ir import to_json
 from cellwright.jobs.options import NetworkOptions, TrainingOptions, option_types, validated
 from cellwright.jobs.tasks.recipes import recipe
-from cellwright.jobs.training.engine import make_fabric, on_device, train
+from cellwright.jobs.training.devices import make_fabric, on_device
+from cellwright.jobs.training.engine import train
 from cellwright.jobs.training.examples import Examples, FreshExamples
 from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
 from cellwright.jobs.training.reporting import Reporter

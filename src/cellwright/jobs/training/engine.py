@@ -1,63 +1,38 @@
 """The training loop that every job shares.
 
-Every epoch starts from the seed and its own number alone, and a checkpoint is written
-when it ends: so a training that is cut off and resumed takes the very steps of one that
-was not.
+Every epoch starts from the seed and its own number alone. A checkpoint is written when it
+ends, and within it when the user stops the training: so a training that is cut off and resumed
+takes the very steps of one that was not.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
-from cellwright.errors import RunError, SettingError, TrainingError
+from cellwright.errors import DataError, RunError
 from cellwright.jobs.training.bucketing import bucketed
-from cellwright.jobs.training.examples import AnyBatch, Epoch, Measurement, Objective, Source
-from cellwright.jobs.training.optimizing import learning_rate_factor, make_optimizer
-from cellwright.jobs.training.processes import Processes, is_first, local_rank
+from cellwright.jobs.training.checkpoint import Checkpoint, Place
+from cellwright.jobs.training.devices import on_device, random_states, set_random_states
+from cellwright.jobs.training.examples import Epoch, Measurement, Objective, Source
+from cellwright.jobs.training.interrupts import held_back
+from cellwright.jobs.training.optimizing import learning_rate_factor
+from cellwright.jobs.training.processes import Processes
 from cellwright.jobs.training.reporting import Progress, Reporter
-from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
+from cellwright.jobs.training.steps import Steps, check_finite
 from cellwright.jobs.training.threads import cpu_threads
 
-__all__ = ["evaluate", "make_fabric", "on_device", "train"]
-
-Moved = TypeVar("Moved")
-
-
-@dataclass
-class _Progress:
-    """What a checkpoint holds beside tensors."""
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_loss: float = math.inf
-    epochs_without_better: int = 0
-    stopped: bool = False
-
-
-def make_fabric(options: Mapping[str, Any]) -> Fabric:
-    """Device and precision, as the options say; a `SettingError` where they are not there."""
-    # Its remarks on precision would stand between the lines of a report.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    device, precision = options["device"], options["precision"]
-    rank = local_rank()
-    try:
-        # Each of several processes computes by itself; on a GPU, each on one of its own.
-        own: Any = [rank] if rank is not None and torch.cuda.is_available() else 1
-        devices = own if device in ("auto", "cuda") else 1
-        return Fabric(accelerator=device, devices=devices, precision=precision)
-    except (RuntimeError, ValueError) as error:
-        raise SettingError(f"device={device!r}, precision={precision!r}: {error}") from error
+__all__ = ["evaluate", "train"]
 
 
 def train(
@@ -74,6 +49,7 @@ def train(
     on_start: Callable[[], None] | None = None,
     on_epoch: Callable[[list[dict[str, Any]]], None] | None = None,
     until: Callable[[list[dict[str, Any]]], str | None] | None = None,
+    processes: Processes | None = None,
 ) -> list[dict[str, Any]]:
     """Train a network in place; return a row of measures for each epoch.
 
@@ -89,7 +65,8 @@ def train(
     options
         Validated `TrainingOptions`.
     checkpoint
-        Where the state after each epoch is kept; None keeps nothing.
+        Where the state after each epoch is kept, and that between two steps where Ctrl-C ends
+        the training; None keeps nothing.
     resume
         Go on from the checkpoint, if there is one.
     identity
@@ -102,16 +79,22 @@ def train(
         Is given the history after each epoch, also of those before a resume.
     until
         Is given the history after each epoch too, and ends the training by a reason.
+    processes
+        Who shares every batch; without it those that torchrun has started. ``Processes(1, 0)``
+        trains alone among them.
 
     Raises
     ------
     TrainingError
         Loss, gradient or weights are no longer finite; the message names epoch and samples.
+    DataError
+        No answer is known of what is to be learned or watched.
     RunError
         The checkpoint belongs to other data or options.
     """
     return _Training(
-        network, objective, training, validation, options, identity, reporter or Reporter()
+        *(network, objective, training, validation, options, identity),
+        *(reporter or Reporter(), processes),
     ).run(checkpoint, resume, on_start, on_epoch, until)
 
 
@@ -119,17 +102,23 @@ def train(
 def evaluate(
     fabric: Fabric, network: nn.Module, objective: Objective, examples: Epoch, batch_size: int
 ) -> dict[str, float]:
-    """Means of everything the objective measures."""
+    """Means of everything the objective measures.
+
+    Raises
+    ------
+    DataError
+        No answer is known.
+    """
     network.eval()
     sums: dict[str, float] = {}
     answers = 0
     for batch in examples.batches(batch_size):
-        with fabric.autocast():
-            _, measured = objective(network, on_device(fabric, batch))
-        answers += batch.answers
-        for name, value in measured.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-    return {name: value / answers for name, value in sums.items()}
+        if batch.answers:
+            with fabric.autocast():
+                _, measured = objective(network, on_device(fabric, batch))
+            answers += batch.answers
+            _add(sums, measured)
+    return _means(sums, answers, "the data to measure on")
 
 
 class _Training:
@@ -142,19 +131,17 @@ class _Training:
         options: Mapping[str, Any],
         identity: str,
         reporter: Reporter,
+        processes: Processes | None,
     ) -> None:
-        self.objective, self.training, self.validation = objective, training, validation
-        self.options, self.identity = options, identity
-        self.plain = network
-        self.fabric = make_fabric(options)
-        self.processes = Processes.join(self.fabric.device)
-        self.reporter = reporter if is_first() else Reporter()
-        optimizer = make_optimizer(network, options)
-        # The network is moved in place. What Fabric wraps it in is not called, because it would
-        # round the data before they are scaled.
-        self.wrapped, self.optimizer = self.fabric.setup(network, optimizer)
-        self.best: dict[str, Tensor] = {}
-        self.progress = _Progress()
+        self.network, self.objective = network, objective
+        self.training, self.validation, self.options = training, validation, options
+        self.steps = Steps(network, objective, options, processes)
+        self.fabric, self.processes = self.steps.fabric, self.steps.processes
+        self.first = self.processes.rank == 0
+        self.reporter = reporter if self.first else Reporter()
+        self.state = Checkpoint(identity)
+        # Whether all that is remembered is of one moment, which a checkpoint may keep.
+        self.whole = False
         # With a limit on samples the last epoch may be a part of one.
         self.total = min(options["epochs"] * len(training), options["samples"] or sys.maxsize)
         self.epochs = math.ceil(self.total / len(training))
@@ -167,33 +154,41 @@ class _Training:
         on_epoch: Callable[[list[dict[str, Any]]], None] | None,
         until: Callable[[list[dict[str, Any]]], str | None] | None,
     ) -> list[dict[str, Any]]:
+        self._check_validation()
         if resume and checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
         self.processes.wait()
-        if on_start is not None and is_first():
+        if on_start is not None and self.first:
             on_start()
-        threads = cpu_threads(self.plain, self.options["batch_size"], self.options["threads"])
+        path = checkpoint if self.first else None
+        threads = cpu_threads(self.network, self.options["batch_size"], self.options["threads"])
+        history = self.state.history
         # The caller's random numbers are none of our business.
         with torch.random.fork_rng(), threads:
-            while not self.progress.stopped and len(self.progress.history) < self.epochs:
-                row = self._epoch(len(self.progress.history))
-                self._watch(row)
-                self.progress.history.append(row)
-                if until is not None and (reason := until(self.progress.history)):
-                    self._stop(reason)
-                if checkpoint is not None and is_first():
-                    self._save(checkpoint)
-                if on_epoch is not None and is_first():
-                    on_epoch(self.progress.history)
-                self.processes.wait()
-                self.reporter.epoch_finished(row)
-        if self.best:
-            self.plain.load_state_dict(self.best)
-        self.plain.eval()
-        return self.progress.history
+            try:
+                while not self.state.stopped and len(history) < self.epochs:
+                    row = self._epoch(len(history))
+                    with held_back():
+                        self._finish(row, until)
+                        self._save(path)
+                    if on_epoch is not None and self.first:
+                        on_epoch(history)
+                    self.processes.wait()
+                    self.reporter.epoch_finished(row)
+            except KeyboardInterrupt:
+                # Of several processes each was stopped at another step.
+                if self.whole and self.processes.count == 1:
+                    self._save(path)
+                raise
+        if self.state.best:
+            self.network.load_state_dict(self.state.best)
+        self.network.eval()
+        return history
 
     def _epoch(self, number: int) -> dict[str, Any]:
-        start, before = time.perf_counter(), number * len(self.training)
+        self.whole = False
+        place = self.state.place = self.state.place or Place()
+        start, before = time.perf_counter() - place.seconds, number * len(self.training)
         examples = self.training.in_epoch(number)
         seed = np.random.SeedSequence([self.options["random_state"], number])
         shuffle, noise = seed.spawn(2)
@@ -201,132 +196,115 @@ class _Training:
         draw, size = np.random.default_rng(shuffle), self.options["batch_size"]
         order = draw.permutation(len(examples))[: self.total - before]
         order = bucketed(order, getattr(examples, "lengths", None), size, draw)
-        self.plain.train()
-        sums: dict[str, Tensor] = {}
-        seen, answers, rate = 0, 0, 0.0
-        for batch in self.processes.batches(examples, order, size):
-            rate = self._step(batch, (before + seen) / self.total, sums, number, seen)
-            if batch is not None:
-                seen = min(seen + len(batch.rows) * self.processes.count, len(order))
-                answers += batch.answers
-            means = {name: float(value) / max(1, answers) for name, value in sums.items()}
-            self._report(number, before, seen, means, time.perf_counter() - start)
-        sums = {name: self.processes.total(value) for name, value in sums.items()}
-        answers = int(self.processes.total(torch.tensor(answers, device=self.fabric.device)))
+        self.network.train()
+        batches = iter(self.processes.batches(examples, order, size))
+        for _ in islice(batches, place.batches):
+            pass  # done before the training was stopped
+        set_random_states(self.state.random, self.fabric.device)
+        self.state.random, self.whole = {}, True
+        for batch in batches:
+            with held_back():
+                self.whole = False
+                done = (before + place.seen) / self.total
+                factor = learning_rate_factor(self.options["schedule"], done)
+                place.rate = float(self.options["learning_rate"] * factor)
+                _, measured = self.steps.take(batch, place.rate, number, place.seen)
+                place.batches += 1
+                if batch is not None:
+                    taken = len(batch.rows) * self.processes.count
+                    place.seen = min(place.seen + taken, len(order))
+                    place.answers += batch.answers
+                    _add(place.sums, measured)
+                place.seconds = time.perf_counter() - start
+                self.whole = True
+            self._report(number, before, place)
+        answers, sums = self.processes.total(place.answers, place.sums)
         row: dict[str, Any] = {"epoch": number + 1, "samples": before + len(order)}
-        row |= {f"train_{name}": float(value) / answers for name, value in sums.items()}
-        for name, weight in self.plain.named_parameters():
-            _check_finite(f"greatest weight of {name}", weight.abs().max(), number, "its end")
+        means = _means(sums, answers, "the training part")
+        row |= {f"train_{name}": value for name, value in means.items()}
+        for name, weight in self.network.named_parameters():
+            check_finite(f"greatest weight of {name}", weight.abs().max(), number, "its end")
         row |= {f"validation_{name}": value for name, value in self._validate().items()}
-        return row | {"learning_rate": rate, "seconds": time.perf_counter() - start}
+        return row | {"learning_rate": place.rate, "seconds": time.perf_counter() - start}
+
+    def _check_validation(self) -> None:
+        """Refuse what cannot be watched before anything is learned."""
+        if self.validation is None or callable(self.validation):
+            return
+        if not any(batch.answers for batch in self.validation.batches(self._validation_size)):
+            raise DataError("the validation part has no known answer")
+
+    @property
+    def _validation_size(self) -> int:
+        return 4 * int(self.options["batch_size"])
 
     def _validate(self) -> dict[str, float]:
         if self.validation is None:
             return {}
         if callable(self.validation):
-            return self.validation(self.fabric, self.plain)
-        size = 4 * self.options["batch_size"]
-        return evaluate(self.fabric, self.plain, self.objective, self.validation, size)
+            return self.validation(self.fabric, self.network)
+        size = self._validation_size
+        return evaluate(self.fabric, self.network, self.objective, self.validation, size)
 
-    def _step(
-        self, batch: AnyBatch | None, done: float, sums: dict[str, Tensor], number: int, seen: int
-    ) -> float:
-        rate = self.options["learning_rate"] * learning_rate_factor(self.options["schedule"], done)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        where = f"samples {seen} and on"
-        answers = 0 if batch is None else batch.answers
-        weight = self.processes.share_of_answers(answers, self.fabric.device)
-        if batch is not None:
-            where = f"samples {seen} to {seen + len(batch.rows)} (rows {batch.rows[:4].tolist()}…)"
-            with self.fabric.autocast():
-                loss, measured = self.objective(self.plain, on_device(self.fabric, batch))
-            _check_finite("loss", loss, number, where)
-            self.fabric.backward(loss if weight == 1 else loss * weight)
-            for name, value in measured.items():
-                sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value.detach()
-        self.processes.sum_gradients(self.plain)
-        if self.options["gradient_clip"] is not None:
-            norm = self.fabric.clip_gradients(
-                self.wrapped,
-                self.optimizer,
-                max_norm=self.options["gradient_clip"],
-                error_if_nonfinite=False,
-            )
-            _check_finite("norm of the gradient", norm, number, where)
-        self.optimizer.step()
-        return float(rate)
-
-    def _report(
-        self, number: int, before: int, seen: int, means: dict[str, float], seconds: float
-    ) -> None:
-        speed, done = seen / max(seconds, 1e-9), before + seen
-        left = (self.total - done) / speed
+    def _report(self, number: int, before: int, place: Place) -> None:
+        means = {name: value / max(1, place.answers) for name, value in place.sums.items()}
+        speed, done = place.seen / max(place.seconds, 1e-9), before + place.seen
+        # Of several processes one may have no row of an epoch.
+        left = (self.total - done) / speed if speed else math.inf
         self.reporter.advanced(Progress(number + 1, done, self.total, means, speed, left))
 
-    def _stop(self, reason: str) -> None:
-        self.progress.stopped = True
-        self.reporter.note(f"stopped: {reason}")
+    def _finish(
+        self, row: dict[str, Any], until: Callable[[list[dict[str, Any]]], str | None] | None
+    ) -> None:
+        """Close the books of an epoch."""
+        history = self.state.history
+        reason = None if until is None else until([*history, row])
+        self.whole = False
+        reason = self._watch(row) or reason
+        history.append(row)
+        self.state.place, self.state.stopped = None, bool(reason)
+        self.whole = True
+        if reason:
+            self.reporter.note(f"stopped: {reason}")
 
-    def _watch(self, row: Mapping[str, Any]) -> None:
-        """Early stopping: remember the best weights, and when it was long ago."""
-        patience = self.options["patience"]
+    def _watch(self, row: Mapping[str, Any]) -> str | None:
+        """Early stopping: remember the best weights; a reason to stop when it was long ago."""
+        patience, state = self.options["patience"], self.state
         if patience is None or self.validation is None:
-            return
-        if row["validation_loss"] < self.progress.best_loss:
-            self.progress.best_loss = row["validation_loss"]
-            self.progress.epochs_without_better = 0
-            self.best = {name: t.detach().clone() for name, t in self.plain.state_dict().items()}
-            return
-        self.progress.epochs_without_better += 1
-        if self.progress.epochs_without_better >= patience:
-            self._stop(
-                f"the validation loss has not fallen for {patience} epochs; the weights of epoch "
-                f"{row['epoch'] - patience} are kept"
-            )
+            return None
+        if row["validation_loss"] < state.best_loss:
+            state.best_loss, state.epochs_without_better = row["validation_loss"], 0
+            weights = self.network.state_dict()
+            state.best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+            return None
+        state.epochs_without_better += 1
+        if state.epochs_without_better < patience:
+            return None
+        kept = f"of epoch {row['epoch'] - patience}" if state.best else "of the last epoch"
+        fallen = "has not fallen" if state.best else "has not been a finite number"
+        return f"the validation loss {fallen} for {patience} epochs; the weights {kept} are kept"
 
-    def _save(self, path: Path) -> None:
-        tensors = {f"network.{k}": v for k, v in self.plain.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items() if v is not None}
-        write_tensors(path, tensors, {"identity": self.identity, **vars(self.progress)})
+    def _save(self, path: Path | None) -> None:
+        if path is None:
+            return
+        self.state.random = random_states(self.fabric.device) if self.state.place else {}
+        self.state.write(path, self.network, self.steps.optimizer, self.objective)
 
     def _load(self, path: Path) -> None:
-        tensors, document = read_tensors(path)
-        if document.pop("identity", None) != self.identity:
-            raise RunError(f"{path} was written with other data or options; it cannot go on")
-        self.progress = _Progress(**document)
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        self.plain.load_state_dict(part("network."))
-        self.best = part("best.")
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimizer.").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.state.read(path, self.network, self.steps.optimizer, self.objective)
+        if self.state.place is not None and self.processes.count > 1:
+            raise RunError(
+                f"{path}: a single process was stopped within an epoch; let it end that epoch "
+                f"before several processes go on"
+            )
 
 
-def _check_finite(what: str, value: Tensor | None, epoch: int, where: str) -> None:
-    if value is not None and not bool(torch.isfinite(value)):
-        raise TrainingError(
-            f"the {what} became {float(value.detach())} in epoch {epoch + 1}, {where}; try a "
-            f"lower learning rate or a smaller gradient clip"
-        )
+def _add(sums: dict[str, float], measured: Mapping[str, Any]) -> None:
+    for name, value in measured.items():
+        sums[name] = sums.get(name, 0.0) + float(value)
 
 
-def on_device(fabric: Fabric, batch: Moved) -> Moved:
-    """The batch where the network is."""
-    found = {}
-    for each in fields(batch):  # type: ignore[arg-type]
-        value = getattr(batch, each.name)
-        if isinstance(value, Tensor):
-            # A GPU of Apple has no double precision.
-            narrow = fabric.device.type == "mps" and value.dtype == torch.float64
-            found[each.name] = fabric.to_device(value.float() if narrow else value)
-    return replace(batch, **found)  # type: ignore[type-var]
+def _means(sums: Mapping[str, float], answers: int, part: str) -> dict[str, float]:
+    if not answers:
+        raise DataError(f"{part} has no known answer")
+    return {name: value / answers for name, value in sums.items()}

@@ -15,6 +15,7 @@ from cellwright.data import Batch, Sequences, batches
 
 __all__ = [
     "AnyBatch",
+    "Carrying",
     "Divisible",
     "Epoch",
     "Examples",
@@ -132,6 +133,17 @@ class Objective(Protocol):
 
     def __call__(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss, and sums over the batch's answers of what is to be reported."""
+
+
+@runtime_checkable
+class Carrying(Protocol):
+    """An objective that carries something from batch to batch, which a checkpoint must keep."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it carries."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Carry on with that."""
 
 
 Measurement: TypeAlias = Callable[[Fabric, nn.Module], dict[str, float]]

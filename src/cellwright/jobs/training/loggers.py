@@ -16,7 +16,18 @@ __all__ = ["LOGGERS", "Logger", "MLflowLogger", "Several", "TensorBoardLogger", 
 
 
 class Logger(Reporter):
-    """A reporter that keeps something open until it is closed."""
+    """A reporter that keeps something open until it is closed.
+
+    The result of a run that was finished before, of which no start and no epoch is told, is
+    nothing new.
+    """
+
+    def __init__(self) -> None:
+        self._description: dict[str, Any] = {}
+
+    def started(self, description: dict[str, Any]) -> None:
+        """Keep what the training is, to be written with the first epoch."""
+        self._description = description
 
     def close(self) -> None:
         """Write what is not yet written. What was not finished counts as stopped."""
@@ -39,14 +50,10 @@ class TensorBoardLogger(Logger):
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         require_extra("loggers", "tensorboard")
         self.folder = folder
         self._writer: Any = None
-        self._description: dict[str, Any] = {}
-
-    def started(self, description: dict[str, Any]) -> None:
-        """Keep what the training is, to be written with the first epoch."""
-        self._description = description
 
     def epoch_finished(self, row: dict[str, Any]) -> None:
         """A point on each curve; its place is the epoch."""
@@ -57,7 +64,9 @@ class TensorBoardLogger(Logger):
 
     def finished(self, result: dict[str, Any]) -> None:
         """The measures of the test."""
-        writer = self._open(1)
+        if not self._description and self._writer is None:
+            return
+        writer = self._open(result.get("epochs", 0) + 1)
         for name, value in _numbers(result.get("test", {})).items():
             writer.add_scalar(f"test/{name}", value, result.get("epochs", 0))
         self.close()
@@ -105,15 +114,11 @@ class MLflowLogger(Logger):
     def __init__(
         self, folder: Path, *, tracking: str | None = None, experiment: str | None = None
     ) -> None:
+        super().__init__()
         require_extra("loggers", "mlflow")
         self.folder, self.tracking, self.experiment = folder.absolute(), tracking, experiment
         self._client: Any = None
         self._run = ""
-        self._description: dict[str, Any] = {}
-
-    def started(self, description: dict[str, Any]) -> None:
-        """Keep what the training is, to be written with the first epoch."""
-        self._description = description
 
     def epoch_finished(self, row: dict[str, Any]) -> None:
         """A point on each curve; its place is the epoch."""
@@ -122,6 +127,8 @@ class MLflowLogger(Logger):
 
     def finished(self, result: dict[str, Any]) -> None:
         """The measures of the test, and the end of the run."""
+        if not self._description and self._client is None:
+            return
         self._open(goes_on=True)
         test = {f"test/{name}": value for name, value in _numbers(result.get("test", {})).items()}
         self._log(test, result.get("epochs", 0))
@@ -186,6 +193,7 @@ class Several(Logger):
     """
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:
+        super().__init__()
         self.reporters = list(reporters)
 
     def started(self, description: dict[str, Any]) -> None:

@@ -8,33 +8,19 @@ every process makes for itself.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
 from cellwright.errors import SettingError
 from cellwright.jobs.training.examples import Divisible, Epoch
+from cellwright.jobs.training.ranks import count_wanted
 
-__all__ = ["Processes", "is_first", "local_rank"]
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes files and talks; always, where it is alone."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
-
-
-def local_rank() -> int | None:
-    """Which of this machine's devices is this process's own; None where it is alone."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if _count_wanted() > 1 else None
-
-
-def _count_wanted() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
+__all__ = ["Processes"]
 
 
 class Processes:
@@ -54,8 +40,10 @@ class Processes:
     @staticmethod
     def join(device: torch.device) -> Processes:
         """Meet the others, if torchrun has started any."""
-        if _count_wanted() == 1:
+        if count_wanted() == 1:
             return Processes(1, 0)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # through which they meet
         if not distributed.is_initialized():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return Processes(distributed.get_world_size(), distributed.get_rank())
@@ -128,12 +116,15 @@ class Processes:
             weight.grad = flat[start : start + weight.numel()].view_as(weight)
             start += weight.numel()
 
-    def total(self, value: Tensor) -> Tensor:
-        """The sum of a number over all processes."""
-        if self.count > 1:
-            value = value.clone()
-            distributed.all_reduce(value)
-        return value
+    def total(self, answers: int, sums: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+        """Answers and sums of all processes together, whichever of them have any."""
+        if self.count == 1:
+            return answers, dict(sums)
+        found: list[Any] = [None] * self.count
+        distributed.all_gather_object(found, (answers, dict(sums)))
+        names = dict.fromkeys(name for _, part in found for name in part)
+        total = {name: sum(part.get(name, 0.0) for _, part in found) for name in names}
+        return sum(number for number, _ in found), total
 
     def wait(self) -> None:
         """Go on when all have come here."""

@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from cellwright.errors import SettingError, TrainingError
+from cellwright.errors import DataError, SettingError, TrainingError
 from cellwright.jobs.training.bucketing import bucketed
-from cellwright.jobs.training.engine import _Training
 from cellwright.jobs.training.examples import AnyBatch, Objective, Source
-from cellwright.jobs.training.reporting import Reporter
+from cellwright.jobs.training.steps import Steps
 from cellwright.jobs.training.threads import cpu_threads
 
 __all__ = ["RateCurve", "find_learning_rate", "rate_of_estimator"]
@@ -164,35 +163,21 @@ def _losses(
     options: Mapping[str, Any],
     rates: list[float],
 ) -> list[float]:
-    own = {**options, "schedule": "constant", "learning_rate": rates[0]}
-    engine = _Training(network, _Watched(objective), training, None, own, "", Reporter())
+    take = Steps(network, objective, options).take
     losses: list[float] = []
-    batches = _endless(training, options)
-    for rate, batch in zip(rates, batches, strict=False):
-        own["learning_rate"] = rate
-        sums: dict[str, Tensor] = {}
+    for rate, batch in zip(rates, _endless(training, options), strict=False):
         try:
-            engine._step(batch, 0.0, sums, 0, len(losses))
+            loss, _ = take(batch, rate, 0, len(losses))
         except TrainingError:
             if len(losses) < _FIRST:
                 raise
             break
-        losses.append(float(sums["loss"]))
+        assert loss is not None  # the batch has answers
+        losses.append(float(loss.detach()))
         smoothed = _smoothed(losses)
         if len(losses) > _FIRST and smoothed[-1] > _LOST * abs(min(smoothed)):
             break
     return losses
-
-
-class _Watched:
-    """An objective that reports the mean loss that the step is taken by."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-
-    def __call__(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, _ = self.objective(network, batch)
-        return loss, {"loss": loss.detach()}
 
 
 def _endless(training: Source, options: Mapping[str, Any]) -> Iterator[AnyBatch]:
@@ -203,7 +188,11 @@ def _endless(training: Source, options: Mapping[str, Any]) -> Iterator[AnyBatch]
         draw = np.random.default_rng([options["random_state"], number])
         order = draw.permutation(len(examples))
         order = bucketed(order, getattr(examples, "lengths", None), size, draw)
-        yield from examples.batches(size, order)
+        known = (batch for batch in examples.batches(size, order) if batch.answers)
+        first = next(known, None)
+        if first is None:
+            raise DataError("the training part has no known answer")
+        yield from chain([first], known)
 
 
 def _smoothed(losses: list[float]) -> list[float]:

@@ -18,11 +18,12 @@ from cellwright.data.transcribed import (
     read_transcribed,
     read_transcribed_samples,
 )
-from cellwright.errors import DataError, SettingError
+from cellwright.errors import ArgumentError, DataError, SettingError
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.transcribe.error_rates import error_rates
 from cellwright.jobs.transcribe.estimator import Span, Transcriber
+from cellwright.jobs.transcribe.languages import next_symbol
 from cellwright.look.alignment_picture import (
     draw_aligned_features,
     draw_aligned_strokes,
@@ -41,17 +42,17 @@ _PEN = (("x velocity", "y velocity", "pen force"), ("x step", "y step", "pen"))
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """What a model is used on, and a language model that helps it."""
+    """What a model is used on, and a language model that helps it, or None."""
 
     given: Transcribed
-    language: str | None
+    language: Any
 
 
 @dataclass(frozen=True, eq=False)
 class _Data(TranscribedDataset):
-    """Both parts, and the run of a language model that helps."""
+    """Both parts, and a language model that helps, or None."""
 
-    language: str | None
+    language: Any
 
 
 class TranscribeJob(Job[Transcriber, _Data]):
@@ -69,9 +70,9 @@ class TranscribeJob(Job[Transcriber, _Data]):
     ) -> _Data:
         """Read what is learned from, and a test part."""
         _refuse_folder(folder)
-        _check_language(reading, options)
+        language = _language(reading, options)
         data = read_transcribed(source, **_of_data(reading))
-        return _Data(data.name, data.train, data.test, reading["language"])
+        return _Data(data.name, data.train, data.test, language)
 
     def facts(self, data: _Data) -> dict[str, Any]:
         """Numbers of samples, and of characters that can be written."""
@@ -114,8 +115,8 @@ class TranscribeJob(Job[Transcriber, _Data]):
     ) -> _Samples:
         """Read what a trained model is used on."""
         _refuse_folder(folder)
-        _check_language(reading, options)
-        return _Samples(read_transcribed_samples(source, _of_data(reading)), reading["language"])
+        language = _language(reading, options)
+        return _Samples(read_transcribed_samples(source, _of_data(reading)), language)
 
     def test_part(self, data: _Data) -> _Samples:
         """The test part of a run's own data."""
@@ -125,7 +126,7 @@ class TranscribeJob(Job[Transcriber, _Data]):
         self, model: Transcriber, samples: _Samples, *, probabilities: bool
     ) -> pd.DataFrame:
         """A row a sample: id, prediction, and how probable what was found is, if asked."""
-        found = model.found(samples.given.x, language_model=_language(samples))
+        found = model.found(samples.given.x, language_model=samples.language)
         columns = {"id": samples.given.ids, "prediction": [text for text, _ in found]}
         table: pd.DataFrame = pd.DataFrame(columns)
         if probabilities:
@@ -160,21 +161,25 @@ def _of_data(reading: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in reading.items() if name != "language"}
 
 
-def _check_language(reading: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    if reading["language"] is not None and options["decoder"] != "beam":
-        raise SettingError("language: takes part in a search only; add --decoder beam")
-
-
-def _language(samples: _Samples) -> Any:
-    if samples.language is None:
+def _language(reading: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """The language model that is asked for, or None; refused before anything is learned."""
+    path = reading["language"]
+    if path is None:
         return None
+    if options["decoder"] != "beam":
+        raise SettingError("language: takes part in a search only; add --decoder beam")
     from cellwright.jobs.runs.loading import load  # noqa: PLC0415 (loads every kind of model)
 
-    return load(samples.language)
+    model = load(path)
+    try:
+        next_symbol(model, ())
+    except (ArgumentError, DataError) as error:
+        raise SettingError(f"language={path!r}: {error}") from error
+    return model
 
 
 def _said(model: Transcriber, samples: _Samples) -> list[str]:
-    return model.predict(samples.given.x, language_model=_language(samples))
+    return model.predict(samples.given.x, language_model=samples.language)
 
 
 def _picture(model: Transcriber, test: Transcribed, said: list[str]) -> Figure | None:

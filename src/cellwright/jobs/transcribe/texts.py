@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cellwright.data import Sequences
+from cellwright.data.texts import as_texts
 from cellwright.errors import DataError, ShapeError
 from cellwright.models.ctc import steps_needed
+from cellwright.models.transcriber import steps_left
 
 __all__ = ["check_steps", "checked_texts", "numbered"]
 
 
 def checked_texts(texts: Sequence[str], count: int) -> list[str]:
     """As many texts as there are samples, none of them empty."""
-    if isinstance(texts, str):
-        raise ShapeError("texts must be a list of texts, one for each sequence, not one text")
-    found = list(texts)
+    found = as_texts(texts, "texts")
     if len(found) != count:
         raise ShapeError(f"X has {count} samples but there are {len(found)} texts")
-    for number, text in enumerate(found):
-        if not isinstance(text, str):
-            raise DataError(f"texts[{number}] is {text!r}; it must be a text")
-        if not text.strip():
-            raise DataError(f"texts[{number}] is empty")
-    return [str(text) for text in found]
+    return found
 
 
 def numbered(texts: Sequence[str], symbols: Sequence[str]) -> list[list[int]]:
@@ -44,7 +39,7 @@ def check_steps(
 ) -> None:
     """The loss of a text that no path can spell would be infinite."""
     for number, (steps, target) in enumerate(zip(sequences.lengths, targets, strict=True)):
-        left = -(-int(steps) // stride)
+        left = steps_left(int(steps), stride)
         if left < (needed := steps_needed(target)):
             read = f", read {stride} at once, are {left}" if stride > 1 else ""
             raise DataError(

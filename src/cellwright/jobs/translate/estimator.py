@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from typing_extensions import Unpack
 
-from cellwright.data.parallel_text import (
-    ParallelText,
-)
+from cellwright.data.parallel_text import ParallelText
+from cellwright.data.texts import as_texts
 from cellwright.data.token_pairs import TokenBatch, TokenPairs
 from cellwright.errors import ModelFileError
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
 from cellwright.jobs.options.translate import TranslatorOptions
-from cellwright.jobs.translate.pairs import checked_pairs, checked_texts, divided
+from cellwright.jobs.training.objectives import TokenLoss
+from cellwright.jobs.translate.pairs import checked_pairs, divided
 from cellwright.jobs.translate.scores import translation_scores
-from cellwright.models.beam import Hypothesis, beam_search
+from cellwright.models.beam import Hypothesis, beam_search, greedy_search
+from cellwright.models.streaming import for_streaming
 from cellwright.models.translator import TranslatorNetwork
 from cellwright.text import Vocabulary
+from cellwright.text.pieces import pieces
 
-__all__ = ["TokenLoss", "Translation", "Translator", "TranslatorFacts"]
+__all__ = ["Translation", "Translator", "TranslatorFacts"]
 
 _LONGEST = 100_000
 _COPIED = ("words", "tokens", "characters")
-_PICTURED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,17 +171,11 @@ class Translator(TranslatorOptions, Estimator):
             A text is none, or empty; the message says which.
         """
         check_is_fitted(self, "network_")
-        texts = checked_texts(X, "X")
-        options, target = self.options(), self.target_vocabulary_
+        texts = as_texts(X)
+        options = self.options()
         pairs = self._numbered(ParallelText(texts, None))
-        search: Mapping[str, Any] = {
-            "begin": target.begin,
-            "end": target.end,
-            "longest": options["longest"] or self.facts_.longest,
-            "width": options["beam"],
-            "length_penalty": options["length_penalty"],
-            "forbidden": (target.padding, target.begin),
-        }
+        search = self._search(options)
+        search |= {"width": options["beam"], "length_penalty": options["length_penalty"]}
 
         def find(network: nn.Module, batch: TokenBatch) -> list[tuple[int, Hypothesis]]:
             assert isinstance(network, TranslatorNetwork)
@@ -194,6 +189,49 @@ class Translator(TranslatorOptions, Estimator):
             self._translation(text, pairs.source[row], found[row], options)
             for row, text in enumerate(texts)
         ]
+
+    def stream(self, text: str) -> Iterator[str]:
+        """Translate a text piece by piece: what `predict` says with a beam of 1, as it is found.
+
+        The network runs on the CPU, with the weights that it has now.
+
+        Examples
+        --------
+        ``for piece in model.stream("two one four"): print(piece, end="", flush=True)``
+
+        Raises
+        ------
+        DataError
+            The text is none, or empty.
+        """
+        check_is_fitted(self, "network_")
+        options = self.options()
+        pairs = self._numbered(ParallelText(as_texts([text], "text"), None))
+        network: TranslatorNetwork = for_streaming(self.network_)
+        (batch,) = pairs.batches(1)
+        with torch.no_grad():
+            memory, state = network.encode(batch.source, batch.lengths)
+        found = greedy_search(network.decoder, state, memory, **self._search(options))
+        return self._told(found, self._named(text, pairs.source[0]), options["copy_unknown"])
+
+    def _told(
+        self, found: Iterator[tuple[int, Tensor | None]], source: Sequence[str], copy: bool
+    ) -> Iterator[str]:
+        target = self.target_vocabulary_
+        last: tuple[int, Tensor | None] = target.begin, None
+
+        def tokens() -> Iterator[int]:
+            nonlocal last
+            for last in found:
+                yield last[0]
+
+        for piece in pieces(target, tokens(), target.begin):
+            # Vocabularies that have unknown tokens give a piece for each token.
+            token, weights = last
+            if copy and token == target.unknown and weights is not None:
+                yield piece.replace(target.decode([token]), source[int(weights.argmax())])
+            else:
+                yield piece
 
     def score(self, X: Sequence[str], y: Sequence[str]) -> float:  # noqa: N803
         """BLEU of the translations, 0 to 100, as sacrebleu computes it by default."""
@@ -212,11 +250,12 @@ class Translator(TranslatorOptions, Estimator):
     def check_facts(
         cls, options: Mapping[str, Any], facts: TranslatorFacts, tensors: Mapping[str, Tensor]
     ) -> None:
-        """Layers and features must be such as these tensors can belong to."""
+        """Embeddings must be such as these tensors can hold."""
         weights = sum(tensor.numel() for tensor in tensors.values())
-        encoder = options["encoder_layers"] or ()
-        if len(encoder) > len(tensors) or max((options["embedding"], *encoder)) > weights:
-            raise ModelFileError(f"its layers cannot be made of {weights} weights")
+        if options["embedding"] > weights:
+            raise ModelFileError(
+                f"embeddings of {options['embedding']} are not of {weights} weights"
+            )
 
     @staticmethod
     def build_network(options: Mapping[str, Any], facts: TranslatorFacts) -> TranslatorNetwork:
@@ -244,6 +283,22 @@ class Translator(TranslatorOptions, Estimator):
             target.end,
         )
 
+    def _search(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What every search is told."""
+        target = self.target_vocabulary_
+        return {
+            "begin": target.begin,
+            "end": target.end,
+            "longest": options["longest"] or self.facts_.longest,
+            "forbidden": (target.padding, target.begin),
+        }
+
+    def _named(self, text: str, numbers: Sequence[int]) -> list[str]:
+        """What each token of a source looks like, as it was written where that can be told."""
+        source = self.source_vocabulary_
+        named = source.split(text) if source.kind in _COPIED else []
+        return named if len(named) == len(numbers) else [source.decode([n]) for n in numbers]
+
     def _translation(
         self,
         text: str,
@@ -251,9 +306,7 @@ class Translator(TranslatorOptions, Estimator):
         found: Hypothesis,
         options: Mapping[str, Any],
     ) -> Translation:
-        source, target = self.source_vocabulary_, self.target_vocabulary_
-        named = source.split(text) if source.kind in _COPIED else []
-        pieces = named if len(named) == len(numbers) else [source.decode([n]) for n in numbers]
+        target, named = self.target_vocabulary_, self._named(text, numbers)
         weights = None if found.weights is None else found.weights[:, : len(numbers)]
         told = target.decode(found.tokens)
         tokens = [target.decode([number]) for number in found.tokens]
@@ -262,36 +315,6 @@ class Translator(TranslatorOptions, Estimator):
             mark = target.decode([target.unknown])
             for at, number in enumerate(found.tokens):
                 if number == target.unknown:
-                    tokens[at] = pieces[int(weights[at].argmax())]
+                    tokens[at] = named[int(weights[at].argmax())]
                     told = told.replace(mark, tokens[at], 1)
-        return Translation(told, found.score, pieces, tokens, weights)
-
-
-class TokenLoss:
-    """Mean cross entropy over the tokens of a batch.
-
-    Parameters
-    ----------
-    label_smoothing
-        Probability spread over all tokens, in training; what is measured without a gradient is
-        the plain entropy.
-    scheduled_sampling
-        Chance that the decoder reads its own token in training.
-    """
-
-    def __init__(self, label_smoothing: float, scheduled_sampling: float = 0.0) -> None:
-        self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
-
-    def __call__(self, network: nn.Module, batch: TokenBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss, its sum, and in evaluation the number of right tokens."""
-        assert batch.wanted is not None
-        assert batch.counted is not None
-        own = self.scheduled_sampling if network.training else 0.0
-        scores = network(batch.source, batch.lengths, batch.tokens, batch.counted, own)
-        wanted = batch.wanted[batch.counted]
-        smoothing = self.label_smoothing if network.training else 0.0
-        loss = cross_entropy(scores, wanted, label_smoothing=smoothing)
-        measured = {"loss": loss.detach() * len(wanted)}
-        if not network.training:
-            measured["accuracy"] = (scores.argmax(1) == wanted).sum()
-        return loss, measured
+        return Translation(told, found.score, named, tokens, weights)

@@ -67,10 +67,7 @@ class _Translate(Job[Translator, ParallelData]):
         reading: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> ParallelText:
-        languages = {name: reading[name] for name in ("source", "target")}
-        if source == "numbers" or Path(source).is_dir():
-            return read_parallel(source, folder, **reading).test
-        return read_parallel_samples(source, **languages)
+        return read_parallel_samples(source, folder, **reading)
 
     def test_part(self, data: ParallelData) -> ParallelText:
         return data.test
