@@ -6,7 +6,7 @@ Shapes: B batch, T steps of the target, P positions of the memory, W beams of a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,21 @@ from torch.nn.functional import linear
 
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError, ShapeError, did_you_mean
-from cellwright.models.decoder_state import Decoded, DecoderState, DecoderStep
-from cellwright.nn.attention import Attended, Attention, AttentionKind, Memory
+from cellwright.models.decoder_state import (
+    Decoded,
+    DecoderAttention,
+    DecoderState,
+    DecoderStep,
+    Feeding,
+    given_memory,
+    joined_signals,
+)
+from cellwright.nn.attention import Attended, Attention, Memory
 from cellwright.nn.recurrent import Recurrent
 from cellwright.nn.stack import StackResult
 from cellwright.nn.states import State
 
 __all__ = ["Decoded", "Decoder", "DecoderAttention", "DecoderState", "DecoderStep", "Feeding"]
-
-DecoderAttention: TypeAlias = AttentionKind | Literal["none"]
-Feeding: TypeAlias = Literal["none", "output", "context"]
 
 
 class Decoder(nn.Module):
@@ -336,7 +341,7 @@ class Decoder(nn.Module):
         output = result.output.transpose(0, 1)
         attended = None
         if self.attention is not None:
-            attended = self.attention(output, _given(memory))
+            attended = self.attention(output, given_memory(memory))
         after = DecoderState([layer[0] for layer in result.states])
         return Decoded(self._combined(output, attended), attended, after, result.signals)
 
@@ -359,7 +364,7 @@ class Decoder(nn.Module):
             if attended
             else None,
             state,
-            _joined(signals) if record else [],
+            joined_signals(signals) if record else [],
         )
 
     def _advance(
@@ -386,27 +391,10 @@ class Decoder(nn.Module):
 
     def _attend(self, query: Tensor, memory: Memory | None, batch: int, beams: int) -> Attended:
         assert self.attention is not None
-        attended: Attended = self.attention(query.view(batch, beams, -1), _given(memory))
+        attended: Attended = self.attention(query.view(batch, beams, -1), given_memory(memory))
         return attended
 
     def _combined(self, output: Tensor, attended: Attended | None) -> Tensor:
         parts = output if attended is None else torch.cat([output, attended.context], -1)
         hidden: Tensor = self.combine(parts).tanh()
         return hidden
-
-
-def _given(memory: Memory | None) -> Memory:
-    if memory is None:
-        raise ShapeError("the decoder attends, so it needs a memory: give what remember returns")
-    return memory
-
-
-def _joined(steps: list[list[list[dict[str, Tensor]]]]) -> list[list[dict[str, Tensor]]]:
-    """Signals of single steps as one, (T, B, n)."""
-    return [
-        [
-            {name: torch.cat([s[layer][side][name] for s in steps]) for name in signals}
-            for side, signals in enumerate(sides)
-        ]
-        for layer, sides in enumerate(steps[0])
-    ]

@@ -6,14 +6,27 @@ Shapes: B batch, T steps of the target, P positions of the memory, W beams of a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor
 
-from cellwright.nn.attention import Attended
+from cellwright.errors import ShapeError
+from cellwright.nn.attention import Attended, AttentionKind, Memory
 from cellwright.nn.states import State
 
-__all__ = ["Decoded", "DecoderState", "DecoderStep"]
+__all__ = [
+    "Decoded",
+    "DecoderAttention",
+    "DecoderState",
+    "DecoderStep",
+    "Feeding",
+    "given_memory",
+    "joined_signals",
+]
+
+DecoderAttention: TypeAlias = AttentionKind | Literal["none"]
+Feeding: TypeAlias = Literal["none", "output", "context"]
 
 
 @dataclass(frozen=True)
@@ -64,3 +77,21 @@ class DecoderStep(NamedTuple):
     scores: Tensor
     state: DecoderState
     weights: Tensor | None
+
+
+def joined_signals(steps: list[list[list[dict[str, Tensor]]]]) -> list[list[dict[str, Tensor]]]:
+    """Signals of single steps as one, (T, B, n)."""
+    return [
+        [
+            {name: torch.cat([s[layer][side][name] for s in steps]) for name in signals}
+            for side, signals in enumerate(sides)
+        ]
+        for layer, sides in enumerate(steps[0])
+    ]
+
+
+def given_memory(memory: Memory | None) -> Memory:
+    """The memory, which must be there where a decoder attends."""
+    if memory is None:
+        raise ShapeError("the decoder attends, so it needs a memory: give what remember returns")
+    return memory
