@@ -41,11 +41,11 @@ def on_device(fabric: Fabric, batch: Moved) -> Moved:
     found = {}
     for each in fields(batch):  # type: ignore[arg-type]
         value = getattr(batch, each.name)
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and value.device != fabric.device:
             # A GPU of Apple has no double precision.
             narrow = fabric.device.type == "mps" and value.dtype == torch.float64
             found[each.name] = fabric.to_device(value.float() if narrow else value)
-    return replace(batch, **found)  # type: ignore[type-var]
+    return replace(batch, **found) if found else batch  # type: ignore[type-var]
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from cellwright.jobs.training.bucketing import bucketed
 from cellwright.jobs.training.checkpoint import Checkpoint, Place
 from cellwright.jobs.training.devices import on_device, random_states, set_random_states
 from cellwright.jobs.training.examples import Epoch, Measurement, Objective, Source
-from cellwright.jobs.training.interrupts import held_back
+from cellwright.jobs.training.interrupts import Interrupts
 from cellwright.jobs.training.optimizing import learning_rate_factor
 from cellwright.jobs.training.processes import Processes
 from cellwright.jobs.training.reporting import Progress, Reporter
@@ -139,7 +139,7 @@ class _Training:
         self.fabric, self.processes = self.steps.fabric, self.steps.processes
         self.first = self.processes.rank == 0
         self.reporter = reporter if self.first else Reporter()
-        self.state = Checkpoint(identity)
+        self.state, self.interrupts = Checkpoint(identity), Interrupts()
         # Whether all that is remembered is of one moment, which a checkpoint may keep.
         self.whole = False
         # With a limit on samples the last epoch may be a part of one.
@@ -164,11 +164,11 @@ class _Training:
         threads = cpu_threads(self.network, self.options["batch_size"], self.options["threads"])
         history = self.state.history
         # The caller's random numbers are none of our business.
-        with torch.random.fork_rng(), threads:
+        with torch.random.fork_rng(), threads, self.interrupts:
             try:
                 while not self.state.stopped and len(history) < self.epochs:
                     row = self._epoch(len(history))
-                    with held_back():
+                    with self.interrupts.held_back:
                         self._finish(row, until)
                         self._save(path)
                     if on_epoch is not None and self.first:
@@ -203,7 +203,7 @@ class _Training:
         set_random_states(self.state.random, self.fabric.device)
         self.state.random, self.whole = {}, True
         for batch in batches:
-            with held_back():
+            with self.interrupts.held_back:
                 self.whole = False
                 done = (before + place.seen) / self.total
                 factor = learning_rate_factor(self.options["schedule"], done)

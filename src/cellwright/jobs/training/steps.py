@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from cellwright.errors import TrainingError
@@ -106,7 +105,7 @@ class Steps:
 
 def check_finite(what: str, value: Tensor | None, epoch: int, where: str) -> None:
     """Raise a `TrainingError` that says what is no number, and where."""
-    if value is not None and not bool(torch.isfinite(value)):
+    if value is not None and not math.isfinite(value.detach()):
         raise TrainingError(
             f"the {what} became {float(value.detach())} in epoch {epoch + 1}, {where}; try a "
             f"lower learning rate or a smaller gradient clip"
