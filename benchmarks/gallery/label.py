@@ -24,6 +24,7 @@ TAGS = {
 ROOM = {
     "layers": [32],
     "window": 30,
+    "validation_fraction": 0,
     "epochs": 20,
     "batch_size": 4,
 }
