@@ -1,5 +1,6 @@
 """What tests of several rooms need."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,12 @@ def fresh_settings() -> Iterator[Any]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+def pytest_configure():
+    """Let Ctrl-C be heard: whom a shell starts in the background inherits that it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):
