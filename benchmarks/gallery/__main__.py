@@ -25,6 +25,7 @@ from gallery.recipe import Recipe, data_folder
 HERE = Path(__file__).parent
 RESULTS = HERE.with_suffix(".json")
 PAGES = HERE.parents[1] / "docs" / "gallery"
+README = HERE.parents[1] / "README.md"
 
 
 def main() -> None:
@@ -53,18 +54,20 @@ def main() -> None:
 
 
 def write_pages(results: dict[str, Any]) -> None:
-    """Put the table where the documentation shows it, and each job's part on its own page."""
-    for page in PAGES.glob("*.md"):
+    """Put the table where the documentation shows it, each job's part on its own page."""
+    for page in (*PAGES.glob("*.md"), README):
         text = page.read_text(encoding="utf-8")
         before, begin, rest = text.partition("<!-- results -->\n")
         _, end, after = rest.partition("<!-- end of results -->")
+        every = page == README or page.stem == "index"
         mine = {
             key: each
             for key, each in results.items()
-            if page.stem == "index" or key.partition(":")[0] == page.stem
+            if every or key.partition(":")[0] == page.stem
         }
         if end and mine:
-            replace_file(page, f"{before}{begin}{table(mine)}\n{end}{after}")
+            made = short_table(mine) if page == README else table(mine)
+            replace_file(page, f"{before}{begin}{made}\n{end}{after}")
 
 
 def recipes() -> list[Recipe]:
@@ -126,6 +129,20 @@ def table(results: dict[str, Any]) -> str:
             each["published"],
         )
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def short_table(results: dict[str, Any]) -> str:
+    """A line a recipe: what was reached of what was asked."""
+    lines = ["| | on | reached | asked | seeds |", "|---|---|---|---|---|"]
+    for key, each in sorted(results.items()):
+        job, _, name = key.partition(": ")
+        reached = (
+            f"{each['measure']} {each['value']:.4g}{'' if each['reached'] else ' (not reached)'}"
+        )
+        lines.append(
+            f"| `fit {job}` | {name} | {reached} | {each['asked']:g} | {len(each['seeds'])} |"
+        )
     return "\n".join(lines)
 
 
