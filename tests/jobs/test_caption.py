@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from spoiled_samples import spoiled
 
 import cellwright as cw
 from cellwright.data.scenes import HELD_OUT, digit_scenes
@@ -116,6 +119,8 @@ def test_pictures_may_be_files_of_any_size(tmp_path, model):
         (["a"] * 3, ShapeError, "X has 4 pictures but y has captions for 3"),
         (["a", "b", "", "d"], DataError, r"y\[2\] is an empty caption"),
         (["a", "b", 3, "d"], DataError, r"y\[2\] is no text"),
+        (["a", "b", np.array("c"), "d"], DataError, r"y\[2\] is no text"),
+        (np.array("a"), DataError, "expected a list of captions, got ndarray"),
     ],
 )
 def test_captions_that_do_not_fit_are_refused(y, error, message):
@@ -421,3 +426,69 @@ def test_the_real_captions_from_data_to_result(tmp_path):
     config = configure(str(COCO), job="caption", epochs=2)
     result = run(config, RunFolder(tmp_path / "run"))
     assert result["test"]["pictures"] == 25
+
+
+_ODD_PICTURES = (
+    *(np.zeros((4, 5)), np.zeros((4, 4, 3)), np.zeros((4, 4, 2)), np.zeros((0, 4)), np.array(3.0)),
+    *(np.full((4, 4), kind) for kind in (np.nan, 300, 0.5, True, None, "a", 1j)),
+    *(np.zeros((4, 4), kind) for kind in ("M8[s]", np.float16, np.int8)),
+    "gone.png",
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    count, channels = data.draw(st.sampled_from([0, 1, 4, 5])), data.draw(st.sampled_from([0, 3]))
+    grey = np.random.default_rng(0).integers(
+        0, 256, (count, 4, 4, channels)[: 4 if channels else 3]
+    )
+    form = data.draw(st.sampled_from([np.uint8, np.int64, np.float32]))
+    x = list((grey / 255 if form is np.float32 else grey).astype(form))
+    if data.draw(st.booleans()):
+        x = [picture.tolist() for picture in x]
+    y = data.draw(spoiled([["it is a", ["it is a", "c b, it"]][n % 2] for n in range(count)]))
+    x, other = data.draw(_spoiled_pictures(x)), data.draw(_spoiled_pictures(x))
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0},
+                {"validation_fraction": 0.4, "vocabulary": "characters"},
+                {"validation_fraction": 0, "attention": "none", "beam": 2},
+            ]
+        )
+    )
+    sizes = {"filters": [2], "image_features": 2, "layers": [2], "embedding": 2, "longest": 3}
+    model = cw.Captioner(**sizes, epochs=1, least=1, backend="reference", **options)
+    try:
+        model.fit(x, y)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    assert np.isfinite([caption.score for caption in model.describe(x)]).all()
+    asked = (
+        lambda: [caption.score for caption in model.describe(other)],
+        lambda: [model.score(x, data.draw(spoiled(y))), model.score(other, y)],
+        lambda: model.bleu(other, data.draw(spoiled(y))),
+        lambda: [len(list(model.stream(picture))) for picture in other[:1]],
+    )
+    for ask in asked:
+        try:
+            assert np.isfinite(ask()).all()
+        except CellwrightError as error:
+            assert str(error)  # noqa: PT017
+
+
+@st.composite
+def _spoiled_pictures(draw, pictures):
+    """The same, or with one that is odd, or a number in one that is."""
+    if pictures and draw(st.booleans()):
+        odd = draw(st.sampled_from(_ODD_PICTURES))
+        at = draw(st.integers(0, len(pictures) - 1))
+        return [odd if number == at else picture for number, picture in enumerate(pictures)]
+    return draw(spoiled(pictures))
+
+
+def test_pictures_of_kinds_that_do_not_go_together_are_refused(model):
+    with pytest.raises(DataError, match="X: pixels must be numbers"):
+        model.predict([np.zeros((8, 8)), np.zeros((8, 8), "M8[s]")])

@@ -239,3 +239,19 @@ def test_a_run_on_texts_from_data_to_result(reviews, tmp_path):
     model = cw.load(tmp_path / "run")
     given = jobs.samples(model, tmp_path / "run", str(tmp_path / "reviews.txt"), None)
     assert len(jobs.predictions(model, given, probabilities=True)) == 60
+
+
+@pytest.mark.parametrize("spoiled", [np.nan, np.inf, 1e30])
+def test_recordings_hold_numbers_that_can_be_heard(spoiled):
+    rng = np.random.default_rng(0)
+    waves = [rng.normal(size=2000).astype(np.float32) for _ in range(6)]
+    waves[3][77] = spoiled
+    recordings = Recordings(waves, 8000, tuple("abcdef"), None)
+    with pytest.raises(DataError, match="^d: a sample is not a number, or none between"):
+        classifier(epochs=1, validation_fraction=0).fit(recordings, [0, 1] * 3)
+
+
+@pytest.mark.parametrize("given", [np.array("ab"), {"a", "b"}])
+def test_what_is_no_list_of_texts_is_refused(given):
+    with pytest.raises((DataError, ShapeError)):
+        cw.SequenceClassifier(layers=[4], epochs=1).fit(given, [0, 1])

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cellwright as cw
 from cellwright.data.long_form import as_long_form
 from cellwright.data.long_form_files import read_m4
 from cellwright.data.seasonal_series import made_up_sales
-from cellwright.errors import DataError, ModelFileError, SettingError
+from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError
 from cellwright.jobs.forecast import naive2, seasonal_naive
 from cellwright.jobs.forecast.measures import measure
 from cellwright.jobs.forecast.naive import is_seasonal
@@ -628,3 +630,147 @@ def test_a_table_of_polars_keeps_its_time_zone():
     made = as_native(table, polars.DataFrame())
     assert made["ds"].dtype.time_zone == "Europe/Berlin"
     assert as_long_form(made.rename({"yhat": "y"})).times.tolist() == days.tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("unique_id", [], "row 1, column 'unique_id': expected a name or a number, got \\[\\]"),
+        ("ds", 1j, r"row 1, column 'ds': expected a date or a whole number, got '1j'"),
+        ("ds", [1, 2], r"row 1, column 'ds': expected a date or a whole number, got '\[1, 2\]'"),
+        ("ds", "\ud800", "row 1, column 'ds': expected a date or a whole number, got"),
+        ("y", pd.Timestamp("2024-01-01"), "row 1, column 'y': expected a finite number"),
+        ("y", 1j, "row 1, column 'y': expected a finite number or nothing, got '1j'"),
+        ("promotion", "x", "row 1, column 'promotion': expected a finite number"),
+    ],
+)
+def test_a_cell_that_is_odd_is_named_in_what_is_known_and_in_what_is_ahead(
+    fitted, column, cell, said
+):
+    for name, table in (("df", series()), ("future", ahead(series()))):
+        if column in table:
+            cells = table[column].astype(object)
+            cells.iat[1] = cell
+            tables = {
+                "df": series(),
+                "future": ahead(series()),
+                name: table.assign(**{column: cells}),
+            }
+            with pytest.raises(DataError, match=f"{name}, {said}"):
+                fitted.predict(**tables)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[ns]", complex])
+def test_a_column_of_dates_or_of_complex_numbers_holds_no_numbers(kind):
+    df = series()
+    with pytest.raises(DataError, match="row 0, column 'y': expected a finite number"):
+        small().fit(df.assign(y=np.arange(len(df)).astype(kind)))
+
+
+def test_a_column_that_is_there_twice_is_refused(fitted):
+    df, future = series(), ahead(series())
+    for name in ("unique_id", "ds", "y", "promotion", "region"):
+        with pytest.raises(DataError, match=f"df: there are several columns '{name}'"):
+            fitted.predict(pd.concat([df, df[[name]]], axis=1), future=future)
+    with pytest.raises(DataError, match="future: there are several columns 'ds'"):
+        fitted.predict(df, future=pd.concat([future, future[["ds"]]], axis=1))
+
+
+def test_numbers_that_are_too_large_are_refused(fitted):
+    df, future = series(), ahead(series())
+    vast = df.assign(promotion=df["promotion"].where(df.index != 3, 1e300))
+    with pytest.raises(DataError, match="'promotion' are too large to be scaled"):
+        small(future="promotion").fit(vast)
+    vast = df["y"].where(df["unique_id"] != "s3", 1.7e308)
+    with pytest.raises(DataError, match="the forecast of the series 's3' is no finite number"):
+        fitted.predict(df.assign(y=vast), future=future)
+    vast = future["promotion"].astype(float).where(future.index != 0, 1e300)
+    with pytest.raises(DataError, match="the forecast of the series 's0' is no finite number"):
+        fitted.predict(df, future=future.assign(promotion=vast))
+
+
+def test_categories_that_are_whole_numbers_are_the_same_ahead():
+    df, future = series(), ahead(series())
+    df["promotion"] = df["promotion"].astype(int)
+    future = pd.concat([future, future.tail(1).assign(ds=pd.Timestamp("2025-01-01"))])
+    future["promotion"] = [*future["promotion"].iloc[:-1], None]  # a gap makes them 0.0 and 1.0
+    model = small(future="promotion", categorical="promotion", epochs=1).fit(df)
+    assert np.isfinite(model.predict(future=future)["yhat"]).all()
+
+
+_ODD_CELLS = (
+    *(np.nan, np.inf, 1e300, -1.0, 0.5, 7, 2**62, 1j, None, pd.NA, True, b"a", {}, [], [1.0, 2.0]),
+    *("", "new", "\ud800", "2024-01-03", "2024-01-03T00:00+01:00", "9999-12-31"),
+    *(pd.Timestamp("2024-01-02"), pd.Timestamp("2024-01-02", tz="Europe/Berlin")),
+)
+_NAMES = ("unique_id", "ds", "y", "count", "kind")
+_WHOLE = {
+    "no column": lambda df, name: df.drop(columns=name),
+    "a column twice": lambda df, name: pd.concat([df, df[[name]]], axis=1),
+    "not in order": lambda df, name: df.iloc[::-1],
+    "a row twice": lambda df, name: df.iloc[[0, *range(len(df))]],
+    "too short": lambda df, name: df.iloc[-2:],
+    "no row": lambda df, name: df.iloc[:0],
+    "nothing observed": lambda df, name: df.assign(**{name: None}),
+    "dates": lambda df, name: df.assign(**{name: pd.Timestamp("2024-01-05")}),
+    "zones": lambda df, name: df.assign(ds=[f"2024-01-01T00:00+0{n % 3}:00" for n in df.index]),
+    "categories": lambda df, name: df.assign(**{name: df[name].astype("category")}),
+}
+
+
+@st.composite
+def _spoiled_table(draw, table):
+    """The same, or with one cell that is odd, or odd as a whole."""
+    if draw(st.booleans()):
+        return table
+    name = draw(st.sampled_from([name for name in _NAMES if name in table]))
+    if draw(st.sampled_from([False, False, True])):
+        return _WHOLE[draw(st.sampled_from(sorted(_WHOLE)))](table, name)
+    column = table[name].astype(object)
+    column.iat[draw(st.integers(0, len(table) - 1))] = draw(st.sampled_from(_ODD_CELLS))
+    return table.assign(**{name: column.infer_objects() if draw(st.booleans()) else column})
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    days = pd.date_range("2024-01-01", periods=12)
+    days = data.draw(st.sampled_from([days, days.tz_localize("Asia/Tokyo"), days.astype(str)]))
+    days = data.draw(st.sampled_from([days, pd.Index(range(12))]))
+    good = pd.DataFrame({"ds": days, "y": np.arange(12) % 3 + 1.0, "count": np.arange(12) % 4})
+    good = pd.concat([good.assign(unique_id=name, kind=name) for name in "ab"], ignore_index=True)
+    future = good.groupby("unique_id").tail(2)
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0.2, "transform": "log"},
+                {"validation_fraction": 0, "output": "negative_binomial", "past": "count"},
+                {"validation_fraction": 0, "series_scaling": "none", "future": "count"},
+                {"validation_fraction": 0, "strategy": "recursive", "paths": 4, "future": "count"},
+            ]
+        )
+    )
+    kinds = data.draw(st.sampled_from([{}, {"static": "kind", "categorical": "kind"}]))
+    sizes = {"horizon": 2, "window": 4, "patch": 2, "layers": [2], "epochs": 1}
+    model = cw.Forecaster(**sizes, backend="reference", **options, **kinds)
+    known = data.draw(_spoiled_table(good.drop(index=future.index).reset_index(drop=True)))
+    try:
+        model.fit(known)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    other = data.draw(_spoiled_table(good))
+    asked = (
+        lambda: model.predict(future=data.draw(_spoiled_table(future))),
+        lambda: model.predict(known, future=future),
+        lambda: model.backtest(other, windows=1, refit=False),
+    )
+    for ask in asked:
+        try:
+            assert np.isfinite(ask().filter(like="yhat")).all(axis=None)
+        except CellwrightError as error:
+            assert str(error)  # noqa: PT017
+    try:  # a MASE is NaN where the naive forecast makes no error
+        assert not np.isinf(model.score(other))
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017

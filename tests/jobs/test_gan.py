@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from spoiled_samples import sequences, spoiled
 
 import cellwright as cw
 from cellwright.data.sines import two_tone_sines
@@ -24,7 +25,8 @@ from cellwright.jobs import RunFolder, configure, model_file, predictions, run, 
 from cellwright.jobs.gan import realism
 from cellwright.jobs.gan.objective import sliced_distance
 
-SMALL = {"layers": [6], "epochs": 2, "batch_size": 32, "noise": 3, "condition": 2}
+SIZES = {"noise": 3, "condition": 2}
+SMALL = {"layers": [6], "epochs": 2, "batch_size": 32, **SIZES}
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +231,8 @@ def test_samples_that_cannot_be_made_are_refused(trained, sines):
             trained.sample(1, random_state=seed)
     with pytest.raises(ShapeError, match="features=2"):
         trained.sample_like(sines)
+    with pytest.raises(ShapeError, match=r"y: expected \(sample,\), got rows"):
+        trained.sample(2, ["high", []])
     with pytest.raises(NotFittedError):
         cw.SequenceGAN().sample(1)
 
@@ -237,16 +241,48 @@ numbers = st.floats(width=32) | st.integers(-5, 5)
 steps = st.lists(st.lists(numbers, min_size=0, max_size=2), max_size=3) | st.lists(numbers)
 
 
-@given(x=st.lists(steps, max_size=4), y=st.none() | st.lists(st.integers(0, 2), max_size=4))
-@settings(max_examples=60, deadline=None)
-def test_whatever_is_given_trains_or_is_refused_by_name(x, y):
-    model = cw.SequenceGAN(layers=[2], epochs=1, validation_fraction=0, backend="reference")
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    x = data.draw(sequences() | st.lists(steps, max_size=4))
+    if data.draw(st.booleans()) and _even(x):
+        scale = data.draw(st.sampled_from([0.0, 1.0, 1e30, 1e300]))  # constant, or huge
+        x = [(np.array(value, float) * scale).tolist() for value in x]
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0},
+                {"validation_fraction": 0.4, "penalty": 1.0},
+                {"validation_fraction": 0, "scaling": "none"},
+                {"validation_fraction": 0.4, "precision": "64-true"},
+            ]
+        )
+    )
+    y = data.draw(st.sampled_from([None, [n % 2 for n in range(len(x))], ["a", "b"] * 4]))
+    y = None if y is None else data.draw(spoiled(y[: len(x)]))
+    x, other = data.draw(spoiled(x)), data.draw(spoiled(x))
+    wanted = None if y is None else data.draw(spoiled(y))
+    model = cw.SequenceGAN(layers=[2], epochs=1, backend="reference", **SIZES, **options)
     try:
-        model.fit([np.array(value, float) for value in x] if _even(x) else x, y)
+        model.fit(x, y)
     except CellwrightError as error:
         assert str(error)  # noqa: PT017 any of ours will do
-    else:
-        assert np.isfinite(model.sample(2)[:, 0]).all()
+        return
+    assert np.isfinite(model.sample(2)[:, 0]).all()
+    asked = (
+        lambda: model.sample(max(1, len(x)), wanted)[:, 0],
+        lambda: model.sample(2, data.draw(st.sampled_from([*(y or [0]), None, {}, []])))[:, 0],
+        lambda: np.concatenate(list(model.sample_like(other, wanted))),
+        lambda: model.score(other * 3, None if wanted is None else wanted * 3),
+        lambda: model.train_on_synthetic(x, other, y, seeds=[0]).synthetic,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(realism, "_LEARNED", 20)
+        for ask in asked:
+            try:
+                assert np.isfinite(ask()).all()
+            except CellwrightError as error:
+                assert str(error)  # noqa: PT017
 
 
 def _even(x):

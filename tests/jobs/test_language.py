@@ -5,13 +5,17 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from scipy.special import log_softmax
+from spoiled_samples import spoiled, texts
 
 import cellwright as cw
-from cellwright.errors import DataError, ModelFileError, SettingError
+from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs import Reporter, RunFolder, configure, run
 from cellwright.jobs.language.estimator import _divided
 from cellwright.jobs.language.tokens import tokens_of
@@ -363,6 +367,69 @@ def test_bad_texts(text, message):
     with pytest.raises(DataError, match=message):
         cw.LanguageModel(**SMALL, vocabulary=kind).fit(text, on_start=lambda: started.append(1))
     assert not started
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (np.array("the"), ShapeError, r"X: expected \(texts,\), got \(\)"),
+        (pd.DataFrame({"the": ["cat"]}), ShapeError, r"X: expected \(texts,\), got \(1, 1\)"),
+        ({"the", "cat"}, DataError, "X: expected a list of texts, got set"),
+        (["cat", "a\ud800"], DataError, r"X\[1\]: character 1 is half of a surrogate"),
+    ],
+    ids=["array", "table", "set", "surrogate"],
+)
+def test_texts_that_cannot_be_scored(model, X, error, message):
+    with pytest.raises(error, match=message):
+        model.score(X)
+
+
+def test_the_perplexity_of_what_is_all_but_impossible_is_a_number():
+    options = {**SMALL, "validation_fraction": 0, "learning_rate": 1e3}
+    model = cw.LanguageModel(**options).fit(TEXT)
+    assert model.score("mat zzz") < -1000
+    assert math.isfinite(model.perplexity("mat zzz"))
+
+
+def asked_of(model):
+    """All that can be asked about texts."""
+    return (model.predict_proba, model.score, model.perplexity, model.bits_per_character)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    spoiled_x = spoiled(data.draw(texts))
+    x = data.draw(spoiled_x | st.sampled_from(["a b\nb a " * 3, "a", None]))
+    other = data.draw(spoiled_x)
+    validation = data.draw(st.sampled_from([None, None, other, "a", " ", 7, [["a b"]]]))
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0},
+                {"validation_fraction": 0.4, "vocabulary": "words", "steps": 2},
+                {"validation_fraction": 0.4, "vocabulary": "tokens", "lowercase": True},
+                {"validation_fraction": 0, "vocabulary": "bytes", "precision": "64-true"},
+            ]
+        )
+    )
+    model = cw.LanguageModel(layers=[2], epochs=1, batch_size=2, backend="reference", **options)
+    try:
+        model.fit(x, validation=validation)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    for ask in asked_of(model):
+        for each in (x, *data.draw(st.tuples(spoiled_x, spoiled_x, spoiled_x))):
+            try:
+                assert np.isfinite(ask(each)).all()
+            except CellwrightError as error:
+                assert str(error)  # noqa: PT017
+    for seed in other[:2]:
+        try:
+            assert isinstance(model.generate(seed, 2, random_state=0), str)
+        except CellwrightError as error:
+            assert "seed_text" in str(error)  # noqa: PT017
 
 
 def test_bad_options():

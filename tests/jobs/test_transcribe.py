@@ -1,17 +1,22 @@
 """Writing down sequences: what is learned, said, aligned, stored, and refused."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from spoiled_samples import sequences, spoiled
 
 import cellwright as cw
 from cellwright.data import Sequences
 from cellwright.data.audio import Recordings
 from cellwright.errors import (
     ArgumentError,
+    CellwrightError,
     DataError,
     ModelFileError,
     SettingError,
@@ -129,6 +134,10 @@ def test_language_models_that_are_none(scribe):
         next_symbol(lambda before: [0.0], "ab")(())
     with pytest.raises(SettingError, match="takes part in a search only"):
         scribe.predict(examples(1)[0], language_model=lambda before: {})
+    for chance in (np.nan, np.inf, "a", None, [1, 2]):
+        with pytest.raises(ArgumentError, match="numbers below infinity"):
+            next_symbol(lambda before, chance=chance: {"a": chance}, "ab")(())
+    assert_array_equal(next_symbol(lambda before: {"a": -np.inf}, "a")(()), [0, -np.inf])
 
 
 def test_alignments_stand_where_the_letters_were_shown(scribe):
@@ -262,6 +271,8 @@ def test_the_loss_is_that_of_each_text_alone(scribe):
         (["ab", 3], DataError, r"texts\[1\]: expected text, got int"),
         (["ab"], ShapeError, "X has 2 samples but there are 1 texts"),
         ("ab", DataError, "texts: expected a list of texts, got str"),
+        (np.array("ab"), ShapeError, r"texts: expected \(texts,\), got \(\)"),
+        (["ab", "a\ud800"], DataError, r"texts\[1\]: character 1 is half of a surrogate pair"),
         (["ab", "abababa"], DataError, r"X\[1\]: its 6 steps, read 2 at once, are 3; too few for"),
         (["ab", "aab"], DataError, r"X\[1\]: its 6 steps.* which needs 4"),
     ],
@@ -284,6 +295,43 @@ def test_sequences_that_cannot_be_read(scribe):
         scribe.predict([np.ones((9, 3))])
     with pytest.raises(DataError, match="empty"):
         scribe.predict([])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    x = data.draw(sequences())
+    # As many characters as there are steps, so that some texts are longer than these allow.
+    y = ["ab a"[: len(steps)].strip() for steps in x]
+    spoiled_x, spoiled_y = spoiled(x), spoiled(y)
+    x, y = data.draw(spoiled_x), data.draw(spoiled_y)
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0},
+                {"validation_fraction": 0.4, "stride": 2, "bidirectional": False},
+                {"validation_fraction": 0, "decoder": "beam", "beam_width": 2, "scaling": "none"},
+                {"validation_fraction": 0.4, "convolution": 2, "precision": "64-true"},
+            ]
+        )
+    )
+    model = cw.Transcriber(layers=[2], epochs=1, batch_size=2, backend="reference", **options)
+    try:
+        model.fit(x, y)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    asked = (
+        lambda each: [log_probability for _, log_probability in model.found(each)],
+        lambda each: model.score(each, data.draw(spoiled_y)),
+        lambda each: [found.log_probability for found in model.align(each, data.draw(spoiled_y))],
+    )
+    for ask in asked:
+        for each in (x, *data.draw(st.tuples(spoiled_x, spoiled_x, spoiled_x))):
+            try:
+                assert np.isfinite(ask(each)).all()
+            except CellwrightError as error:
+                assert str(error)  # noqa: PT017
 
 
 def test_errors_are_counted_as_edits():
@@ -327,6 +375,10 @@ def test_recordings_are_heard_and_their_rate_is_remembered(tmp_path):
     assert alignment.spans[0].start < 15 <= alignment.spans[1].end  # b sounds from 0.15 s on
     with pytest.raises(DataError, match="'0.wav', have 8000 Hz, but the model learned from 4000"):
         again.predict(tones(["ab"], rate=8000))
+    with pytest.raises(DataError, match="X is empty"):
+        again.predict(tones([], rate=8000))
+    silence = Recordings([np.zeros(2000, np.float32)], 4000, ("still.wav",), None)
+    assert all(math.isfinite(log_probability) for _, log_probability in again.found(silence))
 
 
 def test_a_run_from_data_to_scores(tmp_path):

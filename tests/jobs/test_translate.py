@@ -2,14 +2,19 @@
 
 import itertools
 import json
+import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spoiled_samples import spoiled, texts
 
 import cellwright as cw
 from cellwright import jobs
-from cellwright.errors import DataError, ModelFileError, SettingError, ShapeError
+from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs import model_file
 from cellwright.jobs.training.objectives import TokenLoss
 from cellwright.jobs.translate import JOB, Translator
@@ -62,7 +67,7 @@ def test_a_translation_comes_piece_by_piece(good, vocabulary):
         assert model.network_.training  # it is left as it is
         assert "".join(told) == alone.predict([text])[0]
         alone.network_.train()
-    for bad, got in ((" ", "an empty text"), (3, "expected text, got int")):
+    for bad, got in ((" ", "text is an empty text"), (3, "text: expected text, got int")):
         with pytest.raises(DataError, match=got):
             alone.stream(bad)
     model.network_.eval()
@@ -181,6 +186,8 @@ def test_scores_are_sacrebleus():
         ((["a", " "], ["b", "c"]), DataError, r"X\[1\] is an empty text"),
         ((["a", 3], ["b", "c"]), DataError, r"X\[1\]: expected text, got int"),
         (("ab", "cd"), DataError, "X: expected a list of texts, got str"),
+        ((np.array("ab"), ["cd"]), ShapeError, r"X: expected \(texts,\), got \(\)"),
+        ((["ab", "c"], ["ab", "\ud800"]), DataError, r"y\[1\]: character 0 is half of"),
         (([], []), DataError, "X is empty"),
         ((["a"], ["b"]), DataError, "validation_fraction=.*the data cannot be divided"),
     ],
@@ -203,6 +210,41 @@ def test_bad_texts_are_refused(arguments, error, words):
 def test_bad_validation_is_refused(validation, error, words):
     with pytest.raises(error, match=words):
         cw.Translator(layers=4, epochs=1).fit(X, Y, validation=validation)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_given_trains_or_is_refused_by_name(data):
+    x = data.draw(texts)
+    y = data.draw(spoiled([f"{text[::-1]} c" for text in x]))
+    spoiled_x = spoiled(x)
+    x, other = data.draw(spoiled_x), data.draw(spoiled_x)
+    validation = data.draw(st.sampled_from([None, None, (x, y), (other, other), other, 7]))
+    options = data.draw(
+        st.sampled_from(
+            [
+                {"validation_fraction": 0, "vocabulary": "words", "attention": "none"},
+                {"validation_fraction": 0.4, "vocabulary": "tokens", "lowercase": True},
+                {"validation_fraction": 0.4, "vocabulary": "characters", "beam": 1},
+                {"validation_fraction": 0, "vocabulary": "bytes", "precision": "64-true"},
+            ]
+        )
+    )
+    sizes = {"layers": [2], "embedding": 2, "batch_size": 2, "longest": 4}
+    model = Translator(**sizes, epochs=1, backend="reference", **options)
+    try:
+        model.fit(x, y, validation=validation)
+    except CellwrightError as error:
+        assert str(error)  # noqa: PT017 any of ours will do
+        return
+    for each in (x, *data.draw(st.tuples(spoiled_x, spoiled_x, spoiled_x))):
+        try:
+            for found in model.translate(each):
+                assert math.isfinite(found.score)
+                assert found.weights is None or found.weights.isfinite().all()
+            assert math.isfinite(model.score(each, data.draw(spoiled(y))))
+        except CellwrightError as error:
+            assert str(error)  # noqa: PT017
 
 
 def test_bad_options_are_refused():

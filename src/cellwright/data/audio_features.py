@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cellwright.data.audio import Recordings
 from cellwright.data.sequences import Sequences, as_sequences
-from cellwright.errors import DataError, SettingError, require_extra
+from cellwright.errors import DataError, SettingError, ShapeError, require_extra
 
 __all__ = ["AudioFeatures"]
 
@@ -93,11 +93,20 @@ class AudioFeatures:
         Raises
         ------
         DataError
-            The wave is shorter than a window.
+            The wave is shorter than a window, or a sample is no number of a sensible size.
+        ShapeError
+            The wave has not one axis.
         SettingError
             There are more filters than the window can tell apart at this rate.
         """
         require_extra("audio", "kaldi_native_fbank")
+        if np.ndim(wave) != 1:
+            raise ShapeError(f"{name}: expected a wave (samples,), got {np.shape(wave)}")
+        # Squares of samples are added up in single precision.
+        if len(wave) and not np.abs(wave).max() < _LOUDEST:
+            raise DataError(
+                f"{name}: a sample is not a number, or none between -{_LOUDEST:g} and {_LOUDEST:g}"
+            )
         if len(wave) * 1000 < self.window * rate:
             raise DataError(
                 f"{name}: {len(wave)} samples at {rate} Hz are less than a window of "
@@ -161,6 +170,7 @@ class AudioFeatures:
         return frames.astype(np.float32)
 
 
+_LOUDEST = 1e12
 _ALLOWED = {
     "kind": "must be log_mel or mfcc",
     "filters": "must lie between 4 and 256",

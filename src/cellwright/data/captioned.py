@@ -85,14 +85,14 @@ def as_captions(y: Any, pictures: int, name: str = "y") -> list[list[str]]:
     ShapeError
         There are more or fewer of them than pictures.
     """
-    if isinstance(y, (str, bytes, dict)) or not hasattr(y, "__len__"):
+    if not _is_list(y):
         raise DataError(f"{name}: expected a list of captions, got {type(y).__name__}")
     if len(y) != pictures:
         raise ShapeError(f"X has {pictures} pictures but {name} has captions for {len(y)}")
     captions = []
     for number, given in enumerate(y):
         several = not isinstance(given, str)
-        if several and (isinstance(given, (bytes, dict)) or not hasattr(given, "__len__")):
+        if several and not _is_list(given):
             raise DataError(f"{name}[{number}] is no text: {given!r}")
         texts = list(given) if several else [given]
         if not texts:
@@ -102,6 +102,12 @@ def as_captions(y: Any, pictures: int, name: str = "y") -> list[list[str]]:
             check_caption(text, place)
         captions.append([str(text) for text in texts])
     return captions
+
+
+def _is_list(given: Any) -> bool:
+    """Whether there are several things in it, in an order; an array without an axis has none."""
+    listed = hasattr(given, "__len__") and getattr(given, "ndim", 1) > 0
+    return listed and not isinstance(given, (str, bytes, dict))
 
 
 def check_caption(text: Any, place: str) -> None:

@@ -16,10 +16,19 @@ import pandas as pd
 from cellwright.data.calendar import infer_frequency
 from cellwright.errors import ArgumentError, DataError, did_you_mean
 
-__all__ = ["LongForm", "as_long_form", "as_pandas", "numbers_or_missing"]
+__all__ = [
+    "LongForm",
+    "as_long_form",
+    "numbers_or_missing",
+    "place_in",
+    "table_with",
+    "texts_or_missing",
+    "times_of",
+]
 
 _MOST_GAPS = 100  # for each row
 _WHOLE = 2.0**53  # up to here a float is the whole number that it seems
+_COUNTED = 2.0**62  # beyond it differences are no whole numbers of 64 bits
 Floats = npt.NDArray[np.float64]
 Place = Callable[[int, str], str]
 """Row and column -> what the user calls that cell."""
@@ -134,7 +143,7 @@ def times_from(last: Any, steps: int, frequency: str | int) -> pd.Index:
     return dates
 
 
-def as_pandas(df: Any, name: str = "df") -> pd.DataFrame:
+def _as_pandas(df: Any, name: str = "df") -> pd.DataFrame:
     """A table of pandas, or one of polars as such a table.
 
     Raises
@@ -191,25 +200,9 @@ def as_long_form(
         A column is missing; a date cannot be read, comes twice for an id, before the row above,
         or off the frequency; a value is neither a number nor missing, or is infinite.
     """
-    table = as_pandas(df, name)
-    if place is None:
-
-        def place(row: int, column: str) -> str:
-            return f"{name}, row {row}, column {column!r}"
-
-    for column in ("unique_id", "ds", "y", *columns):
-        if column not in table.columns:
-            known = list(map(str, table.columns))
-            raise DataError(
-                f"{name}: there is no column {column!r} among {', '.join(known)}."
-                f"{did_you_mean(column, known)}"
-            )
-    if table.empty:
-        raise DataError(f"{name}: has no rows")
-    missing = table["unique_id"].isna().to_numpy()
-    if missing.any():
-        raise DataError(f"{place(int(missing.argmax()), 'unique_id')}: is empty")
-    times = _times(table["ds"], place)
+    place = place_in(name) if place is None else place
+    table = table_with(df, ("unique_id", "ds", "y", *columns), name, place)
+    times = times_of(table["ds"], place)
     codes, ids = pd.factorize(table["unique_id"])
     order = np.argsort(codes, kind="stable")
     _check_order(codes[order], times[order], table["unique_id"], order, place)
@@ -217,26 +210,70 @@ def as_long_form(
     for column in columns:
         series = table[column]
         values[column] = (
-            numbers_or_missing(series, column, place) if column in numbers else _objects(series)
+            numbers_or_missing(series, column, place)
+            if column in numbers
+            else texts_or_missing(series)
         )
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
     sorted_values = {column: array[order] for column, array in values.items()}
     return _regular(np.asarray(ids), offsets, times[order], sorted_values, frequency, name)
 
 
-def _times(cells: Any, place: Place) -> pd.Index:
+def place_in(name: str) -> Place:
+    """Says by its row what the user calls a cell of that table."""
+    return lambda row, column: f"{name}, row {row}, column {column!r}"
+
+
+def table_with(df: Any, columns: Sequence[str], name: str, place: Place) -> pd.DataFrame:
+    """A table of pandas or polars as one of pandas that has these columns, and an id in each row.
+
+    Raises
+    ------
+    ArgumentError
+        It is no table.
+    DataError
+        A column is missing or there twice, there is no row, or a ``unique_id`` is none.
+    """
+    table = _as_pandas(df, name)
+    known = list(map(str, table.columns))
+    for column in columns:
+        if column not in table.columns:
+            raise DataError(
+                f"{name}: there is no column {column!r} among {', '.join(known)}."
+                f"{did_you_mean(column, known)}"
+            )
+        if isinstance(table[column], pd.DataFrame):
+            raise DataError(f"{name}: there are several columns {column!r}")
+    if table.empty:
+        raise DataError(f"{name}: has no rows")
+    ids = table["unique_id"]
+    missing = ids.isna().to_numpy()
+    if missing.any():
+        raise DataError(f"{place(int(missing.argmax()), 'unique_id')}: is empty")
+    for row, label in enumerate(ids if ids.dtype == object else ()):
+        try:
+            hash(label)
+        except TypeError as error:
+            raise DataError(
+                f"{place(row, 'unique_id')}: expected a name or a number, got {label!r}"
+            ) from error
+    return table
+
+
+def times_of(cells: Any, place: Place) -> pd.Index:
+    """Dates or whole numbers of a column; a `DataError` says which cell is neither."""
     if pd.api.types.is_bool_dtype(cells.dtype):
         raise DataError(f"{place(0, 'ds')}: expected a date or a whole number, got a truth")
-    if pd.api.types.is_numeric_dtype(cells.dtype):
+    if pd.api.types.is_numeric_dtype(cells.dtype) and cells.dtype.kind != "c":
         numbers = cells.to_numpy(float, na_value=np.nan)
-        wrong = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+        wrong = ~(np.abs(numbers) < _COUNTED) | (numbers != np.round(numbers))
         times: pd.Index = pd.Index(np.where(wrong, 0, numbers).astype(np.int64))
     else:
         times = _dates(cells)
         wrong = times.isna()
     if wrong.any():
         row = int(np.argmax(wrong))
-        found = "nothing" if pd.isna(cells.iloc[row]) else repr(str(cells.iloc[row]))
+        found = "nothing" if cells.isna().iloc[row] else repr(str(cells.iloc[row]))
         raise DataError(f"{place(row, 'ds')}: expected a date or a whole number, got {found}")
     return times
 
@@ -247,7 +284,11 @@ def _dates(cells: Any) -> Any:
         return pd.DatetimeIndex(cells)
     if isinstance(cells.dtype, pd.PeriodDtype):
         return pd.DatetimeIndex(cells.dt.to_timestamp())
-    texts, found = cells.astype(str), None
+    # Half a character, which pandas cannot read, is no part of a date.
+    texts = cells.astype(object).map(
+        lambda cell: str(cell).encode(errors="replace").decode(), na_action="ignore"
+    )
+    found = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a format cannot be told is told as an error below
         for options in ({}, {"format": "ISO8601"}, {"format": "ISO8601", "utc": True}):
@@ -280,8 +321,12 @@ def _check_order(
 
 def numbers_or_missing(cells: Any, column: str, place: Place) -> Floats:
     """The numbers of a column, NaN where a cell is empty; a `DataError` says which is neither."""
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     empty = cells.isna().to_numpy()
+    # Dates are no numbers, though pandas counts them, nor are complex ones.
+    read = pd.to_numeric(cells, errors="coerce")
+    if cells.dtype.kind in "mM" or read.dtype.kind == "c":
+        read = pd.to_numeric(cells.astype(str), errors="coerce")
+    numbers = read.to_numpy(np.float64, na_value=np.nan)
     wrong = (np.isnan(numbers) & ~empty) | np.isinf(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -292,7 +337,7 @@ def numbers_or_missing(cells: Any, column: str, place: Place) -> Floats:
     return np.asarray(numbers)
 
 
-def _objects(cells: Any) -> npt.NDArray[Any]:
+def texts_or_missing(cells: Any) -> npt.NDArray[Any]:
     """Texts, None where a cell is empty; the whole numbers of a column with gaps, 1.0, are "1"."""
     if pd.api.types.is_float_dtype(cells.dtype):
         numbers = cells.dropna()

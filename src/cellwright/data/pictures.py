@@ -313,7 +313,10 @@ def _stacked(X: Any, name: str) -> npt.NDArray[Any]:  # noqa: N803
                 f"{name}[{number}] is {part.shape}, but {name}[0] is {parts[0].shape}; pictures "
                 f"must be of one size"
             )
-    return np.stack(parts) if parts else np.zeros(0)
+    try:
+        return np.stack(parts) if parts else np.zeros(0)
+    except TypeError as error:  # such as dates beside numbers
+        raise DataError(f"{name}: pixels must be numbers: {error}") from error
 
 
 def _whole(array: npt.NDArray[Any], name: str) -> Pixels:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellwright.data.files import read_lines
+from cellwright.data.texts import as_texts
 from cellwright.errors import DataError
 
 __all__ = ["Texts", "read_text_lines"]
@@ -54,16 +55,10 @@ class Texts(Sequence[str]):
         ------
         DataError
             There are none, or one is no text or blank; the message names the sample.
+        ShapeError
+            They have not one axis.
         """
-        values = tuple(X)  # type: ignore[var-annotated, arg-type]
-        if not values:
-            raise DataError(f"{name} is empty; give at least one text")
-        for number, value in enumerate(values):
-            if not isinstance(value, str):
-                raise DataError(f"{name}[{number}]: expected text, got {type(value).__name__}")
-            if not value.strip():
-                raise DataError(f"{name}[{number}] is an empty text")
-        return cls(tuple(map(str, values)))
+        return cls(tuple(as_texts(X, name)))
 
 
 def read_text_lines(path: Path) -> tuple[Texts, npt.NDArray[np.str_]]:

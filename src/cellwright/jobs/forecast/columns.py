@@ -127,13 +127,18 @@ def learn_columns(long: LongForm, options: Mapping[str, Any]) -> list[Column]:
         numbers = values[np.isfinite(values)]
         if not len(numbers):
             raise DataError(f"the column {name!r} holds no number")
-        spread = float(numbers.std())
-        learned.append(
-            Column(name=name, role=role, mean=float(numbers.mean()), spread=spread or 1.0)
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, spread = float(numbers.mean()), float(numbers.std())
+        if not np.isfinite(spread):
+            raise DataError(
+                f"the numbers of the column {name!r} are too large to be scaled; give them in a "
+                f"larger unit"
+            )
+        learned.append(Column(name=name, role=role, mean=mean, spread=spread or 1.0))
     return learned
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a forecast that is not finite is refused
 def encode(long: LongForm, columns: Sequence[Column], calendar: Sequence[str]) -> Encoded:
     """Columns and calendar as numbers.
 

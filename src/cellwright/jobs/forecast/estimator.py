@@ -150,6 +150,12 @@ class Forecaster(ForecasterOptions, Estimator):
         long = self.series_ if df is None else self.as_series(df)
         windows = windows_ahead(long, wanted, self.facts_, options, future)
         found = self._quantiles(windows, wanted)
+        endless = ~np.isfinite(found).all((1, 2))
+        if endless.any():
+            raise DataError(
+                f"the forecast of the series {long.ids[int(np.argmax(endless))]!r} is no finite "
+                f"number; its y, or a column of it, is too large for what was learned"
+            )
         return forecast_table(long, found, options["levels"], like=df)
 
     def backtest(
@@ -282,6 +288,7 @@ class Forecaster(ForecasterOptions, Estimator):
             )
         return int(horizon)
 
+    @np.errstate(over="ignore", invalid="ignore")  # `predict` refuses it
     def _quantiles(self, windows: Windows, horizon: int) -> Floats:
         """Quantiles behind each window, (window, horizon, n)."""
         found, spread = self._raw_quantiles(windows, horizon)

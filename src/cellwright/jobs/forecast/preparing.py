@@ -11,7 +11,14 @@ import pandas as pd
 from pydantic import Field
 
 from cellwright.data.calendar import season_of
-from cellwright.data.long_form import LongForm, as_pandas
+from cellwright.data.long_form import (
+    LongForm,
+    numbers_or_missing,
+    place_in,
+    table_with,
+    texts_or_missing,
+    times_of,
+)
 from cellwright.errors import DataError, SettingError
 from cellwright.jobs.estimator import Facts
 from cellwright.jobs.forecast.columns import (
@@ -165,6 +172,7 @@ def ends_of(
     return np.concatenate(series).astype(np.int64), np.concatenate(ends).astype(np.int64)
 
 
+@np.errstate(invalid="ignore")  # of numbers without a spread nothing is learned
 def balance_of(prepared: Prepared, geometry: Geometry, transform: str) -> float:
     """Mean of spread over level, of the last window of each series; what makes two units one."""
     parts = []
@@ -228,14 +236,10 @@ def extended(
 
 
 def _ahead(long: LongForm, times: Any, known: Any, future: Any) -> dict[str, list[Any]]:
-    table = as_pandas(future, "future")
-    for name in ("unique_id", "ds", *(column.name for column in known)):
-        if name not in table.columns:
-            raise DataError(f"future: there is no column {name!r}")
-    stamps = table["ds"]
-    if isinstance(long.times, pd.DatetimeIndex):
-        stamps = pd.to_datetime(stamps, errors="coerce")
-    index = pd.MultiIndex.from_arrays([table["unique_id"], stamps])
+    place = place_in("future")
+    names = ("unique_id", "ds", *(column.name for column in known))
+    table = table_with(future, names, "future", place)
+    index = pd.MultiIndex.from_arrays([table["unique_id"], times_of(table["ds"], place)])
     if index.has_duplicates:
         label, at = index[int(np.argmax(index.duplicated()))]
         raise DataError(f"future: the series {label!r} has two rows for {at}")
@@ -247,10 +251,11 @@ def _ahead(long: LongForm, times: Any, known: Any, future: Any) -> dict[str, lis
         raise DataError(f"future: there is no row for the series {label!r} at {at}")
     found = {}
     for column in known:
-        cells = table[column.name].iloc[rows]
-        if column.categories is None:
-            values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-        else:
-            values = np.array([None if pd.isna(c) else str(c) for c in cells], dtype=object)
-        found[column.name] = np.split(values, len(times))
+        cells = table[column.name]
+        values: npt.NDArray[Any] = (
+            numbers_or_missing(cells, column.name, place)
+            if column.categories is None
+            else texts_or_missing(cells)
+        )
+        found[column.name] = np.split(values[rows], len(times))
     return found

@@ -106,6 +106,7 @@ def filled(long: LongForm, season: int) -> Floats:
     return np.asarray(values)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a forecast that is not finite is refused
 def scale_of(
     values: Floats, observed: npt.NDArray[np.bool_], season: int, scaling: str
 ) -> tuple[Floats, Floats]:
@@ -146,6 +147,7 @@ def scale_of(
     return level, np.where(spread > _TINY, spread, 1.0)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a forecast that is not finite is refused
 def make_batch(
     geometry: Geometry,
     values: Floats,

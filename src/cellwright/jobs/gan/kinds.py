@@ -41,7 +41,8 @@ def numbers_of(y: Any, count: int, classes: npt.NDArray[Any] | None) -> npt.NDAr
     """
     if classes is None:
         raise DataError("y: the training had no classes; leave y out")
-    labels = as_labels(np.full(count, y) if np.ndim(y) == 0 else y)
+    several = isinstance(y, (list, tuple)) or np.ndim(y)
+    labels = as_labels(y if several else np.full(count, y))
     if len(labels) != count:
         raise ShapeError(f"y: expected {count} classes, got {len(labels)}")
     return label_numbers(labels, classes)

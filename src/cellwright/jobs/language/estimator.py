@@ -15,11 +15,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import Unpack
 
-from cellwright.data.texts import as_texts
+from cellwright.data.texts import as_text, as_texts
 from cellwright.data.token_streams import TokenStreams
 from cellwright.errors import DataError, SettingError
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
-from cellwright.jobs.language.measuring import NextToken, RowNats, windows
+from cellwright.jobs.language.measuring import NextToken, RowNats, perplexity_of, windows
 from cellwright.jobs.language.tokens import characters_of, token_text, tokens_of
 from cellwright.jobs.language.writing import Sampling, check_whole, likeliest, sampled
 from cellwright.jobs.options.language import LanguageOptions
@@ -92,7 +92,7 @@ class LanguageModel(LanguageOptions, Estimator):
 
         Raises
         ------
-        DataError, SettingError, TrainingError
+        DataError, ShapeError, SettingError, TrainingError
             Text or options cannot be used; the message says which and why.
         """
         options = self.options()
@@ -145,7 +145,7 @@ class LanguageModel(LanguageOptions, Estimator):
 
     def perplexity(self, X: Any) -> float:  # noqa: N803
         """Among how many equally probable tokens the model would be as much in doubt."""
-        return math.exp(-self.score(X))
+        return perplexity_of(-self.score(X))
 
     def bits_per_character(self, X: Any) -> float:  # noqa: N803
         """Bits that each character of the text costs, whatever the tokens are."""
@@ -344,9 +344,7 @@ def _some(counts: npt.NDArray[np.int64]) -> int:
 
 
 def _seed(text: Any) -> str:
-    if not isinstance(text, str):
-        raise DataError(f"seed_text: expected text, got {type(text).__name__}")
-    return text
+    return "" if isinstance(text, str) and not text else as_text(text, "seed_text", blank=True)
 
 
 def _stops(stop: Any) -> list[str]:

@@ -16,6 +16,7 @@ from cellwright.errors import DataError
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.language.estimator import LanguageModel
+from cellwright.jobs.language.measuring import perplexity_of
 from cellwright.jobs.language.tokens import characters_of, token_text, tokens_of
 from cellwright.look.language_picture import draw_bits, draw_next_tokens
 from cellwright.look.pictures import save_picture
@@ -96,7 +97,7 @@ class _Language(Job[LanguageModel, TextDataset]):
         mean, characters = float(nats.sum()) / tokens, characters_of(samples)
         measures = {
             "nats_per_token": mean,
-            "perplexity": math.exp(min(mean, 700.0)),
+            "perplexity": perplexity_of(mean),
             "bits_per_character": float(nats.sum()) / math.log(2) / characters,
             "tokens": tokens,
             "unknown": _unknown(model, samples),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from cellwright.data.token_streams import StreamBatch
 from cellwright.nn.states import State, detach
 
-__all__ = ["NextToken", "RowNats", "windows"]
+__all__ = ["NextToken", "RowNats", "perplexity_of", "windows"]
 
 # What is computed in one go when texts are scored: steps, and numbers of all scores.
 _STEPS, _SCORES = 512, 2**24
@@ -57,6 +58,11 @@ class RowNats:
         output, self._state = network(batch.tokens, None if batch.first else self._state)
         nats = network.nats(output, batch.targets.clamp(min=0)).double()
         return np.asarray(nats.masked_fill(batch.targets < 0, 0).sum(1).cpu().numpy())
+
+
+def perplexity_of(nats: float) -> float:
+    """Of so many nats a token; behind e^700 the numbers of Python come to their end."""
+    return math.exp(min(nats, 700.0))
 
 
 def windows(rows: Sequence[npt.NDArray[np.int32]], vocabulary: int) -> Iterator[StreamBatch]:

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright import cells
 from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean
-from cellwright.jobs.runs.cell_texts import as_cell, cell_text
 from cellwright.jobs.options import option_types, validated
 from cellwright.jobs.registry import entry_of, job_of
+from cellwright.jobs.runs.cell_texts import as_cell, cell_text
 
 __all__ = ["RunConfig", "configure", "read_config", "reading_of"]
 

@@ -8,11 +8,11 @@ from typing import Any
 from cellwright.errors import CellwrightError, RunError
 from cellwright.jobs.estimator import Estimator, Hooks
 from cellwright.jobs.job import Data, Job
-from cellwright.jobs.training.ranks import is_first
 from cellwright.jobs.registry import job_of
-from cellwright.jobs.training.reporting import Reporter
 from cellwright.jobs.runs.config import RunConfig, configure, read_config
 from cellwright.jobs.runs.folder import RunFolder
+from cellwright.jobs.training.ranks import is_first
+from cellwright.jobs.training.reporting import Reporter
 from cellwright.look.pictures import draw_learning_curve, save_picture
 
 __all__ = ["run"]

@@ -290,7 +290,8 @@ class Transcriber(TranscriberOptions, Estimator):
     def _features(self, X: Any) -> Sequences:  # noqa: N803
         """Sequences as the network learned them, computed where recordings are given."""
         check_is_fitted(self, "network_")
-        if isinstance(X, Recordings) and self.rate_ is not None and X.rate != self.rate_:
+        heard = isinstance(X, Recordings) and len(X) > 0
+        if heard and self.rate_ is not None and X.rate != self.rate_:
             raise DataError(
                 f"the recordings, such as {X.names[0]!r}, have {X.rate} Hz, but the model learned "
                 f"from {self.rate_} Hz; bring them to that rate"

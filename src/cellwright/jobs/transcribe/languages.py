@@ -39,7 +39,7 @@ def next_symbol(model: CharacterModel, symbols: Sequence[str]) -> NextSymbol:
     Raises
     ------
     ArgumentError
-        It is no language model, or what it gives is no mapping.
+        It is no language model, or what it gives is no mapping to log-probabilities.
     DataError
         It reads something else than characters.
     """
@@ -60,7 +60,17 @@ def next_symbol(model: CharacterModel, symbols: Sequence[str]) -> NextSymbol:
                 f"got {type(chances).__name__}"
             )
         # A model that knows no end has nothing against ending.
-        return np.array([chances.get("", 0.0), *(chances.get(s, _UNKNOWN) for s in symbols)])
+        given = [chances.get("", 0.0), *(chances.get(s, _UNKNOWN) for s in symbols)]
+        try:
+            scores = np.array(given, np.float64)
+        except (TypeError, ValueError):
+            scores = np.array([np.nan])
+        if not (scores < np.inf).all():
+            raise ArgumentError(
+                f"the language model must give log-probabilities, numbers below infinity; got "
+                f"{dict(chances)!r:.200}"
+            )
+        return scores
 
     return following
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from cellwright.data.parallel_text import ParallelText
-from cellwright.data.texts import as_texts
+from cellwright.data.texts import as_text, as_texts
 from cellwright.data.token_pairs import TokenBatch, TokenPairs
 from cellwright.errors import ModelFileError
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
@@ -206,7 +206,7 @@ class Translator(TranslatorOptions, Estimator):
         """
         check_is_fitted(self, "network_")
         options = self.options()
-        pairs = self._numbered(ParallelText(as_texts([text], "text"), None))
+        pairs = self._numbered(ParallelText([as_text(text, "text")], None))
         network: TranslatorNetwork = for_streaming(self.network_)
         (batch,) = pairs.batches(1)
         with torch.no_grad():
