@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,24 +13,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from cellwright.data.calendar import infer_frequency
+from cellwright.data.long_form_columns import (
+    Floats,
+    Place,
+    numbers_or_missing,
+    place_in,
+    texts_or_missing,
+    times_of,
+)
 from cellwright.errors import ArgumentError, DataError, did_you_mean
 
-__all__ = [
-    "LongForm",
-    "as_long_form",
-    "numbers_or_missing",
-    "place_in",
-    "table_with",
-    "texts_or_missing",
-    "times_of",
-]
+__all__ = ["LongForm", "as_long_form", "table_with"]
 
 _MOST_GAPS = 100  # for each row
-_WHOLE = 2.0**53  # up to here a float is the whole number that it seems
-_COUNTED = 2.0**62  # beyond it differences are no whole numbers of 64 bits
-Floats = npt.NDArray[np.float64]
-Place = Callable[[int, str], str]
-"""Row and column -> what the user calls that cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,11 +213,6 @@ def as_long_form(
     return _regular(np.asarray(ids), offsets, times[order], sorted_values, frequency, name)
 
 
-def place_in(name: str) -> Place:
-    """Says by its row what the user calls a cell of that table."""
-    return lambda row, column: f"{name}, row {row}, column {column!r}"
-
-
 def table_with(df: Any, columns: Sequence[str], name: str, place: Place) -> pd.DataFrame:
     """A table of pandas or polars as one of pandas that has these columns, and an id in each row.
 
@@ -260,51 +249,6 @@ def table_with(df: Any, columns: Sequence[str], name: str, place: Place) -> pd.D
     return table
 
 
-def times_of(cells: Any, place: Place) -> pd.Index:
-    """Dates or whole numbers of a column; a `DataError` says which cell is neither."""
-    if pd.api.types.is_bool_dtype(cells.dtype):
-        raise DataError(f"{place(0, 'ds')}: expected a date or a whole number, got a truth")
-    if pd.api.types.is_numeric_dtype(cells.dtype) and cells.dtype.kind != "c":
-        numbers = cells.to_numpy(float, na_value=np.nan)
-        wrong = ~(np.abs(numbers) < _COUNTED) | (numbers != np.round(numbers))
-        times: pd.Index = pd.Index(np.where(wrong, 0, numbers).astype(np.int64))
-    else:
-        times = _dates(cells)
-        wrong = times.isna()
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        found = "nothing" if cells.isna().iloc[row] else repr(str(cells.iloc[row]))
-        raise DataError(f"{place(row, 'ds')}: expected a date or a whole number, got {found}")
-    return times
-
-
-def _dates(cells: Any) -> Any:
-    """A `DatetimeIndex`, without a time where a cell is none."""
-    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
-        return pd.DatetimeIndex(cells)
-    if isinstance(cells.dtype, pd.PeriodDtype):
-        return pd.DatetimeIndex(cells.dt.to_timestamp())
-    # Half a character, which pandas cannot read, is no part of a date.
-    texts = cells.astype(object).map(
-        lambda cell: str(cell).encode(errors="replace").decode(), na_action="ignore"
-    )
-    found = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a format cannot be told is told as an error below
-        for options in ({}, {"format": "ISO8601"}, {"format": "ISO8601", "utc": True}):
-            try:
-                # One format for all rows, that of the first: 03/04 is not a day here, a month
-                # there.
-                found = pd.DatetimeIndex(pd.to_datetime(texts, errors="coerce", **options))
-            except (ValueError, OverflowError, AttributeError, TypeError):
-                continue  # such as several time zones
-            if not found.isna().any():
-                break
-        else:
-            found = pd.DatetimeIndex(pd.to_datetime(texts, errors="coerce", utc=True))
-    return found
-
-
 def _check_order(
     codes: npt.NDArray[np.int64], times: pd.Index, ids: Any, order: Any, place: Place
 ) -> None:
@@ -317,35 +261,6 @@ def _check_order(
             row = int(order[int(np.argmax(wrong)) + 1])
             at = times[int(np.argmax(wrong)) + 1]
             raise DataError(f"{place(row, 'ds')}: the series {ids.iloc[row]!r} {said} ({at})")
-
-
-def numbers_or_missing(cells: Any, column: str, place: Place) -> Floats:
-    """The numbers of a column, NaN where a cell is empty; a `DataError` says which is neither."""
-    empty = cells.isna().to_numpy()
-    # Dates are no numbers, though pandas counts them, nor are complex ones.
-    read = pd.to_numeric(cells, errors="coerce")
-    if cells.dtype.kind in "mM" or read.dtype.kind == "c":
-        read = pd.to_numeric(cells.astype(str), errors="coerce")
-    numbers = read.to_numpy(np.float64, na_value=np.nan)
-    wrong = (np.isnan(numbers) & ~empty) | np.isinf(numbers)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{place(row, column)}: expected a finite number or nothing, got "
-            f"{str(cells.iloc[row])!r}"
-        )
-    return np.asarray(numbers)
-
-
-def texts_or_missing(cells: Any) -> npt.NDArray[Any]:
-    """Texts, None where a cell is empty; the whole numbers of a column with gaps, 1.0, are "1"."""
-    if pd.api.types.is_float_dtype(cells.dtype):
-        numbers = cells.dropna()
-        if (numbers == numbers.round()).all() and (numbers.abs() < _WHOLE).all():
-            cells = cells.astype("Int64")
-    texts = np.array([str(cell) for cell in cells], dtype=object)
-    texts[cells.isna().to_numpy()] = None
-    return texts
 
 
 def _regular(

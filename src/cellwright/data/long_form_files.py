@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cellwright.data.files import place_of
-from cellwright.data.long_form import LongForm, as_long_form, numbers_or_missing
+from cellwright.data.long_form import LongForm, as_long_form
+from cellwright.data.long_form_columns import numbers_or_missing
 from cellwright.data.tables import place_in, read_parquet, read_table
 from cellwright.errors import DataError, did_you_mean
 

@@ -11,11 +11,10 @@ import pandas as pd
 from pydantic import Field
 
 from cellwright.data.calendar import season_of
-from cellwright.data.long_form import (
-    LongForm,
+from cellwright.data.long_form import LongForm, table_with
+from cellwright.data.long_form_columns import (
     numbers_or_missing,
     place_in,
-    table_with,
     texts_or_missing,
     times_of,
 )
