@@ -33,7 +33,7 @@ def fitted(x=X, y=Y, **options):
 
 @pytest.fixture(scope="module")
 def good():
-    return fitted(epochs=12, learning_rate=0.01, random_state=1)
+    return fitted(epochs=24, learning_rate=0.01, random_state=1)
 
 
 def test_it_learns_predicts_and_scores(good):

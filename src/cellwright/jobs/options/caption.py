@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -40,10 +40,6 @@ class CaptionerOptions(DecoderOptions, TrainingOptions):
         int, Field(ge=1, description="Features of a place of the picture, as the decoder sees it.")
     ] = 64
     embedding: Annotated[int, Field(ge=1, description="Features of a token.")] = 64
-    attention: Annotated[
-        Literal["general", "dot", "concat", "bahdanau", "none"],
-        Field(description="How the decoder finds what matters in the picture (Luong, Bahdanau)."),
-    ] = "bahdanau"
     dropout: Annotated[
         Rate, Field(description="Of what is seen, of embeddings, and around the layers.")
     ] = 0.1

@@ -19,9 +19,9 @@ class DecoderOptions(TextOptions, RecurrentOptions):
 
     embedding: Annotated[int, Field(ge=1, description="Features of a token.")] = 128
     attention: Annotated[
-        Literal["general", "dot", "concat", "bahdanau", "none"],
-        Field(description="How the decoder finds what matters in its memory (Luong, Bahdanau)."),
-    ] = "general"
+        Literal["bahdanau", "concat", "general", "dot", "none"],
+        Field(description="How the decoder finds what matters in its memory (Bahdanau, Luong)."),
+    ] = "bahdanau"
     feeding: Annotated[
         Literal["none", "output", "context"],
         Field(
