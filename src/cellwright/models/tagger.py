@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from cellwright.cells.cell import Cell
 from cellwright.models.stepwise import check_delay, delayed_output
-from cellwright.nn.connections import Connections
-from cellwright.nn.initialization import Scheme
 from cellwright.nn.recurrent import Recurrent
 
 __all__ = ["PADDING", "UNKNOWN", "TaggerNetwork"]
 
+_SHARED = ("sizes", "initialization", "backend")
 PADDING, UNKNOWN = 0, 1
 """What stands in place of a word or letter: behind the end, and for one never seen."""
 
@@ -71,29 +70,17 @@ class TaggerNetwork(nn.Module):
         character_embedding: int = 32,
         word_dropout: float = 0.0,
         projection: int | None = None,
-        bidirectional: bool = False,
         dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_drop: float = 0.0,
-        connections: Connections = "none",
-        learn_initial_state: bool = False,
-        sizes: Mapping[str, int] | None = None,
-        initialization: Scheme = "standard",
-        backend: str = "auto",
         delay: int = 0,
+        **recurrent: Any,
     ) -> None:
-        check_delay(delay, bidirectional)
+        check_delay(delay, recurrent.get("bidirectional", False))
         super().__init__()
         self.delay, self.word_dropout = delay, word_dropout
         self.embedding = nn.Embedding(words, embedding, padding_idx=PADDING)
         width = embedding + 2 * (spelling or 0)
-        shared: dict[str, Any] = {
-            "sizes": sizes,
-            "initialization": initialization,
-            "backend": backend,
-        }
         if spelling:
+            shared = {name: recurrent[name] for name in _SHARED if name in recurrent}
             self.letters = nn.Embedding(characters, character_embedding, padding_idx=PADDING)
             self.spelling: Recurrent | None = Recurrent(
                 cell, character_embedding, spelling, bidirectional=True, **shared
@@ -101,19 +88,7 @@ class TaggerNetwork(nn.Module):
         else:
             self.spelling = None
         self.projection = nn.Linear(width, projection) if projection else nn.Identity()
-        self.recurrent = Recurrent(
-            cell,
-            projection or width,
-            layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            zoneout=zoneout,
-            weight_drop=weight_drop,
-            connections=connections,
-            learn_initial_state=learn_initial_state,
-            **shared,
-        )
+        self.recurrent = Recurrent(cell, projection or width, layers, dropout=dropout, **recurrent)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(self.recurrent.output_size, outputs)
 

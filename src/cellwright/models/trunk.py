@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from cellwright.cells.cell import Cell
 from cellwright.models.image_encoder import FrameEncoder
-from cellwright.nn.connections import Connections
-from cellwright.nn.initialization import Scheme
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.recurrent import Recurrent
 
@@ -99,21 +97,13 @@ class SequenceNetwork(ScaledNetwork):
         cell: Cell | str,
         layers: Sequence[int],
         projection: int | None = None,
-        bidirectional: bool = False,
         dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_drop: float = 0.0,
-        connections: Connections = "none",
-        learn_initial_state: bool = False,
         pooling: Pooling = "last",
         vocabulary: int | None = None,
         word_dropout: float = 0.0,
         picture_size: tuple[int, int] | None = None,
         picture_filters: Sequence[int] = (),
-        sizes: Mapping[str, int] | None = None,
-        initialization: Scheme = "standard",
-        backend: str = "auto",
+        **recurrent: Any,
     ) -> None:
         super().__init__(features)
         if vocabulary is not None:
@@ -125,21 +115,7 @@ class SequenceNetwork(ScaledNetwork):
         width = frames.features if frames else features
         projected = nn.Linear(width, projection) if projection else nn.Identity()
         self.projection = nn.Sequential(frames, projected) if frames else projected
-        self.recurrent = Recurrent(
-            cell,
-            projection or width,
-            layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            zoneout=zoneout,
-            weight_drop=weight_drop,
-            connections=connections,
-            learn_initial_state=learn_initial_state,
-            sizes=sizes,
-            initialization=initialization,
-            backend=backend,
-        )
+        self.recurrent = Recurrent(cell, projection or width, layers, dropout=dropout, **recurrent)
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(self.recurrent.output_size, outputs)
