@@ -59,11 +59,12 @@ def active_steps(
         right = ((counts >= 0) & (counts <= steps)).all()
         torch._assert_async(right, "lengths: must lie between 0 and the steps of the data")
         return torch.arange(steps, device=device).unsqueeze(1) < counts
-    if batch and (int(counts.min()) < 0 or int(counts.max()) > steps):
+    known = counts.tolist()  # once: on a GPU each look at a number waits for all that goes on
+    least, most = min(known, default=steps), max(known, default=steps)
+    if least < 0 or most > steps:
         raise ShapeError(
-            f"lengths: must lie in 0..{steps}, the steps of the data; "
-            f"got {int(counts.min())} to {int(counts.max())}"
+            f"lengths: must lie in 0..{steps}, the steps of the data; got {least} to {most}"
         )
-    if batch and int(counts.min()) == steps:
+    if least == steps:
         return None
     return torch.arange(steps, device=device).unsqueeze(1) < counts

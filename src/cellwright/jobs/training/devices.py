@@ -38,6 +38,8 @@ def make_fabric(options: Mapping[str, Any]) -> Fabric:
 
 def on_device(fabric: Fabric, batch: Moved) -> Moved:
     """The batch where the network is."""
+    if fabric.device.type == "cpu":
+        return batch
     found = {}
     for each in fields(batch):  # type: ignore[arg-type]
         value = getattr(batch, each.name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from cellwright.errors import TrainingError
 from cellwright.jobs.training.devices import make_fabric, on_device
@@ -52,8 +53,8 @@ class Steps:
         optimizer = make_optimizer(network, options)
         # The network is moved in place. What Fabric wraps it in is not called, because it would
         # round the data before they are scaled.
-        self._wrapped, self.optimizer = self.fabric.setup(network, optimizer)
-        self._most = options["gradient_clip"] or math.inf
+        _, self.optimizer = self.fabric.setup(network, optimizer)
+        self._weights, self._most = list(network.parameters()), options["gradient_clip"] or math.inf
 
     def take(
         self, batch: AnyBatch | None, rate: float, epoch: int, seen: int
@@ -82,7 +83,8 @@ class Steps:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        for weight in self._weights:
+            weight.grad = None
         where = f"samples {seen} and on"
         answers = 0 if batch is None else batch.answers
         share = self.processes.share_of_answers(answers, self.fabric.device)
@@ -95,9 +97,8 @@ class Steps:
             check_finite("loss", loss, epoch, where)
             self.fabric.backward(loss if share == 1 else loss * share)
         self.processes.sum_gradients(self.network)
-        norm = self.fabric.clip_gradients(
-            self._wrapped, self.optimizer, max_norm=self._most, error_if_nonfinite=False
-        )
+        # None of the precisions scales gradients, so there is nothing that Fabric would undo first.
+        norm = clip_grad_norm_(self._weights, self._most)
         check_finite("norm of the gradient", norm, epoch, where)
         self.optimizer.step()
         return loss, measured
@@ -105,7 +106,7 @@ class Steps:
 
 def check_finite(what: str, value: Tensor | None, epoch: int, where: str) -> None:
     """Raise a `TrainingError` that says what is no number, and where."""
-    if value is not None and not math.isfinite(value.detach()):
+    if value is not None and not math.isfinite(value.item()):
         raise TrainingError(
             f"the {what} became {float(value.detach())} in epoch {epoch + 1}, {where}; try a "
             f"lower learning rate or a smaller gradient clip"
