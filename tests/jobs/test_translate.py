@@ -16,6 +16,7 @@ import cellwright as cw
 from cellwright import jobs
 from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs import model_file
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.training.objectives import TokenLoss
 from cellwright.jobs.translate import JOB, Translator
 from cellwright.jobs.translate.scores import translation_scores
@@ -143,7 +144,7 @@ def test_other_forms(form, tmp_path):
 
 
 def test_the_loss_is_the_entropy_of_what_counts(good):
-    pairs = good._numbered(JOB.read("numbers", None, _numbers(), {}).test.take([0, 1]))
+    pairs = good._numbered(_numbers().test.take([0, 1]))
     (batch,) = pairs.batches(2)
     network = good.network_.eval()
     loss, measured = TokenLoss(0.3)(network, batch)
@@ -165,7 +166,8 @@ def test_the_loss_is_the_entropy_of_what_counts(good):
 
 
 def _numbers():
-    return {"source": "en", "target": "fr", "test": None, "test_fraction": 0.1}
+    reading = {"source": "en", "target": "fr", "test": None, "test_fraction": 0.1}
+    return JOB.read(Asked("numbers", None, reading, {}))
 
 
 def test_scores_are_sacrebleus():
@@ -305,7 +307,7 @@ def test_a_run_folder_from_two_files(tmp_path):
 
 @pytest.mark.slow
 def test_the_default_data_are_learned():
-    data = JOB.read("numbers", None, _numbers(), {})
+    data = _numbers()
     model = Translator()
     model.fit(
         data.train.source,

@@ -17,6 +17,8 @@ from cellwright.jobs import (
     samples,
     scores,
 )
+from cellwright.jobs.asked import Asked
+from cellwright.jobs.registry import job_of
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,23 @@ def test_other_data_are_read_by_name_or_path(trained):
         samples(load(folder), folder, None, Path("elsewhere"))
     with pytest.raises(DataError, match="data folder goes with a named"):
         samples(load(folder), folder, str(folder.parent / "data.npz"), Path("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("regress", "name the folder with --data"),
+        ("transcribe", "name the folder with --data"),
+        ("language", "text comes from one file"),
+        ("forecast", "data folder goes with a named data set, not with 'a.csv'"),
+        ("gan", "data folder goes with data that lie in one, not with 'a.csv'"),
+    ],
+)
+def test_a_folder_that_means_nothing_to_the_data_is_refused(name, message):
+    job, asked = job_of(name), Asked("a.csv", Path("elsewhere"), {}, {})
+    for read in (job.read, job.read_samples):
+        with pytest.raises(DataError, match=message):
+            read(asked)
 
 
 def test_a_model_file_has_no_data_of_its_own(trained):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pandas as pd
 
 from cellwright.errors import CellwrightError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Estimator, Hooks
 
 __all__ = ["Data", "Job"]
@@ -47,25 +47,8 @@ class Job(ABC, Generic[Model, Given]):
     files: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Given:
+    def read(self, asked: Asked) -> Given:
         """Read data to learn from, with a test part.
-
-        Parameters
-        ----------
-        source
-            A named data set or a path.
-        folder
-            Where the files of a named data set lie, if the user says so.
-        reading
-            Validated reading options of the job.
-        options
-            Those of its estimator: a horizon, say, decides how data are divided.
 
         Raises
         ------
@@ -96,13 +79,7 @@ class Job(ABC, Generic[Model, Given]):
         """
 
     @abstractmethod
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Any:
+    def read_samples(self, asked: Asked) -> Any:
         """Read what a trained model is used on; a named data set's test part."""
 
     @abstractmethod

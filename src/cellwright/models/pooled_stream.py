@@ -74,7 +74,7 @@ class PooledStream:
     def _pool(self, output: Tensor) -> Tensor:
         network, before = self._network, self._pooled
         if network.pooling == "last":
-            return network.last(output, self._stream.state)
+            return network.last(output[:, None], self._stream.state)
         if before is None:
             self._pooled = output.clone()
         else:

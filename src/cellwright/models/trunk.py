@@ -148,10 +148,13 @@ class SequenceNetwork(ScaledNetwork):
         scores: Tensor = self.readout(self.dropout(output))
         return scores.to(self.readout.weight.dtype)
 
-    def last(self, output: Tensor, state: list[dict[str, Tensor]]) -> Tensor:
-        """What the readout sees behind a step, (batch, units), of a network that reads forwards."""
+    def last(
+        self, output: Tensor, state: list[dict[str, Tensor]], lengths: Tensor | None = None
+    ) -> Tensor:
+        """What the readout sees behind the last step, (batch, units)."""
         if self.recurrent.connections == "residual":
-            return output
+            # The state is what the last layer made; what goes past it stands in the output.
+            return last_output(output, lengths, self.recurrent.bidirectional)
         return state[-1][self.recurrent.cell.states[0]].flatten(1)
 
     def scaled(self, x: Tensor) -> Tensor:
@@ -172,11 +175,7 @@ class SequenceNetwork(ScaledNetwork):
     ) -> Tensor:
         batch, steps = output.shape[:2]
         if self.pooling == "last":
-            last = state[-1][self.recurrent.cell.states[0]].flatten(1)
-            if self.recurrent.connections != "residual":
-                return last
-            # The state is what the last layer made; what goes past it stands in the output.
-            return last_output(output, lengths, self.recurrent.bidirectional)
+            return self.last(output, state, lengths)
         active = active_steps(batch, steps, output.device, lengths)
         if self.pooling == "mean":
             count = steps if active is None else active.sum(0).clamp(min=1).unsqueeze(1)

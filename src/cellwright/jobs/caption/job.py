@@ -16,6 +16,7 @@ from cellwright.data.coco import read_coco
 from cellwright.data.pictures import picture_files
 from cellwright.data.scenes import SCENES
 from cellwright.errors import DataError, did_you_mean
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.caption.estimator import Caption, Captioner
 from cellwright.jobs.caption.measures import bleu, exact
 from cellwright.jobs.estimator import Hooks
@@ -38,16 +39,11 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
     estimator = Captioner
     files = ("captions.png", "attention.png")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> CaptionedDataset:
+    def read(self, asked: Asked) -> CaptionedDataset:
+        source, folder, reading = asked.source, asked.folder, asked.reading
         _refuse_ignored(source, reading)
         if source in SCENES:
-            return _scenes(source, folder, reading)
+            return _scenes(asked)
         images = folder if reading["images"] is None else Path(reading["images"])
         if folder is not None and images != folder:
             raise DataError("--images and --data-dir both name the folder of pictures; give one")
@@ -82,20 +78,14 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
         _draw_attention(said, shown, folder / "attention.png")
         return _measures(model, texts, data.test)
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Captioned:
-        if source in SCENES:
-            return _scenes(source, folder, reading).test
-        path, size = Path(source), reading["image_size"]
+    def read_samples(self, asked: Asked) -> Captioned:
+        if asked.source in SCENES:
+            return _scenes(asked).test
+        path, size = Path(asked.source), asked.reading["image_size"]
         if path.suffix.lower() == ".json":
-            _check_file(path, source)
+            _check_file(path, asked.source)
             # Pictures of other captions do not lie where those of the training do.
-            return read_coco(path, folder, size=size).captioned
+            return read_coco(path, asked.folder, size=size).captioned
         pictures = picture_files(path, size)
         return Captioned(pictures, None, [file.name for file in pictures.paths])
 
@@ -141,9 +131,10 @@ def _draw_attention(said: list[Caption], shown: Any, path: Path) -> None:
             return
 
 
-def _scenes(source: str, folder: Path | None, reading: Mapping[str, Any]) -> CaptionedDataset:
-    sizes = {} if reading["scenes"] is None else {"train": reading["scenes"]}
-    return SCENES[source](folder, **sizes)
+def _scenes(asked: Asked) -> CaptionedDataset:
+    scenes = asked.reading["scenes"]
+    sizes = {} if scenes is None else {"train": scenes}
+    return SCENES[asked.source](asked.folder, **sizes)
 
 
 def _refuse_ignored(source: str, reading: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from sklearn.metrics import accuracy_score, classification_report
 from cellwright.data import Labelled, Sequences
 from cellwright.data.labelled_sources import LabelledData, read_labelled, read_labelled_samples
 from cellwright.errors import DataError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.classify.estimator import SequenceClassifier
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
@@ -27,14 +27,8 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
     estimator = SequenceClassifier
     files = ("confusion_matrix.png", "calibration.png")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> LabelledData:
-        return read_labelled(source, folder, **reading)
+    def read(self, asked: Asked) -> LabelledData:
+        return read_labelled(asked.source, asked.folder, **asked.reading)
 
     def facts(self, data: LabelledData) -> dict[str, Any]:
         counts = {"train": len(data.train.x), "test": len(data.test.x)}
@@ -65,14 +59,8 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
             save_picture(picture, folder / name)
         return {"accuracy": float(accuracy_score(truth, predicted)), "samples": len(truth)}
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Labelled:
-        return read_labelled_samples(source, folder)
+    def read_samples(self, asked: Asked) -> Labelled:
+        return read_labelled_samples(asked.source, asked.folder)
 
     def test_part(self, data: LabelledData) -> Labelled:
         return data.test

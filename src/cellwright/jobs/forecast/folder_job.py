@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from cellwright.data.long_form import LongForm
 from cellwright.data.long_form_files import read_long_form, read_m4
 from cellwright.data.seasonal_series import made_up_sales
 from cellwright.errors import DataError, SettingError, did_you_mean
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.forecast.columns import chosen_columns
 from cellwright.jobs.forecast.dividing import learned_part, windows_ahead
@@ -82,24 +83,18 @@ class _Forecast(Job[Forecaster, ForecastData]):
     estimator = Forecaster
     files = ("forecasts.png", "forecasts.csv")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> ForecastData:
-        series, horizon = _series(source, folder, reading, options), options["horizon"]
+    def read(self, asked: Asked) -> ForecastData:
+        series, horizon = _series(asked), asked.options["horizon"]
         short = series.lengths <= 2 * horizon
         if short.any():
             label, steps = series.ids[short][0], series.lengths[short][0]
             raise DataError(
-                f"{source}: the series {label!r} has {steps} steps; with a test of {horizon} and a "
-                f"horizon of {horizon} it needs at least {2 * horizon + 1}. Leave it out, or "
-                f"forecast less far ahead"
+                f"{asked.source}: the series {label!r} has {steps} steps; with a test of "
+                f"{horizon} and a horizon of {horizon} it needs at least {2 * horizon + 1}. Leave "
+                f"it out, or forecast less far ahead"
             )
-        data = ForecastData(Path(source).name.partition(".")[0], series, horizon)
-        _check_test(source, data, options)
+        data = ForecastData(Path(asked.source).name.partition(".")[0], series, horizon)
+        _check_test(asked, data)
         return data
 
     def facts(self, data: ForecastData) -> dict[str, Any]:
@@ -122,14 +117,8 @@ class _Forecast(Job[Forecaster, ForecastData]):
         save_picture(picture, folder / "forecasts.png")
         return {**found, "series": len(data.series), "horizon": data.horizon}
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Given:
-        return Given(_series(source, folder, reading, options), None)
+    def read_samples(self, asked: Asked) -> Given:
+        return Given(_series(asked), None)
 
     def test_part(self, data: ForecastData) -> Given:
         return Given(data.series, data.horizon)
@@ -153,8 +142,9 @@ class _Forecast(Job[Forecaster, ForecastData]):
         return measured, f"{report}\n{len(series)} series, their last {horizon} steps"
 
 
-def _check_test(source: str, data: ForecastData, options: Mapping[str, Any]) -> None:
+def _check_test(asked: Asked, data: ForecastData) -> None:
     """What the test would be refused for is found before the training, not after."""
+    source, options = asked.source, asked.options
     if np.isnan(data.series.last(data.horizon).y).all():
         raise DataError(
             f"{source}: no series has a value in its last {data.horizon} steps, which are the test"
@@ -192,18 +182,16 @@ def _tested(
     return forecasts.merge(truth, on=["unique_id", "ds"], how="left"), found
 
 
-def _series(
-    source: str, folder: Path | None, reading: Mapping[str, Any], options: Mapping[str, Any]
-) -> LongForm:
+def _series(asked: Asked) -> LongForm:
+    source, reading, options = asked.source, asked.reading, asked.options
     if source in _NAMED:
-        return _named(source, folder)
+        return _named(source, asked.folder)
     if not source.endswith(_SUFFIXES):
         raise DataError(
             f"there is no data set {source!r}.{did_you_mean(source, _NAMED)} Known: "
             f"{', '.join(_NAMED)}, or a path that ends in {', '.join(_SUFFIXES)}"
         )
-    if folder is not None:
-        raise DataError(f"a data folder goes with a named data set, not with {source!r}")
+    asked.refuse_folder(f"a data folder goes with a named data set, not with {source!r}")
     chosen = chosen_columns(options)
     return read_long_form(
         Path(source),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from cellwright.data import Dataset, Labelled
 from cellwright.data.labels import label_numbers
 from cellwright.errors import DataError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.gan.estimator import SequenceGAN
 from cellwright.jobs.gan.reading import read_dataset, read_labelled
@@ -31,15 +31,9 @@ class _Make(Job[SequenceGAN, Dataset]):
     estimator = SequenceGAN
     files = ("made_and_real.png",)
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Dataset:
-        data = read_dataset(source, folder, reading)
-        _check_test(source, data)
+    def read(self, asked: Asked) -> Dataset:
+        data = read_dataset(asked.source, asked.folder, asked.reading)
+        _check_test(asked.source, data)
         return data
 
     def facts(self, data: Dataset) -> dict[str, Any]:
@@ -71,14 +65,8 @@ class _Make(Job[SequenceGAN, Dataset]):
             result["discriminative_score"] = discriminative_score(data.test.x, made, seeds=(0,))
         return result | {"samples": len(made)}
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Labelled:
-        return read_labelled(source, folder, reading)
+    def read_samples(self, asked: Asked) -> Labelled:
+        return read_labelled(asked.source, asked.folder, asked.reading)
 
     def test_part(self, data: Dataset) -> Labelled:
         return data.test

@@ -16,6 +16,7 @@ from cellwright.data.step_data import StepData, StepDataset, read_step_data, rea
 from cellwright.data.step_tables import StepColumns
 from cellwright.data.words import WordSequences
 from cellwright.errors import DataError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.label.columns import AnswerColumns, learned_columns
@@ -37,23 +38,18 @@ class _Label(Job[SequenceLabeler, StepDataset]):
     estimator = SequenceLabeler
     files = ("confusion_matrix.png", "answers.png", "report.txt")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> StepDataset:
+    def read(self, asked: Asked) -> StepDataset:
+        reading = asked.reading
         data = read_step_data(
-            source,
-            folder,
+            asked.source,
+            asked.folder,
             columns=_columns(reading),
             column=reading["column"],
             test=_names(reading["test"]),
             test_fraction=reading["test_fraction"],
             clips=reading["clips"],
         )
-        kind = options["target"]
+        kind = asked.options["target"]
         if data.train.y is None or data.test.y is None:
             lacking = "training" if data.train.y is None else "test"
             raise DataError(f"{data.name}: the {lacking} part has no {kind}s")
@@ -66,7 +62,7 @@ class _Label(Job[SequenceLabeler, StepDataset]):
                 where = f"{data.name}, {what} part: y"
                 answers = as_step_answers(part.y, part.x.lengths, kind, name=where)
                 columns.check_width(answers)
-                columns.targets(answers, options, name=where)
+                columns.targets(answers, asked.options, name=where)
         return data
 
     def facts(self, data: StepDataset) -> dict[str, Any]:
@@ -111,16 +107,14 @@ class _Label(Job[SequenceLabeler, StepDataset]):
         _draw(model, test, folder / "answers.png")
         return measures
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> StepData:
-        columns, column = _columns(reading), reading["column"]
+    def read_samples(self, asked: Asked) -> StepData:
+        reading = asked.reading
         return read_step_samples(
-            source, folder, columns=columns, column=column, clips=reading["clips"]
+            asked.source,
+            asked.folder,
+            columns=_columns(reading),
+            column=reading["column"],
+            clips=reading["clips"],
         )
 
     def test_part(self, data: StepDataset) -> StepData:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cellwright.data.documents import TextDataset, divide_text, read_documents
 from cellwright.errors import DataError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.language.estimator import LanguageModel
@@ -25,6 +25,7 @@ from cellwright.storage import replace_file
 __all__ = ["JOB", "next_tokens_picture"]
 
 _SHOWN, _SAMPLE = 60, 1000  # tokens in the picture, and in the sample
+_NO_FOLDER = "text comes from one file; give its path with --data, not a folder"
 
 
 class _Language(Job[LanguageModel, TextDataset]):
@@ -33,15 +34,9 @@ class _Language(Job[LanguageModel, TextDataset]):
     estimator = LanguageModel
     files = ("bits_per_character.png", "next_tokens.png", "sample.txt")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> TextDataset:
-        _refuse_folder(folder)
-        return divide_text(source, **reading)
+    def read(self, asked: Asked) -> TextDataset:
+        asked.refuse_folder(_NO_FOLDER)
+        return divide_text(asked.source, **asked.reading)
 
     def facts(self, data: TextDataset) -> dict[str, Any]:
         return {
@@ -63,17 +58,11 @@ class _Language(Job[LanguageModel, TextDataset]):
         replace_file(folder / "sample.txt", sample + "\n")
         return measures
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> list[str]:
-        _refuse_folder(folder)
-        if source == "descriptions":
-            return divide_text(source, **reading).test
-        return read_documents(source, reading["documents"])
+    def read_samples(self, asked: Asked) -> list[str]:
+        asked.refuse_folder(_NO_FOLDER)
+        if asked.source == "descriptions":
+            return divide_text(asked.source, **asked.reading).test
+        return read_documents(asked.source, asked.reading["documents"])
 
     def test_part(self, data: TextDataset) -> list[str]:
         return data.test
@@ -123,11 +112,6 @@ def next_tokens_picture(model: LanguageModel, text: str) -> Figure:
     chances = scores.double().softmax(1).numpy()
     names = [token_text(model.vocabulary_, token) for token in range(len(model.vocabulary_))]
     return draw_next_tokens(names, tokens[1:], chances)
-
-
-def _refuse_folder(folder: Path | None) -> None:
-    if folder is not None:
-        raise DataError("text comes from one file; give its path with --data, not a folder")
 
 
 JOB = _Language()

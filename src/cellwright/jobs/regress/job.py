@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from cellwright.data.measured import Measured, MeasuredDataset
 from cellwright.data.measured_readers import read_measured, read_measured_samples
 from cellwright.errors import DataError, SettingError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.regress.estimator import SequenceRegressor
@@ -33,15 +33,9 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
     estimator = SequenceRegressor
     files = ("predicted.png",)
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> MeasuredDataset:
-        _refuse_folder(folder)
-        return read_measured(source, **reading)
+    def read(self, asked: Asked) -> MeasuredDataset:
+        asked.refuse_folder()
+        return read_measured(asked.source, **asked.reading)
 
     def facts(self, data: MeasuredDataset) -> dict[str, Any]:
         return {
@@ -64,15 +58,9 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
         save_picture(picture, folder / "predicted.png")
         return _measures(truth, predicted, ends)
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> Measured:
-        _refuse_folder(folder)
-        return read_measured_samples(source, **reading)
+    def read_samples(self, asked: Asked) -> Measured:
+        asked.refuse_folder()
+        return read_measured_samples(asked.source, **asked.reading)
 
     def test_part(self, data: MeasuredDataset) -> Measured:
         return data.test
@@ -112,13 +100,6 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
         table = pd.DataFrame(rows).T.drop(columns="samples")
         report = table.to_string(float_format=lambda value: f"{value:.4f}")
         return _measures(truth, predicted, ends), f"{report}\non {len(truth)} sequences"
-
-
-def _refuse_folder(folder: Path | None) -> None:
-    if folder is not None:
-        raise DataError(
-            "--data-dir goes with a data set that has a name; name the folder with --data"
-        )
 
 
 def _flat(samples: Measured) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright import cells
 from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.options import option_types, validated
 from cellwright.jobs.registry import entry_of, job_of
 from cellwright.jobs.runs.cell_texts import as_cell, cell_text
@@ -67,7 +68,7 @@ class RunConfig(BaseModel):
     def read_data(self) -> Any:
         """Read the data, as the job reads them."""
         folder = Path(self.data_dir) if self.data_dir is not None else None
-        return job_of(self.job).read(self.data, folder, self.reading, self.options)
+        return job_of(self.job).read(Asked(self.data, folder, self.reading, self.options))
 
 
 def configure(

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cellwright.errors import DataError, RunError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Estimator
 from cellwright.jobs.registry import job_of
 from cellwright.jobs.runs.config import read_config, reading_of
@@ -46,7 +47,7 @@ def samples(
     known = config.reading if config is not None else {}
     if data is not None:
         checked = reading_of(model.job, known | reading)
-        return job.read_samples(data, data_dir, checked, model.options())
+        return job.read_samples(Asked(data, data_dir, checked, model.options()))
     if config is None:
         raise RunError(f"{run} is not a run folder with data of its own; give --data")
     if data_dir is not None:

@@ -19,6 +19,7 @@ from cellwright.data.transcribed import (
     read_transcribed_samples,
 )
 from cellwright.errors import ArgumentError, DataError, SettingError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.transcribe.error_rates import error_rates
@@ -61,17 +62,11 @@ class TranscribeJob(Job[Transcriber, _Data]):
     estimator = Transcriber
     files = ("alignment.png", "transcripts.csv")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> _Data:
+    def read(self, asked: Asked) -> _Data:
         """Read what is learned from, and a test part."""
-        _refuse_folder(folder)
-        language = _language(reading, options)
-        data = read_transcribed(source, **_of_data(reading))
+        asked.refuse_folder()
+        language = _language(asked)
+        data = read_transcribed(asked.source, **_of_data(asked.reading))
         return _Data(data.name, data.train, data.test, language)
 
     def facts(self, data: _Data) -> dict[str, Any]:
@@ -106,17 +101,12 @@ class TranscribeJob(Job[Transcriber, _Data]):
             save_picture(picture, folder / "alignment.png")
         return error_rates(data.test.texts, said) | {"samples": len(said)}
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> _Samples:
+    def read_samples(self, asked: Asked) -> _Samples:
         """Read what a trained model is used on."""
-        _refuse_folder(folder)
-        language = _language(reading, options)
-        return _Samples(read_transcribed_samples(source, _of_data(reading)), language)
+        asked.refuse_folder()
+        language = _language(asked)
+        given = read_transcribed_samples(asked.source, _of_data(asked.reading))
+        return _Samples(given, language)
 
     def test_part(self, data: _Data) -> _Samples:
         """The test part of a run's own data."""
@@ -150,23 +140,16 @@ class TranscribeJob(Job[Transcriber, _Data]):
         return measures, "\n".join(lines)
 
 
-def _refuse_folder(folder: Path | None) -> None:
-    if folder is not None:
-        raise DataError(
-            "--data-dir goes with a data set that has a name; name the folder with --data"
-        )
-
-
 def _of_data(reading: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in reading.items() if name != "language"}
 
 
-def _language(reading: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+def _language(asked: Asked) -> Any:
     """The language model that is asked for, or None; refused before anything is learned."""
-    path = reading["language"]
+    path = asked.reading["language"]
     if path is None:
         return None
-    if options["decoder"] != "beam":
+    if asked.options["decoder"] != "beam":
         raise SettingError("language: takes part in a search only; add --decoder beam")
     from cellwright.jobs.runs.loading import load  # noqa: PLC0415 (loads every kind of model)
 

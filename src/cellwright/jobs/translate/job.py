@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cellwright.data.parallel_text import (
     read_parallel_samples,
 )
 from cellwright.errors import DataError
+from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.job import Job
 from cellwright.jobs.translate.estimator import Translator
@@ -34,14 +34,8 @@ class _Translate(Job[Translator, ParallelData]):
     estimator = Translator
     files = ("attention.png", "translations.csv")
 
-    def read(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> ParallelData:
-        return read_parallel(source, folder, **reading)
+    def read(self, asked: Asked) -> ParallelData:
+        return read_parallel(asked.source, asked.folder, **asked.reading)
 
     def facts(self, data: ParallelData) -> dict[str, Any]:
         return {"train": len(data.train), "test": len(data.test)}
@@ -60,14 +54,8 @@ class _Translate(Job[Translator, ParallelData]):
             save_picture(draw_attention(found[:_PICTURED]), folder / "attention.png")
         return translation_scores(told, truth) | {"samples": len(told)}
 
-    def read_samples(
-        self,
-        source: str,
-        folder: Path | None,
-        reading: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> ParallelText:
-        return read_parallel_samples(source, folder, **reading)
+    def read_samples(self, asked: Asked) -> ParallelText:
+        return read_parallel_samples(asked.source, asked.folder, **asked.reading)
 
     def test_part(self, data: ParallelData) -> ParallelText:
         return data.test
