@@ -6,14 +6,16 @@ import ctypes
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from cellwright.backends.cpu.render import gradients_of, matrices_of, render, sizes_of
+from cellwright.backends.cpu.render import gradients_of, matrices_of, render, runner, sizes_of
 from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
 from cellwright.plan import Program
@@ -126,31 +128,49 @@ def _address(tensor: Tensor | None) -> int:
 def compiled(
     programs: Sequence[Program], name: str, dtype: torch.dtype, narrow: bool
 ) -> tuple[list[Function], StreamFunctions]:
-    """Compile programs into one library, or find it in the cache."""
+    """Compile programs into a library, or find it in the cache."""
+    # What runs them is compiled at the first cell ever, and then beside it.
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(_runner, dtype, narrow)
+        library = _load(render(programs, REAL[dtype]), name)
+        run = running.result()
+    library.program.restype = ctypes.c_void_p
+    tables = [ctypes.c_void_p(library.program(number)) for number in range(len(programs))]
+    functions = [
+        Function(program, partial(run.run_program, table))
+        for program, table in zip(programs, tables, strict=True)
+    ]
+    # Streams use the first program, which computes a cell without a thought of gradients.
+    return functions, StreamFunctions(run, tables[0])
+
+
+@lru_cache
+def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
+    """What runs programs in this precision."""
+    return _load(runner(REAL[dtype], narrow), f"runner_{'bfloat16' if narrow else REAL[dtype]}")
+
+
+def _load(source: str, name: str) -> ctypes.CDLL:
     # Hardly slower than -O3, because the kernels are written as vectors, and compiled in 2/3 of
     # the time.
-    library = load(render(programs, REAL[dtype], narrow), name=name, flags=("-O2",))
+    library = load(source, name=name, flags=("-O2",))
     if settings().debug >= 3:
         print(f"# {name}: {Path(library._name).with_suffix('.cpp')}", file=sys.stderr)
-    functions = [
-        Function(program, getattr(library, f"run_program{number}"))
-        for number, program in enumerate(programs)
-    ]
-    return functions, StreamFunctions(library)
+    return library
 
 
 class StreamFunctions:
     """How a compiled cell is run one step at a time; see stream.hpp."""
 
-    def __init__(self, library: ctypes.CDLL) -> None:
-        self.open = library.open_stream
-        self.open.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-        self.open.restype = ctypes.c_void_p
-        self.close = library.close_stream
+    def __init__(self, run: ctypes.CDLL, table: ctypes.c_void_p) -> None:
+        run.open_stream.argtypes = (*[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p)
+        run.open_stream.restype = ctypes.c_void_p
+        self.open = partial(run.open_stream, table)
+        self.close = run.close_stream
         self.close.argtypes = (ctypes.c_void_p,)
         self.close.restype = None
-        self.step = ctypes.cast(library.step_stream, ctypes.c_void_p).value
-        self.chain = library.step_chain
+        self.step = ctypes.cast(run.step_stream, ctypes.c_void_p).value
+        self.chain = run.step_chain
         self.chain.argtypes = (ctypes.c_void_p, ctypes.c_int64)
         self.chain.restype = None
-        self.panel = int(library.panel_width())
+        self.panel = int(run.panel_width())

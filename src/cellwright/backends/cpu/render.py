@@ -9,40 +9,52 @@ from cellwright.backends.cpu.equations import Equations, clock_text, time_lines
 from cellwright.ir import SCALAR, Node, Size
 from cellwright.plan import Part, Program, Sweep
 
-__all__ = ["gradients_of", "matrices_of", "render", "sizes_of"]
+__all__ = ["gradients_of", "matrices_of", "render", "runner", "sizes_of"]
 
 _MASKS = {"block_diagonal": 1, "block_lower": 2, "block_upper": 3}
 
 
-def render(programs: Sequence[Program], real: str, narrow: bool = False) -> str:
-    """Return the C++ source of some programs, complete in itself.
+def render(programs: Sequence[Program], real: str) -> str:
+    """Return the C++ source of some programs: tables and equations, which `runner` walks over.
 
     Parameters
     ----------
     programs
-        What to compute; each becomes a function of its name.
+        What to compute.
+    real
+        ``"float"`` or ``"double"``.
+    """
+    tables = [_Tables(program, n) for n, program in enumerate(programs)]
+    names = ", ".join(f"&{t.name}" for t in tables)
+    return "\n".join(
+        [
+            *_head(real, narrow=False),
+            *(_native(name) for name in ("vectors", "program")),
+            *(t.text() for t in tables),
+            f"static const Program* const programs[] = {{{names}}};",
+            "PUBLIC const Program* program(Int number) { return programs[number]; }",
+            "",
+        ]
+    )
+
+
+def runner(real: str, narrow: bool) -> str:
+    """Return the C++ source of what runs programs: the same for all cells.
+
+    Parameters
+    ----------
     real
         ``"float"`` or ``"double"``.
     narrow
         Whether products may be computed from numbers rounded to bfloat16.
     """
-    tables = [_Tables(program, n) for n, program in enumerate(programs)]
-    return "\n".join(
-        [
-            f"#define REAL_IS_DOUBLE {int(real == 'double')}",
-            f"#define NARROW_PRODUCTS {int(narrow)}",
-            f"#define MOST_ARRAYS {max(len(t.program.arrays) for t in tables)}",
-            f"#define MOST_MATRICES {_most(len(t.matrices) for t in tables)}",
-            f"#define MOST_GROUPS {_most(t.most_groups for t in tables)}",
-            f"#define MOST_PARTS {_most(t.most_parts for t in tables)}",
-            f"#define MOST_CLOCKS {_most(len(t.program.clocks) for t in tables)}",
-            *(_native(name) for name in ("vectors", "products", "team", "program")),
-            *(t.text() for t in tables),
-            *(_native(name) for name in ("kept", "layout", "chunk", "run", "stream")),
-            *(_entry(f"program{n}") for n in range(len(programs))),
-            _STREAM_ENTRIES,
-        ]
-    )
+    names = ("vectors", "program", "products", "team", "kept", "layout", "chunk", "run", "stream")
+    return "\n".join([*_head(real, narrow), *map(_native, names)])
+
+
+def _head(real: str, narrow: bool) -> Iterable[str]:
+    yield f"#define REAL_IS_DOUBLE {int(real == 'double')}"
+    yield f"#define NARROW_PRODUCTS {int(narrow)}"
 
 
 def sizes_of(program: Program) -> tuple[Size, ...]:
@@ -109,35 +121,6 @@ def _most(counts: Iterable[int]) -> int:
 def _native(name: str) -> str:
     folder = files("cellwright.backends.cpu") / "native"
     return (folder / f"{name}.hpp").read_text("utf-8")
-
-
-_PUBLIC = 'extern "C" __attribute__((visibility("default")))'
-
-
-def _entry(name: str) -> str:
-    return f"""
-{_PUBLIC} int run_{name}(const Int* arguments) {{
-  Call call({name}, arguments);
-  return Run({name}, call).go();
-}}
-"""
-
-
-# Streams use the first program, which computes a cell without a thought of gradients.
-_STREAM_ENTRIES = f"""
-{_PUBLIC} void* open_stream(const Int* arguments, Int count, const Int* later) {{
-  Stream* stream = new (std::nothrow) Stream(program0, arguments, count, later);
-  if (stream && stream->good) return stream;
-  delete stream;
-  return nullptr;
-}}
-{_PUBLIC} void close_stream(void* stream) {{ delete (Stream*)stream; }}
-{_PUBLIC} void step_stream(void* stream, Int number, Int id, Team* team) {{
-  ((Stream*)stream)->step(number, id, *team);
-}}
-{_PUBLIC} Int panel_width() {{ return PANEL; }}
-{_PUBLIC} void step_chain(void* chain, Int steps) {{ run_chain((Chain*)chain, steps); }}
-"""
 
 
 class _Tables:
@@ -245,7 +228,8 @@ class _Tables:
         p, n = self.program, self.name
         groups = sum(len(sweep.groups) for sweep in _passes(p))
         fields = [
-            f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, {n}_reductions",
+            f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, "
+            f"{self.most_groups}, {self.most_parts}, {n}_reductions",
             f"{n}_sweeps, {len(p.ahead)}, {len(_passes(p))}, {n}_matrices, {len(self.matrices)}",
             f"{n}_sunk, {len(p.sunk)}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
             f"{n}_states, {len(p.states)}, {n}_clocks, {len(self.clock)}",

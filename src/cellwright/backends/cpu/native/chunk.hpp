@@ -71,14 +71,14 @@ struct Chunks : Layout {
   void multiply_chunk(Int first_part, Int parts, bool only_hoistable, Int size, Int first,
                       Int end, Int chunk_row, Real* target, Int target_stride, bool adds,
                       Real* room_of_thread, const Stretch* steps = nullptr) {
-    Segment segments[MOST_PARTS];
-    Range ticking[MOST_CLOCKS];
-    Rows sources[MOST_PARTS];
+    ON_STACK(Segment, segments, parts);
+    ON_STACK(Range, ticking, program.clock_count);
+    ON_STACK(Rows, sources, parts);
+    ON_STACK(const Part*, used, parts);
     Int n = units(size);
     for (Int from = first; from < end; from += CHUNK_BLOCK) {
       Int block_end = least(from + CHUNK_BLOCK, end), count = 0;
       Real* room = room_of_thread;
-      const Part* used[MOST_PARTS];
       for (Int k = first_part; k < first_part + parts; k++) {
         const Part& part = program.parts[k];
         if (only_hoistable && !part.hoistable) continue;

@@ -43,7 +43,7 @@ struct KeptPanels {
 
 static std::mutex kept_mutex;
 static std::vector<KeptPanels*> kept_panels;         // the last one was used last
-static constexpr size_t MOST_KEPT = (size_t)128 << 20;  // bytes in one library
+static constexpr size_t MOST_KEPT = (size_t)256 << 20;  // bytes in all
 
 static void drop_oldest(size_t wanted) {
   size_t total = wanted;
@@ -63,11 +63,11 @@ static void drop_oldest(size_t wanted) {
 
 // Room for panels of this layout that no other call uses; null where there should be none.
 static KeptPanels* borrow_panels(const std::vector<Int>& layout, size_t bytes) {
-  if (bytes > MOST_KEPT / 2) return nullptr;
+  if (bytes > MOST_KEPT / 4) return nullptr;
   // Whoever holds the lock may have been left behind by a fork: do not wait for it.
   std::unique_lock<std::mutex> lock(kept_mutex, std::try_to_lock);
   if (!lock.owns_lock()) return nullptr;
-  for (size_t n = 0; n < kept_panels.size(); n++) {
+  for (size_t n = kept_panels.size(); n-- > 0;) {
     KeptPanels* one = kept_panels[n];
     if (one->used || one->layout != layout) continue;
     kept_panels.erase(kept_panels.begin() + n);

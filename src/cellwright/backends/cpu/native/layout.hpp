@@ -73,10 +73,10 @@ struct Call {  // what Python asks for; laid out by `Function` in library.py
 struct Layout {
   const Program& program;
   const Call& call;
-  Real* base[MOST_ARRAYS];
-  Int stride[MOST_ARRAYS];
-  Real* panels[MOST_MATRICES];       // first panel of each matrix
-  Int panel_stride[MOST_MATRICES];   // from one of its panels to the next
+  std::vector<Real*> base;        // of each array
+  std::vector<Int> stride;
+  std::vector<Real*> panels;      // first panel of each matrix
+  std::vector<Int> panel_stride;  // from one of its panels to the next
   Real* packed;       // (threads, pack_size), for gradients of matrices
   Int pack_size = 0;
   const Real** right_rows;  // (threads, most_rows), where the rows of a gradient's right side lie
@@ -88,7 +88,9 @@ struct Layout {
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
 
-  Layout(const Program& p, const Call& c) : program(p), call(c) {}
+  Layout(const Program& p, const Call& c)
+      : program(p), call(c), base(p.array_count), stride(p.array_count), panels(p.matrix_count),
+        panel_stride(p.matrix_count) {}
 
   Int units(Int size) const { return call.sizes[size]; }
   Int wide(Int size) const { return panels_of(units(size)) * PANEL; }
@@ -211,10 +213,11 @@ struct Layout {
   // in which it is read: a step reads its weights as one stream.
   template <class Take>
   void place_panels(Take take) {
-    bool placed[MOST_MATRICES] = {};
+    std::vector<bool> placed(program.matrix_count);
+    std::vector<Int> members(program.matrix_count);
     for (Int s = 0; s < program.sweep_count; s++) {
       const Sweep& w = program.sweeps[s];
-      Int members[MOST_MATRICES], count = 0, numbers = 0;
+      Int count = 0, numbers = 0;
       for (Int g = w.first_group; g < w.first_group + w.groups; g++)
         for (Int k = 0; k < program.groups[g].parts; k++) {
           const Part& part = program.parts[program.groups[g].first_part + k];
@@ -250,6 +253,7 @@ struct Layout {
       return (Real*)nullptr;
     });
     std::vector<Int> layout(call.sizes, call.sizes + program.size_count);
+    layout.push_back((Int)&program);
     layout.push_back(call.hoist);
     for (Int m = 0; m < program.matrix_count; m++)
       layout.push_back(call.values[2 * program.matrices[m].values]);

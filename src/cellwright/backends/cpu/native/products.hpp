@@ -104,10 +104,6 @@ struct Weight {
   Int mask, blocks;  // 0 none, 1 block diagonal, 2 block lower, 3 block upper
 };
 
-struct Range {
-  Int first, end;
-};
-
 // What a mask leaves of the depths, `depth` in all, that units [first, end) of `wide` are summed
 // over; the units are rows of the matrix, or its columns if it is transposed.
 INLINE Range kept_depths(Int mask, Int blocks, bool transposed, Int wide, Int depth, Int first,

@@ -1,5 +1,13 @@
 // What a compiled cell is, as data: arrays, products and sweeps, in tables that the renderer
-// fills in. `run.hpp` walks over them; only the pointwise equations are code of their own.
+// fills in; only the pointwise equations are code of their own. This is all that the library of
+// a cell shares with the one that walks over the tables, which is the same for all cells.
+
+// What leaves a library.
+#define PUBLIC extern "C" __attribute__((visibility("default")))
+
+struct Range {
+  Int first, end;
+};
 
 enum Place {
   STEP,      // a row for each step of each sequence, given from outside
@@ -32,8 +40,8 @@ struct Group {  // products that are added up together
   Int clock;    // says for which units nobody looks at the sum at a step, or -1
 };
 
-struct Frame {  // where everything is at one step, for one thread
-  Real* at[MOST_ARRAYS];
+struct alignas(64) Frame {  // where everything is at one step, for one thread
+  Real** at;
   const Int* stride;
   const Int* start;  // how many steps each row has behind it, where they differ
   Int started;       // or all of them
@@ -41,7 +49,7 @@ struct Frame {  // where everything is at one step, for one thread
   Real* room;    // for rows of sources in the form in which products want them
   Int step;
   Int since;     // when this thread last met the others
-  Range ticking[MOST_CLOCKS];  // for each clock, all units that tick at this step lie within
+  Range* ticking;  // for each clock, all units that tick at this step lie within
 };
 
 INLINE Vector count_of(const Frame& f, Int row) {
@@ -101,6 +109,7 @@ struct Program {
   const Part* parts;
   const Group* groups;
   Int group_count;
+  Int most_groups, most_parts;  // of a sweep, and of a sum
   const Reduction* reductions;
   const Sweep* sweeps;
   Int ahead_count;  // that many are done for all steps of a chunk before the loop

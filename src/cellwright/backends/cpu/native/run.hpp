@@ -8,9 +8,9 @@ struct Run : Chunks {
   bool share_units = false;
 
   void sweep(const Sweep& w, Frame& f, Int first, Int end, Int first_panel, Int end_panel) {
-    alignas(64) Real products[MOST_GROUPS * TILE_ROWS * PANEL];
-    Segment segments[MOST_PARTS];
-    Rows sources[MOST_GROUPS * MOST_PARTS];
+    ON_STACK(Real, products, w.groups * TILE_ROWS * PANEL);
+    ON_STACK(Segment, segments, program.most_parts);
+    ON_STACK(Rows, sources, w.groups * program.most_parts);
     Int n = units(w.size), first_part = w.groups ? program.groups[w.first_group].first_part : 0;
     if (w.groups) {
       const Group& last = program.groups[w.first_group + w.groups - 1];
@@ -213,8 +213,10 @@ struct Run : Chunks {
     if (kept) each_piece(id, [&](Int piece, Int pieces) { digest(piece, pieces); });
     else pack(id, members);
     begin(call.batch * id / members, call.batch * (id + 1) / members);
+    ON_STACK(Real*, places, program.array_count);
+    ON_STACK(Range, ticking, program.clock_count);
     Frame f;
-    f.stride = stride, f.sizes = call.sizes;
+    f.at = places, f.ticking = ticking, f.stride = stride.data(), f.sizes = call.sizes;
     look_at_start(f);
     f.room = copies_of(id);
     f.since = microseconds();
@@ -289,3 +291,8 @@ struct Run : Chunks {
     return 0;
   }
 };
+
+PUBLIC int run_program(const Program* program, const Int* arguments) {
+  Call call(*program, arguments);
+  return Run(*program, call).go();
+}

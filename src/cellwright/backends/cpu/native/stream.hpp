@@ -6,21 +6,24 @@
 
 struct Stream {
   const Program& program;
-  Int* arguments;
+  std::vector<Int> arguments;
   Call call;
   Run run;
   Arena arena;
-  Frame* frames;  // for each thread: of the first step, of odd and of even ones
+  std::vector<Frame> frames;  // for each thread: of the first step, of odd and of even ones
+  std::vector<Real*> places;  // of the arrays of each frame
+  std::vector<Range> ticking;
   bool good;
 
   // `given` is what `Call` reads, with the arrays of the first step; `later` are those of odd
   // steps, then those of even ones, and then how far apart the rows of each array are, or 0.
   Stream(const Program& p, const Int* given, Int count, const Int* later)
-      : program(p), arguments(copied(given, count)), call(p, arguments), run(p, call) {
-    frames = new (std::nothrow) Frame[3 * call.threads];
+      : program(p), arguments(given, given + count), call(p, arguments.data()), run(p, call),
+        frames(3 * call.threads), places(frames.size() * p.array_count),
+        ticking(frames.size() * clock_room()) {
     run.is_stream = true;
     run.team.threads = call.threads;
-    good = arguments && frames && run.prepare(arena);
+    good = run.prepare(arena);
     if (!good) return;
     run.pack(0, 1);
     Int n = p.array_count;
@@ -29,25 +32,18 @@ struct Stream {
     for (Int k = 0; k < 3 * call.threads; k++) {
       Frame& f = frames[k];
       Int which = k % 3;
+      f.at = places.data() + k * n, f.ticking = ticking.data() + k * clock_room();
       for (Int a = 0; a < n; a++) {
         bool lent = run.is_ours(p.arrays[a].place) && !call.base[a];
         f.at[a] = lent ? run.base[a] : which ? (Real*)later[(which - 1) * n + a] : call.base[a];
       }
-      f.stride = run.stride, f.sizes = call.sizes;
+      f.stride = run.stride.data(), f.sizes = call.sizes;
       f.room = run.copies_of(k / 3);
     }
   }
 
-  ~Stream() {
-    free(arguments);
-    delete[] frames;
-  }
-
-  static Int* copied(const Int* given, Int count) {
-    Int* copy = (Int*)malloc(count * sizeof(Int));
-    if (copy) memcpy(copy, given, count * sizeof(Int));
-    return copy;
-  }
+  // A line further for each frame, because each thread writes its own at every step.
+  Int clock_room() const { return program.clock_count + 64 / sizeof(Range); }
 
   // This thread's part of a step. All threads of a team take part where weights are many enough
   // to be shared, else the first one does it alone.
@@ -128,3 +124,17 @@ static void run_chain(Chain* chain, Int steps) {
   chain->number += steps;
   if (shared) chain->last = microseconds();
 }
+
+PUBLIC void* open_stream(const Program* program, const Int* arguments, Int count,
+                         const Int* later) {
+  Stream* stream = new (std::nothrow) Stream(*program, arguments, count, later);
+  if (stream && stream->good) return stream;
+  delete stream;
+  return nullptr;
+}
+PUBLIC void close_stream(void* stream) { delete (Stream*)stream; }
+PUBLIC void step_stream(void* stream, Int number, Int id, Team* team) {
+  ((Stream*)stream)->step(number, id, *team);
+}
+PUBLIC Int panel_width() { return PANEL; }
+PUBLIC void step_chain(void* chain, Int steps) { run_chain((Chain*)chain, steps); }

@@ -49,6 +49,10 @@ static constexpr Int PANEL = 2 * LANES;  // columns of weights that are multipli
 
 #define INLINE static inline __attribute__((always_inline))
 
+// An array of so many, in lines of its own, until the function returns.
+#define ON_STACK(Kind, name, count) \
+  Kind* name = (Kind*)__builtin_alloca_with_align(((count) + 1) * sizeof(Kind), 512)
+
 INLINE Vector fill(Real number) { return number - Vector{}; }
 
 INLINE Vector pick(Mask mask, Vector yes, Vector no) { return mask ? yes : no; }
