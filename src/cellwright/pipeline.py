@@ -11,6 +11,7 @@ import torch
 from cellwright.backends import BACKENDS, Backend, Kernel, announce, opaque
 from cellwright.errors import BackendError, GraphError, did_you_mean
 from cellwright.ir import HIDDEN, INPUT, Graph, Node, simplify, to_text, verify_cell
+from cellwright.ir.text import spell
 from cellwright.settings import settings
 
 __all__ = ["STAGES", "check_backend", "check_sizes", "choose", "compile", "lower"]
@@ -164,12 +165,26 @@ def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
 
 
 def _check_blocks(graph: Graph, value: Node, sizes: Mapping[str, int]) -> None:
-    """A table or mask cuts units into blocks, so there must be as many units as blocks."""
+    """A table or mask cuts units into blocks: as many units at least, or a multiple if even."""
     values, mask = value.attributes.get("values", ()), value.attributes.get("mask")
     blocks = mask[1] if isinstance(mask, tuple) else len(values) if isinstance(values, tuple) else 0
     for axis in (value.attributes.get("size"), value.attributes.get("columns")):
         units = sizes[axis] if isinstance(axis, str) else axis
-        if isinstance(units, int) and blocks > units:
+        if not isinstance(units, int):
+            continue
+        if value.attributes.get("even") and units % blocks:
+            of = "" if axis == HIDDEN else f" of {axis!r}"
+            raise GraphError(
+                f"cell {graph.name!r}: {units} units{of} cannot be cut into {blocks} equal "
+                f"groups, one for each of {spell(graph)[value]}; take {_nearest(units, blocks)}"
+            )
+        if blocks > units:
             raise GraphError(
                 f"cell {graph.name!r}: {blocks} blocks need as many units, not {units}"
             )
+
+
+def _nearest(units: int, blocks: int) -> str:
+    """The multiples of a number of blocks on both sides of a number of units."""
+    fewer = units - units % blocks
+    return f"{fewer} or {fewer + blocks}" if fewer else f"{blocks}"

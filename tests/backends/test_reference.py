@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from some_cells import own_sizes
+from some_cells import own_sizes, units_for
 
 import cellwright as cw
 from cellwright.backends import Call
@@ -208,7 +208,7 @@ def test_nan_and_infinity_come_through():
 
 @pytest.mark.parametrize("name", cw.cells.names())
 def test_it_can_be_differentiated_twice(name):
-    units, sizes = 4 if name == "clockwork" else 3, own_sizes(name, 2)
+    units, sizes = units_for(cw.cells.get(name).graph, 3), own_sizes(name, 2)
     net = cw.Recurrent(name, 2, units, sizes=sizes, dtype=torch.float64, backend="reference")
     names = [key for key, _ in net.named_parameters()]
     values = [p.detach().clone().requires_grad_() for p in net.parameters()]

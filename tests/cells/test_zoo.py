@@ -32,9 +32,9 @@ def test_a_cell_knows_its_name_summary_and_source(name):
 def test_the_parameter_formula_counts_right(name):
     cell = cw.cells.get(name)
     sizes = {size: 3 for size in ("proj", "output") if size in cell.graph.symbols}
-    net = cw.Recurrent(cell, 5, 7, sizes=sizes)
+    net = cw.Recurrent(cell, 5, 8, sizes=sizes)
     formula = cell.parameter_formula.replace("·", "*").replace("²", "**2")
-    expected = eval(formula, {}, {"I": 5, "H": 7, "proj": 3, "output": 3})
+    expected = eval(formula, {}, {"I": 5, "H": 8, "proj": 3, "output": 3})
     assert sum(p.numel() for p in net.parameters()) == expected
 
 
@@ -132,7 +132,7 @@ def test_options_that_make_no_sense_are_refused_in_the_author_s_words():
             cw.cells.get(cell)(**options)
         assert "raise" not in str(caught.value)
     with pytest.raises(CellwrightError, match="4 blocks need as many units, not 3"):
-        cw.Recurrent("clockwork", 2, 3)
+        cw.Recurrent(cw.cells.slstm(heads=4), 2, 3)
 
 
 def test_heads_of_an_slstm_see_themselves_alone():

@@ -8,8 +8,9 @@ import itertools
 
 import pytest
 import torch
+from odd_cells import GRAPHS
 from random_graphs import POSITIVE
-from some_cells import TYPICAL
+from some_cells import TYPICAL, units_for
 
 import cellwright as cw
 from cellwright.backends import BACKENDS
@@ -251,7 +252,7 @@ def sru(w, x, h, c):
     return r * c + (1 - r) * (w["k_x"] @ x), c
 
 
-FORMULAS = {name: globals()[name] for name in cw.cells.names()}
+FORMULAS = {name: globals()[name] for name in cw.cells.names()} | {"uneven_clockwork": clockwork}
 # Tolerance relative to the greatest magnitude, against formulas in double precision.
 DTYPES = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 6e-2}
 LENGTHS = {"full": None, "ragged": [5, 0, 3, 1], "sorted": [6, 4, 2, 2], "empty": [0, 0, 0, 0]}
@@ -282,9 +283,10 @@ def test_it_equals_the_formulas(name, backend, dtype, lengths, record_property):
     torch.manual_seed(0)  # of the weights
     for (features, units), bidirectional, with_state in cases:
         # One for each period; and one unit alone is normalised to nothing.
-        units = max(units, {"clockwork": 4}.get(name, 3 if name in NORMED else 1))  # noqa: PLW2901
+        least = {"uneven_clockwork": 4}.get(name, 3 if name in NORMED else 1)
+        units = units_for(GRAPHS[name], max(units, least))  # noqa: PLW2901
         net = cw.Recurrent(
-            name,
+            cw.Cell(GRAPHS[name]),
             features,
             units,
             bidirectional=bidirectional,

@@ -82,7 +82,18 @@ def tied():
     return verify_cell(Graph("tied", (x,), (h,), (node("tanh", total),), signals))
 
 
+def uneven(graph):
+    """The same equations, the groups of units cut as equal as can be where they must be equal."""
+
+    def rule(value):
+        asks = value.attributes.get("even")
+        return node(value.op, **value.attributes | {"even": False}) if asks else value
+
+    return graph.rewrite(rule)
+
+
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
 ODD = (everything, embedded, normed_lstm, resting, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()
+GRAPHS["uneven_clockwork"] = uneven(GRAPHS["clockwork"])

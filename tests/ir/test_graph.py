@@ -204,6 +204,16 @@ def test_json_brings_back_an_equal_graph(name):
     assert pickle.loads(pickle.dumps(graph)) == graph
 
 
+def test_json_without_a_newer_attribute_is_read_as_it_was_meant():
+    data = to_json(cells.clockwork.graph)
+    (entry,) = [entry for entry in data["nodes"] if "even" in entry]
+    assert entry.pop("even") is True
+    old = from_json(data)
+    assert old != cells.clockwork.graph
+    assert old.leaves("per_unit") == (node("per_unit", values=(1, 2, 4, 8), size="hidden"),)
+    assert to_json(old) == data
+
+
 def _references(data):
     for at, entry in enumerate(data["nodes"]):
         yield from ((entry["inputs"], slot, at) for slot in range(len(entry["inputs"])))

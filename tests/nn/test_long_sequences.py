@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from some_cells import own_sizes, recurrent_dropout, typical
+from odd_cells import GRAPHS
+from some_cells import own_sizes, recurrent_dropout, typical, units_for
 
 import cellwright as cw
 from cellwright.backends import BACKENDS, Call, Weights, contract
@@ -210,16 +211,17 @@ def trained(net, x, state=None, **options):
 @pytest.mark.parametrize("lengths", [None, [10, 0, 3, 7]])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", typical())
+@pytest.mark.parametrize("name", [*typical(), "uneven_clockwork"])
 def test_a_network_trains_the_same_in_segments(name, backend, bidirectional, lengths):
+    cell = cw.Cell(GRAPHS[name])
     plain, segmented = networks(
-        name,
+        cell,
         3,
-        [5, 5 if name == "depth_gated_lstm" else 4],
+        [units_for(cell.graph, 5), 5 if name == "depth_gated_lstm" else 4],
         bidirectional=bidirectional,
-        sizes=own_sizes(name, 2),
+        sizes=own_sizes(cell, 2),
         dropout=0.2,
-        recurrent_dropout=recurrent_dropout(name, 0.3),
+        recurrent_dropout=recurrent_dropout(cell, 0.3),
         zoneout=0.1,
         learn_initial_state=True,
         backend=backend,

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from some_cells import own_sizes, recurrent_dropout, typical
+from some_cells import own_sizes, recurrent_dropout, typical, units_for
 from torch.nn.utils import prune
 from torch.nn.utils.rnn import pack_sequence
 
@@ -197,7 +197,7 @@ def test_regularisers_act_in_training_only(name):
     options = {"dropout": 0.4, "zoneout": 0.3, "sizes": own_sizes(name, 4)}
     options["recurrent_dropout"] = recurrent_dropout(name, 0.3)
     torch.manual_seed(0)
-    net = cw.Recurrent(name, 3, [6, 6], **options)
+    net = cw.Recurrent(name, 3, [units_for(cw.cells.get(name).graph, 6)] * 2, **options)
     x = torch.randn(4, 8, 3)
     assert not torch.equal(net(x)[0], net(x)[0])
     net.eval()

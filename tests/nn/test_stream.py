@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from odd_cells import GRAPHS
-from some_cells import own_sizes, typical
+from some_cells import own_sizes, typical, units_for
 
 import cellwright as cw
 from cellwright.errors import SettingError, ShapeError
@@ -122,10 +122,12 @@ def test_drop_ins(module, options):
     assert_same_as_whole(net, x, state)
 
 
-@pytest.mark.parametrize("name", typical())
+@pytest.mark.parametrize("name", [*typical(), "uneven_clockwork"])
 def test_every_cell_of_the_zoo_in_layers_of_odd_sizes(name):
-    units = [17, 4 if name == "clockwork" else 1, 33]
-    net = cw.Recurrent(name, 5, units, sizes=own_sizes(name, [3, 17, 2]))
+    cell = cw.Cell(GRAPHS[name])
+    units = [17, 4 if name == "uneven_clockwork" else 1, 33]
+    units = [units_for(cell.graph, number) for number in units]
+    net = cw.Recurrent(cell, 5, units, sizes=own_sizes(cell, [3, 17, 2]))
     x = torch.randn(2, 11, 5)
     assert_same_as_whole(net, x)
     _, state = net(x)
@@ -172,7 +174,7 @@ def test_cells_of_unusual_shape(cell, backend):
 
 
 @pytest.mark.parametrize(
-    "name", ["delayed", "embedded", "normed_lstm", "min_lstm", "clockwork", "tied"]
+    "name", ["delayed", "embedded", "normed_lstm", "min_lstm", "uneven_clockwork", "tied"]
 )
 def test_cells_that_a_compiler_can_get_wrong(name):
     net = cw.Recurrent(cw.Cell(GRAPHS[name]), 5, [17, 6], dtype=torch.float64)

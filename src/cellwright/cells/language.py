@@ -67,7 +67,8 @@ def affine(
         Units of the result: ``"hidden"``, a symbol bound when a layer is built, or a number.
     mask
         Structure of the matrices: ``("block_diagonal" | "block_lower" | "block_upper",
-        blocks)`` keeps only those blocks, the units being cut into that many equal parts.
+        blocks)`` keeps only those blocks, the units being cut into that many parts, as equal
+        as can be.
 
     Returns
     -------
@@ -146,15 +147,23 @@ def bias(name: str, init: float = 0.0, size: Size = HIDDEN) -> Value:
         raise CellError(f'bias("{name}"): {error}') from error
 
 
-def per_unit(values: Sequence[float], size: Size = HIDDEN) -> Value:
+def per_unit(values: Sequence[float], size: Size = HIDDEN, *, even: bool = False) -> Value:
     """Constants for each unit, shape (size,): a clock's periods, for instance.
 
-    With fewer values than units each value serves a contiguous block of units, the blocks
-    as equal as can be.
+    Parameters
+    ----------
+    values
+        The constants. With fewer than units each serves a contiguous block of units, the
+        blocks as equal as can be.
+    size
+        Units: ``"hidden"``, a symbol bound when a layer is built, or a number.
+    even
+        Whether the blocks must be equal: a layer whose units they do not divide is refused
+        when it is built.
     """
     current("per_unit")
     try:
-        return Value(node("per_unit", values=tuple(values), size=size))
+        return Value(node("per_unit", values=tuple(values), size=size, even=even))
     except GraphError as error:
         raise CellError(f"per_unit: {error}") from error
 

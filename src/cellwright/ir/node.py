@@ -22,6 +22,8 @@ __all__ = ["Attribute", "Node", "node", "topological"]
 Attribute: TypeAlias = str | int | float | tuple[Any, ...] | None
 
 MASKS = ("block_diagonal", "block_lower", "block_upper")
+# What an attribute is where it is not given. Files hold only what differs: older ones lack them.
+USUAL: Mapping[str, Attribute] = {"even": False}
 
 
 class Node:
@@ -90,6 +92,7 @@ def node(op: str, *inputs: Node, **attributes: Attribute) -> Node:
         raise GraphError(f"unknown op {op!r}.{did_you_mean(op, OPS)}")
     if len(inputs) != definition.arity:
         raise GraphError(f"{op} takes {definition.arity} inputs, got {len(inputs)}")
+    attributes = {k: v for k, v in USUAL.items() if k in definition.attributes} | attributes
     if set(attributes) != set(definition.attributes):
         wanted = ", ".join(definition.attributes) or "none"
         raise GraphError(f"{op} takes the attributes {wanted}; got {sorted(attributes)}")
@@ -190,6 +193,12 @@ def _numbers(value: object) -> tuple[float, ...]:
     return numbers
 
 
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise GraphError(f"expected true or false, got {value!r}")
+    return value
+
+
 def _mask(value: object) -> tuple[str, int] | None:
     if value is None:
         return None
@@ -216,6 +225,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "of": check_size,
     "value": _number,
     "values": _numbers,
+    "even": _truth,
     "probability": _probability,
     "per": _choice("step", "sequence"),
     "origin": _choice("later", "outside"),

@@ -51,7 +51,7 @@ _TABLE = (
     Op("gradient", "leaf", 0, ("name", "size", "origin"), "a gradient that comes into a step"),
     Op("step", "leaf", 0, (), "the index of the step within its sequence, from 0"),
     Op("constant", "leaf", 0, ("value",), "a number"),
-    Op("per_unit", "leaf", 0, ("values", "size"), "constants, spread over blocks of units"),
+    Op("per_unit", "leaf", 0, ("values", "size", "even"), "constants, spread over blocks of units"),
     Op("count", "leaf", 0, ("of",), "the number of units of a size"),
     Op("bernoulli", "leaf", 0, ("name", "probability", "per", "size"), "1 or 0 at random"),
     # Weights: what is learned.

@@ -9,7 +9,7 @@ from typing import Any
 
 from cellwright.errors import GraphError
 from cellwright.ir.graph import Graph
-from cellwright.ir.node import Node, node
+from cellwright.ir.node import USUAL, Node, node
 from cellwright.ir.verify import verify_cell
 
 __all__ = ["from_json", "to_json"]
@@ -26,7 +26,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "summary": graph.summary,
         "nodes": [
             {"op": value.op, "inputs": [index[source] for source in value.inputs]}
-            | {key: _plain(attribute) for key, attribute in value.attributes.items()}
+            | {k: _plain(v) for k, v in value.attributes.items() if k not in USUAL or v != USUAL[k]}
             for value in graph.nodes
         ],
         "inputs": [index[value] for value in graph.inputs],

@@ -56,11 +56,12 @@ def clockwork(x, h, t, *, periods=(1, 2, 4, 8)):
     """Clockwork network: groups of units that tick at different periods, the slow ones seldom.
 
     Koutnik, Greff, Gomez and Schmidhuber, "A clockwork RNN", ICML (2014). The units are cut
-    into as many equal groups as there are periods; a group sees itself and the slower ones.
+    into as many equal groups as there are periods, so their number has to divide that of the
+    units; a group sees itself and the slower ones.
     """
     if list(periods) != sorted(set(periods)) or not all(p >= 1 and p % 1 == 0 for p in periods):
         raise CellError(f"periods must be whole numbers from 1 up that grow, not {periods}")
-    ticks = t % per_unit(periods) == 0
+    ticks = t % per_unit(periods, even=True) == 0
     n = tanh(affine("h", x) + affine("h", h, bias=None, mask=("block_upper", len(periods))))
     h = where(ticks, n, h)
     return h
