@@ -163,3 +163,23 @@ def test_products_of_bfloat16_are_made_of_bfloat16():
     found = float(engine.forward(run, False)[0][0])
     rounds = "avx512_bf16" in compiler().features
     assert found == (1.0 if rounds else state)
+
+
+@cw.cell(state="h")
+def share(x, h):
+    """All units are divided by one number."""
+    return cw.affine("a", x, bias=None) / cw.max_units(cw.affine("b", x, bias=None)) + 0 * h
+
+
+@pytest.mark.parametrize(
+    ("number", "divisor"),
+    [(1e-40, 1e-40), (3e38, 2e38), (-3e-39, 4e-42), (2.0, -3.0), (1.0, 0.0), (0.0, 0.0)],
+)
+def test_units_are_divided_by_one_number_however_large_or_small(number, divisor):
+    net = cw.Recurrent(share, 2, [35], backend="cpu")
+    net.load_state_dict(
+        {"layer0.a_x": torch.eye(2)[:1].repeat(35, 1), "layer0.b_x": torch.eye(2)[1:].repeat(35, 1)}
+    )
+    x = torch.tensor([[[number, divisor]]])
+    found, _ = net(x)
+    close(found, (x[..., :1] / x[..., 1:]).expand(1, 1, 35), equal_nan=True, rtol=1e-6, atol=0)

@@ -113,8 +113,11 @@ def test_a_reduction_ends_a_pass():
         return h
 
     program = plan(lower(normed.graph)).forward
-    mean, variance, use = program.sweeps
-    assert [len(s.reductions) for s in program.sweeps] == [1, 1, 0]
+    mean, variance, spread, use = program.sweeps
+    assert [len(s.reductions) for s in program.sweeps] == [1, 1, 0, 0]
+    # A root takes long: once a row, not once a unit.
+    assert [v.op for v in spread.nodes] == ["sqrt"]
+    assert [s.size for s in program.sweeps] == ["hidden", "hidden", 1, "hidden"]
     # The mean is a number a row: every later pass reads it, none computes it.
     (first,), (second,) = mean.reductions, variance.reductions
     assert program.loads[first.value] is first.result

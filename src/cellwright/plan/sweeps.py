@@ -178,7 +178,7 @@ class _Planner:
             else:
                 inputs = value.inputs
             for source in inputs:
-                found = max(found, self._level_for(source))
+                found = max(found, self.level[source])
             self.level[value] = found
 
     def _source_level(self, source: Node, own_sweep: bool = False) -> int:
@@ -186,11 +186,6 @@ class _Planner:
         if not own_sweep and self.storage.has_rows(source):
             return 0
         return self.level[source] + 1
-
-    def _level_for(self, source: Node) -> int:
-        # A number for each row that is itself a product lies in a sweep of its own.
-        alone = source in self.groups and source.size == SCALAR
-        return self.level[source] + int(alone)
 
     # -- sweeps --
 
@@ -203,7 +198,8 @@ class _Planner:
         for value, array in self.stores:
             self._at(value, array.size).stores.append((value, array))
         self._hand_over()
-        ordered = sorted(self.sweeps.items(), key=lambda item: item[0][0])
+        # Numbers for each row come first, for all units of the row wait for them.
+        ordered = sorted(self.sweeps.items(), key=lambda item: (item[0][0], item[0][1] != SCALAR))
         sweeps = tuple(sweep.filled(size) for (_, size), sweep in ordered)
         given = [array for _, array in (*self.step.written, *self.step.sunk)]
         given = [*self.step.leaves.values(), *given]
@@ -221,10 +217,14 @@ class _Planner:
         )
 
     def _is_inline(self, value: Node) -> bool:
-        """Numbers for each row, truths and times are computed again wherever they are needed."""
+        """Truths, times and cheap numbers of a row are computed again wherever they are needed."""
         if value.kind == "truth" or value in self.timed:
             return True
-        return value.size == SCALAR and value not in self.groups
+        if value.size != SCALAR or value in self.groups:
+            return False
+        # What is divided by a constant is multiplied with its inverse.
+        by_constant = value.op == "div" and value.inputs[1].op in ("constant", "count")
+        return value.op in CHEAP or by_constant
 
     def _settle(self, value: Node) -> None:
         """Give a node its sweep."""
@@ -259,8 +259,7 @@ class _Planner:
 
     def _at(self, value: Node, size: Size) -> _Sweep:
         """The sweep in which a value is known for each unit of a size."""
-        level = self._level_for(value) if value.size == SCALAR != size else self.level[value]
-        return self.sweeps.setdefault((level, size), _Sweep())
+        return self.sweeps.setdefault((self.level[value], size), _Sweep())
 
     def _hand_over(self) -> None:
         """Values that a later sweep needs are written down."""

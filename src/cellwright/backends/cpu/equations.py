@@ -45,6 +45,7 @@ class Equations:
         self.timed = follows_from_step(topological(roots))
         self.group = {group.value: n for n, group in enumerate(sweep.groups)}
         self.names: dict[Node, str] = {}
+        self.divisors: dict[Node, str] = {}
         self.before: list[str] = []
         self.inside: list[str] = []
         self.arrays: dict[Array, str] = {}
@@ -100,12 +101,23 @@ class Equations:
         elif value.op == "count":
             size = self.size[value.attributes["of"]]  # type: ignore[index]
             text, lines = f"fill((Real)f.sizes[{size}])", self.before
+        elif value.op == "div" and value.inputs[1].size == SCALAR != self.sweep.size:
+            text = f"over({self.value(value.inputs[0])}, {self._divisor(value.inputs[1])})"
         else:
             text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
         name = self.names[value] = f"v{len(self.names)}"
         kind = "Mask" if value.kind == "truth" else "Vector"
         lines.append(f"const {kind} {name} = {text};")
         return name
+
+    def _divisor(self, number: Node) -> str:
+        """The name of a constant, or of a number of a row, that is divided by."""
+        if number not in self.divisors:
+            name = self.value(number)
+            self.divisors[number] = f"by_{name}"
+            lines = self.before if number.op in ("constant", "count") else self.inside
+            lines.append(f"const Divisor by_{name}({name});")
+        return self.divisors[number]
 
     def _timed(self, value: Node) -> str:
         """What follows from the time alone: the same in all rows that have one time."""

@@ -117,12 +117,27 @@ struct Layout {
   // at full speed, few enough that what lies between stays in the cache. 512 is best on an idle
   // machine by some 3 %, but on a busy one every meeting costs a slice of somebody else's time.
   static constexpr Int CHUNK_ROWS = 1024;
+  // Where much lies between, as with normalised gates, fewer rows are worth their meetings, unless
+  // the gradients of matrices, which are read and written once a chunk, are as much.
+  static constexpr Int FEWEST_ROWS = 128, CACHED = 3 << 20;  // of each thread; bytes
+
+  Int chunk_rows() const {
+    Int between = 0, gradients = 0;
+    for (Int a = 0; a < program.array_count; a++)
+      if (program.arrays[a].place == CHUNK) between += stride[a];
+    for (Int o = 0; o < program.outer_count; o++)
+      gradients += units(program.arrays[program.outers[o].left].size) *
+                   units(program.arrays[program.outers[o].right].size);
+    Int room = CACHED / (Int)sizeof(Real) * call.threads, fewest = FEWEST_ROWS * call.threads;
+    Int rows = (room > 2 * gradients ? room : 2 * gradients) / (between ? between : 1);
+    return least(rows < fewest ? fewest : rows, CHUNK_ROWS);
+  }
 
   void choose_chunk() {
     bool between = behind() || call.hoist || program.ahead_count;
     Int wanted = call.chunk;
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
-    if (!wanted) wanted = CHUNK_ROWS / (call.batch ? call.batch : 1);
+    if (!wanted) wanted = chunk_rows() / (call.batch ? call.batch : 1);
     chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
     apart = !between && chunk == call.steps;  // shares of a further chunk need a meeting
     most_rows = chunk * call.batch;

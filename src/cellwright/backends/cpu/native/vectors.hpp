@@ -57,6 +57,24 @@ INLINE Vector fill(Real number) { return number - Vector{}; }
 
 INLINE Vector pick(Mask mask, Vector yes, Vector no) { return mask ? yes : no; }
 
+// One number that many are divided by: they are multiplied by its inverse, unless that is so
+// large or small that it would not be as exact.
+struct Divisor {
+  Vector number, inverse;
+  bool is_tame;
+
+  explicit Divisor(Vector given) : number(given), inverse(fill(1 / given[0])) {
+    constexpr Real most = REAL_IS_DOUBLE ? 1e300 : 1e37f;
+    Real size = given[0] < 0 ? -given[0] : given[0];
+    is_tame = size < most && size > 1 / most;
+  }
+};
+
+INLINE Vector over(Vector numbers, const Divisor& by) {
+  if (__builtin_expect(by.is_tame, 1)) return numbers * by.inverse;
+  return numbers / by.number;
+}
+
 // Whole vectors, or only their first `left` lanes; the others are zero.
 template <bool WHOLE>
 INLINE Vector load(const Real* from, Int left) {
