@@ -96,11 +96,11 @@ struct Chunks : Layout {
           Real* to = target + row * target_stride + p * PANEL;
           Int left = least(PANEL, n - p * PANEL);
           if (left == PANEL || target_stride >= (p + 1) * PANEL) {
-            multiply_rows<false>(rows, segments, count, adds ? to : nullptr, target_stride, to,
+            multiply_rows<false>(rows, left, segments, count, adds ? to : nullptr, target_stride, to,
                                  target_stride);
           } else {
             alignas(64) Real products[TILE_ROWS * PANEL];
-            multiply_rows<false>(rows, segments, count, nullptr, 0, products, PANEL);
+            multiply_rows<false>(rows, left, segments, count, nullptr, 0, products, PANEL);
             for (Int r = 0; r < rows; r++)
               for (Int j = 0; j < left; j++) {
                 Real before = adds ? to[r * target_stride + j] : 0;

@@ -41,7 +41,7 @@ struct KeptPanels {
   std::atomic<bool> used;   // by a call that runs now
 };
 
-static std::mutex kept_mutex;
+static pthread_mutex_t kept_mutex = PTHREAD_MUTEX_INITIALIZER;
 static std::vector<KeptPanels*> kept_panels;         // the last one was used last
 static constexpr size_t MOST_KEPT = (size_t)256 << 20;  // bytes in all
 
@@ -61,12 +61,7 @@ static void drop_oldest(size_t wanted) {
   }
 }
 
-// Room for panels of this layout that no other call uses; null where there should be none.
-static KeptPanels* borrow_panels(const std::vector<Int>& layout, size_t bytes) {
-  if (bytes > MOST_KEPT / 4) return nullptr;
-  // Whoever holds the lock may have been left behind by a fork: do not wait for it.
-  std::unique_lock<std::mutex> lock(kept_mutex, std::try_to_lock);
-  if (!lock.owns_lock()) return nullptr;
+static KeptPanels* known_or_new_panels(const std::vector<Int>& layout, size_t bytes) {
   for (size_t n = kept_panels.size(); n-- > 0;) {
     KeptPanels* one = kept_panels[n];
     if (one->used || one->layout != layout) continue;
@@ -81,6 +76,16 @@ static KeptPanels* borrow_panels(const std::vector<Int>& layout, size_t bytes) {
   KeptPanels* fresh = new KeptPanels{layout, {}, (Real*)memory, bytes, {true}};
   kept_panels.push_back(fresh);
   return fresh;
+}
+
+// Room for panels of this layout that no other call uses; null where there should be none.
+static KeptPanels* borrow_panels(const std::vector<Int>& layout, size_t bytes) {
+  if (bytes > MOST_KEPT / 4) return nullptr;
+  // Whoever holds the lock may have been left behind by a fork: do not wait for it.
+  if (pthread_mutex_trylock(&kept_mutex)) return nullptr;
+  KeptPanels* found = known_or_new_panels(layout, bytes);
+  pthread_mutex_unlock(&kept_mutex);
+  return found;
 }
 
 static void return_panels(KeptPanels* panels) { panels->used.store(false); }

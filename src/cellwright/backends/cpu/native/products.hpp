@@ -16,7 +16,8 @@ INLINE Vector add(Vector sum, Real factor, Vector numbers) {
 
 // sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products. Turned, the rows
 // of the segments lie across: entry (r, k) at rows[k stride + r] instead of rows[r stride + k].
-template <int R, bool TURNED>
+// Of the last panel often only the first half is wanted, and the other is left alone.
+template <int R, bool TURNED, bool HALF>
 static void multiply(const Segment* segments, Int count, const Real* addend, Int addend_stride,
                      Real* sums, Int sums_stride) {
   // Few rows have too few sums to hide the latency of an addition: take several depths at once.
@@ -25,7 +26,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
   if (addend)
     for (int r = 0; r < R; r++) {
       low[0][r] = *(const Anywhere*)(addend + r * addend_stride);
-      high[0][r] = *(const Anywhere*)(addend + r * addend_stride + LANES);
+      if (!HALF) high[0][r] = *(const Anywhere*)(addend + r * addend_stride + LANES);
     }
   for (Int s = 0; s < count; s++) {
     const Real* __restrict__ rows = segments[s].rows;
@@ -36,51 +37,55 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
 #pragma GCC unroll 4
       for (int apart = 0; apart < APART; apart++) {
         Vector first = *(const Anywhere*)(panel + (k + apart) * PANEL);
-        Vector second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
+        Vector second = {};
+        if (!HALF) second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
           Real factor = TURNED ? rows[(k + apart) * stride + r] : rows[r * stride + k + apart];
           low[apart][r] = add<TURNED>(low[apart][r], factor, first);
-          high[apart][r] = add<TURNED>(high[apart][r], factor, second);
+          if (!HALF) high[apart][r] = add<TURNED>(high[apart][r], factor, second);
         }
       }
     for (; k < depth; k++) {
       Vector first = *(const Anywhere*)(panel + k * PANEL);
-      Vector second = *(const Anywhere*)(panel + k * PANEL + LANES);
+      Vector second = {};
+      if (!HALF) second = *(const Anywhere*)(panel + k * PANEL + LANES);
       for (int r = 0; r < R; r++) {
         Real factor = TURNED ? rows[k * stride + r] : rows[r * stride + k];
         low[0][r] = add<TURNED>(low[0][r], factor, first);
-        high[0][r] = add<TURNED>(high[0][r], factor, second);
+        if (!HALF) high[0][r] = add<TURNED>(high[0][r], factor, second);
       }
     }
   }
   for (int r = 0; r < R; r++) {
     for (int apart = 1; apart < APART; apart++) {
       low[0][r] += low[apart][r];
-      high[0][r] += high[apart][r];
+      if (!HALF) high[0][r] += high[apart][r];
     }
     *(Anywhere*)(sums + r * sums_stride) = low[0][r];
-    *(Anywhere*)(sums + r * sums_stride + LANES) = high[0][r];
+    if (!HALF) *(Anywhere*)(sums + r * sums_stride + LANES) = high[0][r];
   }
 }
 
 typedef void (*Multiply)(const Segment*, Int, const Real*, Int, Real*, Int);
 
-template <bool TURNED, int... R>
-constexpr Multiply multiply_by_rows[] = {multiply<R + 1, TURNED>...};
+template <bool TURNED, bool HALF, int... R>
+constexpr Multiply multiply_by_rows[] = {multiply<R + 1, TURNED, HALF>...};
 
-template <bool TURNED, int N, int... R>
-struct Count : Count<TURNED, N - 1, N - 1, R...> {};
-template <bool TURNED, int... R>
-struct Count<TURNED, 0, R...> {
-  static constexpr const Multiply* table = multiply_by_rows<TURNED, R...>;
+template <bool TURNED, bool HALF, int N, int... R>
+struct Count : Count<TURNED, HALF, N - 1, N - 1, R...> {};
+template <bool TURNED, bool HALF, int... R>
+struct Count<TURNED, HALF, 0, R...> {
+  static constexpr const Multiply* table = multiply_by_rows<TURNED, HALF, R...>;
 };
 
+// `units` says how many columns of the panel are wanted.
 template <bool TURNED>
-INLINE void multiply_rows(Int rows, const Segment* segments, Int count, const Real* addend,
-                          Int addend_stride, Real* sums, Int sums_stride) {
-  Count<TURNED, TILE_ROWS>::table[rows - 1](segments, count, addend, addend_stride, sums,
-                                            sums_stride);
+INLINE void multiply_rows(Int rows, Int units, const Segment* segments, Int count,
+                          const Real* addend, Int addend_stride, Real* sums, Int sums_stride) {
+  const Multiply* table = units > LANES ? Count<TURNED, false, TILE_ROWS>::table
+                                        : Count<TURNED, true, TILE_ROWS>::table;
+  table[rows - 1](segments, count, addend, addend_stride, sums, sums_stride);
 }
 
 INLINE Int panels_of(Int columns) { return (columns + PANEL - 1) / PANEL; }
@@ -200,10 +205,10 @@ static void outer_tile(const Segment* pieces, Int count, Int depth, Int rows, In
     }
     Int wide = least(PANEL, units - p * PANEL);
     if (wide == PANEL) {
-      multiply_rows<true>(rows, segments, count, fresh ? nullptr : to, stride, to, stride);
+      multiply_rows<true>(rows, wide, segments, count, fresh ? nullptr : to, stride, to, stride);
     } else {
       Real sums[TILE_ROWS * PANEL];
-      multiply_rows<true>(rows, segments, count, nullptr, 0, sums, PANEL);
+      multiply_rows<true>(rows, wide, segments, count, nullptr, 0, sums, PANEL);
       for (Int r = 0; r < rows; r++)
         for (Int j = 0; j < wide; j++) to[r * stride + j] = (fresh ? 0 : to[r * stride + j]) + sums[r * PANEL + j];
     }

@@ -53,7 +53,7 @@ struct Run : Chunks {
             addend_stride = stride[group.hoisted];
             addend = f.at[group.hoisted] + row * addend_stride + p * PANEL;
           }
-          multiply_rows<false>(rows, segments, count, addend, addend_stride, sums, PANEL);
+          multiply_rows<false>(rows, n - p * PANEL, segments, count, addend, addend_stride, sums, PANEL);
         }
         w.pointwise(f, row, rows, p * PANEL, n - p * PANEL, products);
       });

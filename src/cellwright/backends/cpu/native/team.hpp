@@ -2,12 +2,12 @@
 // found their entry point: a second pool would fight for the cores with them, because OpenMP's
 // threads go on spinning for milliseconds after their work. Where there is none, threads of ours.
 
+// C's own headers: the standard library's threads and clocks take longer to read than all of this.
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <new>
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 INLINE void breathe() {
@@ -19,8 +19,9 @@ INLINE void breathe() {
 }
 
 INLINE Int microseconds() {
-  using namespace std::chrono;
-  return duration_cast<std::chrono::microseconds>(steady_clock::now().time_since_epoch()).count();
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (Int)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 // Waits until `done()`: at first attentively, for the other side is usually close; then giving
@@ -35,7 +36,7 @@ INLINE Int wait_until(Done done) {
   Int start = microseconds(), waited = 0;
   while (!done()) {
     if (waited < 100) sched_yield();
-    else std::this_thread::sleep_for(std::chrono::microseconds(50));
+    else usleep(50);
     waited = microseconds() - start;
   }
   return waited;
@@ -125,8 +126,8 @@ struct OpenMP {
 // Threads of ours, for machines whose torch has no OpenMP that we can call, and for a process
 // that was forked: OpenMP's threads do not survive a fork.
 struct Pool {
-  std::mutex mutex;
-  std::condition_variable wake;
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
   Work work = nullptr;
   void* data = nullptr;
   std::atomic<Int> pending{0};
@@ -134,35 +135,55 @@ struct Pool {
   std::atomic<bool> taken{false};
   pid_t owner = 0;
 
-  void serve(Int number, Int seen) {
+  struct Member {
+    Pool* pool;
+    Int number, seen;
+  };
+
+  static void* serve(void* given) {
+    Member me = *(Member*)given;
+    delete (Member*)given;
+    Pool& pool = *me.pool;
     for (;;) {
-      std::unique_lock<std::mutex> lock(mutex);
-      wake.wait(lock, [&] { return generation != seen; });
-      seen = generation;
-      Work mine = number <= wanted ? work : nullptr;
-      void* given = data;
-      lock.unlock();
+      pthread_mutex_lock(&pool.mutex);
+      while (pool.generation == me.seen) pthread_cond_wait(&pool.wake, &pool.mutex);
+      me.seen = pool.generation;
+      Work mine = me.number <= pool.wanted ? pool.work : nullptr;
+      void* data = pool.data;
+      pthread_mutex_unlock(&pool.mutex);
       if (mine) {
-        mine(given);
-        pending.fetch_sub(1, std::memory_order_acq_rel);
+        mine(data);
+        pool.pending.fetch_sub(1, std::memory_order_acq_rel);
       }
     }
   }
 
-  void run(Work task, void* given, Int threads) {
-    {
-      std::lock_guard<std::mutex> lock(mutex);
-      while (alive < threads - 1) {
-        alive++;
-        std::thread(&Pool::serve, this, alive, generation).detach();
-      }
-      work = task;
-      data = given;
-      wanted = threads - 1;
-      pending.store(wanted, std::memory_order_release);
-      generation++;
+  // Whether there is one thread more.
+  bool grow() {
+    pthread_t thread;
+    Member* member = new (std::nothrow) Member{this, alive + 1, generation};
+    if (!member || pthread_create(&thread, nullptr, serve, member)) {
+      delete member;
+      return false;
     }
-    wake.notify_all();
+    pthread_detach(thread);
+    alive++;
+    return true;
+  }
+
+  // `count` is how many are to work; it becomes how many there are.
+  void run(Work task, void* given, std::atomic<Int>& count) {
+    pthread_mutex_lock(&mutex);
+    while (alive < count - 1 && grow()) {
+    }
+    if (alive < count - 1) count = alive + 1;
+    work = task;
+    data = given;
+    wanted = count - 1;
+    pending.store(wanted, std::memory_order_release);
+    generation++;
+    pthread_mutex_unlock(&mutex);
+    pthread_cond_broadcast(&wake);
     task(given);
     wait_until([&] { return pending.load(std::memory_order_acquire) == 0; });
   }
@@ -191,7 +212,7 @@ static void run_together(const OpenMP& openmp, Team& team, Work work, void* data
   }
   Pool* pool = threads > 1 ? pool_of_this_process() : nullptr;
   if (pool && !pool->taken.exchange(true)) {
-    pool->run(work, data, threads);
+    pool->run(work, data, team.threads);
     pool->taken.store(false);
   } else {
     team.threads = 1;
