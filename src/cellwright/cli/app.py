@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from cellwright.cli.fit import fit_app
 from cellwright.cli.generate import generate
 from cellwright.cli.use import predict, score
 from cellwright.errors import CellwrightError
+from cellwright.jobs.training.ranks import is_first
 
 __all__ = ["app", "run"]
 
@@ -35,19 +37,29 @@ app.command()(doctor)
 app.command()(cells)
 
 
+# Seconds in which one of several processes is stopped, once the first has failed.
+_STOPPED = 10.0
+
+
 def run() -> None:
     """Run the command line; an error of ours is one message, not a traceback."""
     try:
         app()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"cellwright: {place}{error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(f"{place}{error.strerror or error}")
     except CellwrightError as error:
-        print(f"cellwright: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    if not is_first():
+        # The first process is about to say the same, and this one then comes to its end here.
+        time.sleep(_STOPPED)
+    print(f"cellwright: {message}", file=sys.stderr)
+    sys.exit(1)
 
 
 def _version(wanted: bool) -> None:
