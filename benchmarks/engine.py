@@ -35,7 +35,7 @@ from cellwright.jobs.training.examples import Examples
 from cellwright.models import ClassifierNetwork
 
 BATCH, STEPS, FEATURES, CLASSES = 32, 28, 28, 10
-SIZES = {8: 400, 16: 400, 64: 200, 192: 100}
+SIZES = {8: 1000, 16: 1000, 64: 400, 192: 100}
 """Units of the network -> steps of an epoch."""
 
 
@@ -51,24 +51,21 @@ def objective(net: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, dict[str,
     return loss, {"loss": loss.detach() * len(batch.rows)}
 
 
-def by_engine(
-    net: ClassifierNetwork, x: np.ndarray, y: torch.Tensor, options: dict[str, Any]
-) -> None:
-    """One epoch, as any estimator's."""
-    train(net, objective, Examples(as_sequences(x), y), None, options)
+def by_engine(net: ClassifierNetwork, examples: Examples, options: dict[str, Any]) -> None:
+    """One epoch, as any estimator's, of data that were checked before."""
+    train(net, objective, examples, None, options)
 
 
 def by_hand(
     net: ClassifierNetwork,
-    x: np.ndarray,
-    y: torch.Tensor,
+    examples: Examples,
     options: dict[str, Any],
     *,
     fused: bool | None = None,
 ) -> None:
     """The same epoch, as few lines as it takes, with the optimizer as torch makes it by default."""
     torch.set_num_threads(options["threads"])
-    given = torch.from_numpy(x)
+    given, y = torch.from_numpy(examples.x.values), examples.targets
     matrices = [weight for weight in net.parameters() if weight.dim() > 1]
     vectors = [weight for weight in net.parameters() if weight.dim() <= 1]
     groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
@@ -77,7 +74,7 @@ def by_hand(
     )
     shuffle, noise = np.random.SeedSequence([options["random_state"], 0]).spawn(2)
     torch.manual_seed(int(noise.generate_state(1)[0]))
-    order = torch.from_numpy(np.random.default_rng(shuffle).permutation(len(x)))
+    order = torch.from_numpy(np.random.default_rng(shuffle).permutation(len(given)))
     net.train()
     total = 0.0
     for rows in order.split(options["batch_size"]):
@@ -94,6 +91,7 @@ def compared(units: int, count: int, rounds: int, clock: Callable[[], float]) ->
     rng = np.random.default_rng(0)
     x = rng.standard_normal((BATCH * count, STEPS, FEATURES)).astype(np.float32)
     y = torch.from_numpy(rng.integers(CLASSES, size=len(x)))
+    examples = Examples(as_sequences(x), y)
     options = validated(
         ClassifierOptions(epochs=1, batch_size=BATCH, schedule="constant", threads=1, patience=None)
     )
@@ -108,7 +106,7 @@ def compared(units: int, count: int, rounds: int, clock: Callable[[], float]) ->
         for name, way in ways.items():
             nets[name] = network(units)
             start = clock()
-            way(nets[name], x, y, options)
+            way(nets[name], examples, options)
             if turn:  # the first compiles
                 taken[name].append((clock() - start) / count * 1e6)
         for weights in zip(*(net.parameters() for net in nets.values()), strict=True):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, autograd, nn
 from torch.nn.utils import clip_grad_norm_
 
 from cellwright.errors import TrainingError
@@ -50,10 +50,11 @@ class Steps:
         self.network, self.objective = network, objective
         self.fabric = make_fabric(options)
         self.processes = processes or Processes.join(self.fabric.device)
-        optimizer = make_optimizer(network, options)
+        self.optimizer = make_optimizer(network, options)
         # The network is moved in place. What Fabric wraps it in is not called, because it would
-        # round the data before they are scaled.
-        _, self.optimizer = self.fabric.setup(network, optimizer)
+        # round the data before they are scaled; and since none of the precisions scales gradients,
+        # what it wraps optimizer and backward pass in would only take time.
+        self.fabric.setup(network, self.optimizer)
         self._weights, self._most = list(network.parameters()), options["gradient_clip"] or math.inf
 
     def take(
@@ -95,9 +96,8 @@ class Steps:
             with self.fabric.autocast():
                 loss, measured = self.objective(self.network, on_device(self.fabric, batch))
             check_finite("loss", loss, epoch, where)
-            self.fabric.backward(loss if share == 1 else loss * share)
+            autograd.backward(loss if share == 1 else loss * share)
         self.processes.sum_gradients(self.network)
-        # None of the precisions scales gradients, so there is nothing that Fabric would undo first.
         norm = clip_grad_norm_(self._weights, self._most)
         check_finite("norm of the gradient", norm, epoch, where)
         self.optimizer.step()
