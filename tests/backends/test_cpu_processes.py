@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -178,3 +180,17 @@ def test_workers_that_load_data_may_run_cells():
         expected = net(x)[0]
     loader = DataLoader(Encoded(net, x), 8, num_workers=2, timeout=100)
     torch.testing.assert_close(torch.cat(list(loader)), expected)
+
+
+TWO_CELLS = """
+import torch, cellwright as cw
+for name in ("elman", "coupled_lstm"):
+    cw.Recurrent(name, 3, [5], backend="cpu")(torch.randn(2, 4, 3))
+"""
+
+
+def test_what_runs_cells_is_compiled_once(tmp_path):
+    environment = os.environ | {"CELLWRIGHT_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", TWO_CELLS], check=True, env=environment)
+    names = sorted(path.name.partition("-")[0] for path in tmp_path.glob("*.so"))
+    assert names == ["coupled_lstm", "elman", "runner_float"]

@@ -147,7 +147,14 @@ def compiled(
 @lru_cache
 def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
     """What runs programs in this precision."""
-    return _load(runner(REAL[dtype], narrow), f"runner_{'bfloat16' if narrow else REAL[dtype]}")
+    run = _load(runner(REAL[dtype], narrow), f"runner_{'bfloat16' if narrow else REAL[dtype]}")
+    run.open_stream.argtypes = (*[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p)
+    run.open_stream.restype = ctypes.c_void_p
+    run.close_stream.argtypes = (ctypes.c_void_p,)
+    run.close_stream.restype = None
+    run.step_chain.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    run.step_chain.restype = None
+    return run
 
 
 def _load(source: str, name: str) -> ctypes.CDLL:
@@ -163,14 +170,8 @@ class StreamFunctions:
     """How a compiled cell is run one step at a time; see stream.hpp."""
 
     def __init__(self, run: ctypes.CDLL, table: ctypes.c_void_p) -> None:
-        run.open_stream.argtypes = (*[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p)
-        run.open_stream.restype = ctypes.c_void_p
         self.open = partial(run.open_stream, table)
         self.close = run.close_stream
-        self.close.argtypes = (ctypes.c_void_p,)
-        self.close.restype = None
         self.step = ctypes.cast(run.step_stream, ctypes.c_void_p).value
         self.chain = run.step_chain
-        self.chain.argtypes = (ctypes.c_void_p, ctypes.c_int64)
-        self.chain.restype = None
         self.panel = int(run.panel_width())

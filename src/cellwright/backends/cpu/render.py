@@ -138,7 +138,6 @@ class _Tables:
         self.given = {matrix: n for n, matrix in enumerate(matrices_of(program))}
         self.wanted = {matrix: n for n, matrix in enumerate(gradients_of(program))}
         groups = [g.parts for s in _passes(program) for g in s.groups]
-        self.most_groups = _most(len(s.groups) for s in _passes(program))
         self.most_parts = _most(len(parts) for parts in (*groups, *(s.parts for s in program.sunk)))
 
     def text(self) -> str:
@@ -229,7 +228,7 @@ class _Tables:
         groups = sum(len(sweep.groups) for sweep in _passes(p))
         fields = [
             f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, "
-            f"{self.most_groups}, {self.most_parts}, {n}_reductions",
+            f"{self.most_parts}, {n}_reductions",
             f"{n}_sweeps, {len(p.ahead)}, {len(_passes(p))}, {n}_matrices, {len(self.matrices)}",
             f"{n}_sunk, {len(p.sunk)}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
             f"{n}_states, {len(p.states)}, {n}_clocks, {len(self.clock)}",

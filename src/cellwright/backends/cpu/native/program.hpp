@@ -109,7 +109,7 @@ struct Program {
   const Part* parts;
   const Group* groups;
   Int group_count;
-  Int most_groups, most_parts;  // of a sweep, and of a sum
+  Int most_parts;  // of a sum of products
   const Reduction* reductions;
   const Sweep* sweeps;
   Int ahead_count;  // that many are done for all steps of a chunk before the loop
