@@ -271,7 +271,9 @@ class Engine:
             Whether each gradient is wanted.
         """
         tensors = [*run.inputs, *run.states, *run.weights]
-        found = [torch.empty_like(t) if w else None for t, w in zip(tensors, wanted, strict=True)]
+        found = [
+            empty(*t.shape, t.dtype) if w else None for t, w in zip(tensors, wanted, strict=True)
+        ]
         for number in self._unreached:
             gradient = found[number]
             if gradient is not None:

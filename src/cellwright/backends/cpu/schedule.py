@@ -13,13 +13,11 @@ __all__ = ["schedule", "schedule_of_stream"]
 
 _WORTH_SHARING = 2**20  # multiplications
 _WORTH_MEETING = 2**17  # weights
-_CORE_CACHE = 3 * 2**19  # weights
 
 
 def schedule(spec: Spec, batch: Batch) -> Schedule:
     """Choose how to run a batch."""
-    ragged = batch.lengths is not None
-    return _schedule(spec, batch.steps, batch.rows, ragged, torch.get_num_threads())
+    return _schedule(spec, batch.steps, batch.rows, torch.get_num_threads())
 
 
 def schedule_of_stream(spec: Spec) -> Schedule:
@@ -35,15 +33,13 @@ def _entries(spec: Spec) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _schedule(spec: Spec, steps: int, rows: int, ragged: bool, threads: int) -> Schedule:
+def _schedule(spec: Spec, steps: int, rows: int, threads: int) -> Schedule:
     entries = _entries(spec)
     work = entries * rows * steps
     threads = threads if work > _WORTH_SHARING else 1
     # Products of few rows are slow, and go faster for many steps at once.
     hoist = rows < 8 * threads
-    # Few rows cannot be shared, and where weights do not fit into a core's own cache it is
-    # better that each core reads only its part of them. Not where sequences end one by one: what
-    # is left for each thread in the end, should they have to part, would be cut into other tiles.
-    large = entries > _CORE_CACHE and not ragged
-    share_units = threads > 1 and (rows < 4 * threads or large)
+    # Few rows cannot be shared. To share the units where weights do not fit into a core's own
+    # cache gains nothing: the cores' common one gives them in time, and meetings cost.
+    share_units = threads > 1 and rows < 4 * threads
     return Schedule(threads=threads, hoist=hoist, share_units=share_units)

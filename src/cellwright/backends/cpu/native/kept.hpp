@@ -2,7 +2,16 @@
 // told by a sum over all of their bits: a pointer or a version counter would miss what is
 // written through `tensor.data`, and a stale weight is a wrong result.
 
+#include <sys/mman.h>
 #include <vector>
+
+static constexpr size_t LARGE_PAGE = 1 << 21;
+
+INLINE void prefer_large_pages(void* memory, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+}
 
 // Two running sums, the second of the first, so that the order counts as well.
 struct Digest {
@@ -71,8 +80,12 @@ static KeptPanels* known_or_new_panels(const std::vector<Int>& layout, size_t by
     return one;
   }
   drop_oldest(bytes);
+  // In large pages, as an arena is: a step reads all panels, and a stream ends at every page.
+  size_t page = bytes < LARGE_PAGE / 2 ? 64 : LARGE_PAGE;
+  bytes = (bytes + page - 1) / page * page;
   void* memory = nullptr;
-  if (posix_memalign(&memory, 64, bytes ? bytes : 64)) return nullptr;
+  if (posix_memalign(&memory, page, bytes ? bytes : page)) return nullptr;
+  if (page == LARGE_PAGE) prefer_large_pages(memory, bytes);
   KeptPanels* fresh = new KeptPanels{layout, {}, (Real*)memory, bytes, {true}};
   kept_panels.push_back(fresh);
   return fresh;

@@ -1,6 +1,5 @@
 // Where everything of one call lies: memory, rows of steps, panels of weights.
 
-#include <sys/mman.h>
 #include <cstdlib>
 #include <new>
 
@@ -16,7 +15,7 @@ struct Arena {
     used = 0;
     if (wanted <= size) return true;
     if (memory) munmap(memory, size);
-    size_t page = wanted < (1 << 20) ? 4096 : 1 << 21;  // ordinary or large
+    size_t page = wanted < LARGE_PAGE / 2 ? 4096 : LARGE_PAGE;
     size = (wanted + page - 1) / page * page;
     void* got = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memory = got == MAP_FAILED ? nullptr : (char*)got;
@@ -24,9 +23,7 @@ struct Arena {
       size = 0;
       return false;
     }
-#ifdef MADV_HUGEPAGE
-    if (page > 4096) madvise(memory, size, MADV_HUGEPAGE);
-#endif
+    if (page == LARGE_PAGE) prefer_large_pages(memory, size);
     return true;
   }
   Real* take(Int numbers) {

@@ -6,6 +6,7 @@ struct Segment {       // a stretch of a product's depth: rows times a panel
   Int stride;          // from row to row
   const Real* panel;   // (depth, PANEL)
   Int depth;
+  Int ahead;           // of a turned tile: how far behind its rows the next tile's lie, to fetch them
 };
 
 // Gradients of weights, whose rows lie across, are summed from whole numbers.
@@ -31,7 +32,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
   for (Int s = 0; s < count; s++) {
     const Real* __restrict__ rows = segments[s].rows;
     const Real* __restrict__ panel = segments[s].panel;
-    const Int stride = segments[s].stride, depth = segments[s].depth;
+    const Int stride = segments[s].stride, depth = segments[s].depth, ahead = segments[s].ahead;
     Int k = 0;
     for (; k + APART <= depth; k += APART)
 #pragma GCC unroll 4
@@ -39,6 +40,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
         Vector first = *(const Anywhere*)(panel + (k + apart) * PANEL);
         Vector second = {};
         if (!HALF) second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
+        if (TURNED) __builtin_prefetch(rows + (k + apart) * stride + ahead, 0, 2);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
           Real factor = TURNED ? rows[(k + apart) * stride + r] : rows[r * stride + k + apart];
@@ -197,11 +199,14 @@ static void pack_right(const Real* const* rows, Int depth, Int from, Int count, 
 static void outer_tile(const Segment* pieces, Int count, Int depth, Int rows, Int units, Range kept,
                        Real* gradient, Int stride, bool fresh) {
   Segment segments[MOST_PIECES];
-  for (Int p = kept.first / PANEL; p < panels_of(kept.end); p++) {
+  Int last = panels_of(kept.end) - 1;
+  for (Int p = kept.first / PANEL; p <= last; p++) {
     Real* to = gradient + p * PANEL;
     for (Int i = 0; i < count; i++) {
       segments[i] = pieces[i];
       segments[i].panel += p * depth * PANEL;
+      // Every depth is a line of its own, far from the one before: no processor guesses the next.
+      segments[i].ahead = p == last ? 2 * rows - 1 : 0;
     }
     Int wide = least(PANEL, units - p * PANEL);
     if (wide == PANEL) {
