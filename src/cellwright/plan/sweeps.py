@@ -301,7 +301,10 @@ class _Planner:
             if current in seen or current in self.loads or current.kind in ("leaf", "weight"):
                 continue
             seen.add(current)
-            if current in self.groups or current.op not in CHEAP or len(seen) > _AGAIN:
+            # What is divided by a number of the row is multiplied with its inverse.
+            by_number = current.size != SCALAR and current.inputs[-1].size == SCALAR
+            cheap = current.op in CHEAP or (current.op == "div" and by_number)
+            if current in self.groups or not cheap or len(seen) > _AGAIN:
                 return False
             stack.extend(current.inputs)
         return True

@@ -1,9 +1,15 @@
-"""The pointwise equations of a sweep as C++: a function for a tile of rows and a panel."""
+"""The pointwise equations of a sweep as C++: a function for some rows and units.
+
+Behind products the units are one panel, whose sums are there for a tile of rows: the function
+goes from vector to vector of units, and for each through the rows. Without products a row is
+passed over from end to end, as its numbers lie in memory; where they lie, and what is one number
+for the row, is then found out once a row.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cellwright.backends.cpu.spelling import SPELLING
 from cellwright.ir import SCALAR, Node, Size, topological
@@ -46,9 +52,16 @@ class Equations:
         self.group = {group.value: n for n, group in enumerate(sweep.groups)}
         self.names: dict[Node, str] = {}
         self.divisors: dict[Node, str] = {}
-        self.before: list[str] = []
-        self.inside: list[str] = []
+        self.same: set[Node] = set()  # for all units of a row
         self.arrays: dict[Array, str] = {}
+        self.by_row = not sweep.groups
+        # What depends on nothing, on the units at hand, on the row, on both; and what is left
+        # to do at the end of a row.
+        self.fixed: list[str] = []
+        self.of_units: list[str] = []
+        self.of_row: list[str] = []
+        self.inside: list[str] = []
+        self.after: list[str] = []
 
     def text(self) -> str:
         """A function for whole vectors and for the last few units."""
@@ -59,71 +72,101 @@ class Equations:
             self._store(value, array)
         for reduction in self.sweep.reductions:
             self._reduce(reduction.source, reduction.lanes, reduction.value.op)
-        return "\n".join(
-            [
-                "template <bool WHOLE>",
-                f"INLINE void {self.name}_rows(const Frame& f, Int row, Int rows, Int unit,",
-                "    Int left, const Real* products) {",
-                *(f"  {line}" for line in self.before),
-                "  for (Int r = 0; r < rows; r++) {",
-                *(f"    {line}" for line in self.inside),
-                "  }",
-                "}",
-                f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
-                "    const Real* products) {",
-                "  for (Int v = 0; v < PANEL && v < left; v += LANES) {",
-                "    if (left - v >= LANES)",
-                f"      {self.name}_rows<true>(f, row, rows, unit + v, left - v, products + v);",
-                "    else",
-                f"      {self.name}_rows<false>(f, row, rows, unit + v, left - v, products + v);",
-                "  }",
-                "}",
-            ]
-        )
+        return "\n".join(self._row_by_row() if self.by_row else self._unit_by_unit())
+
+    def _unit_by_unit(self) -> list[str]:
+        return [
+            "template <bool WHOLE>",
+            f"INLINE void {self.name}_rows(const Frame& f, Int row, Int rows, Int unit,",
+            "    Int left, const Real* products) {",
+            *_indented(1, [*self.fixed, *self.of_units]),
+            "  for (Int r = 0; r < rows; r++) {",
+            *_indented(2, [*self.of_row, *self.inside]),
+            "  }",
+            "}",
+            f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
+            "    const Real* products) {",
+            "  for (Int v = 0; v < PANEL && v < left; v += LANES) {",
+            "    if (left - v >= LANES)",
+            f"      {self.name}_rows<true>(f, row, rows, unit + v, left - v, products + v);",
+            "    else",
+            f"      {self.name}_rows<false>(f, row, rows, unit + v, left - v, products + v);",
+            "  }",
+            "}",
+        ]
+
+    def _row_by_row(self) -> list[str]:
+        return [
+            f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
+            "    const Real*) {",
+            *_indented(1, self.fixed),
+            "  for (Int r = 0; r < rows; r++) {",
+            *_indented(2, self.of_row),
+            "    each_vector(unit, left, [&](auto whole, Int unit, Int left) ALWAYS_INLINE {",
+            "      constexpr bool WHOLE = decltype(whole)::value;",
+            *_indented(3, [*self.of_units, *self.inside]),
+            "    });",
+            *_indented(2, self.after),
+            "  }",
+            "}",
+        ]
 
     def value(self, value: Node) -> str:
         """The name of a value, which is computed at its first use."""
         if value in self.names:
             return self.names[value]
         loads = self.loads
-        lines = self.inside
+        lines: list[str] | None = None
         if value in self.group:
             text = f"*(const Vector*)(products + ({self.group[value]} * TILE_ROWS + r) * PANEL)"
             for other in self.sweep.groups[self.group[value]].others:
                 text += f" + {self.value(other)}"
         elif value in loads and value not in self.here:
             text = self._load(loads[value])
-            lines = self.before if loads[value].place == "vector" else lines
+            if loads[value].place == "vector":
+                lines = self.fixed if value.size == SCALAR else self.of_units
         elif value in self.timed and value.op != "step":
-            text = self._timed(value)
+            text, lines = self._timed(value), self.inside
         elif value.op == "constant":
-            text, lines = f"fill((Real){_number(value.attributes['value'])})", self.before
+            text, lines = f"fill((Real){_number(value.attributes['value'])})", self.fixed
         elif value.op == "count":
             size = self.size[value.attributes["of"]]  # type: ignore[index]
-            text, lines = f"fill((Real)f.sizes[{size}])", self.before
+            text, lines = f"fill((Real)f.sizes[{size}])", self.fixed
         elif value.op == "div" and value.inputs[1].size == SCALAR != self.sweep.size:
             text = f"over({self.value(value.inputs[0])}, {self._divisor(value.inputs[1])})"
         else:
             text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
         name = self.names[value] = f"v{len(self.names)}"
+        if lines is None:
+            lines = self.of_row if self._is_of_row(value) else self.inside
+        if lines is self.of_row or lines is self.fixed:
+            self.same.add(value)
         kind = "Mask" if value.kind == "truth" else "Vector"
         lines.append(f"const {kind} {name} = {text};")
         return name
+
+    def _is_of_row(self, value: Node) -> bool:
+        """Whether a value is one number for all units of a row."""
+        # In a sweep over single numbers, that number is the unit.
+        if value.size != SCALAR or self.sweep.size == SCALAR:
+            return False
+        return value in self.loads or self.same.issuperset(value.inputs)
 
     def _divisor(self, number: Node) -> str:
         """The name of a constant, or of a number of a row, that is divided by."""
         if number not in self.divisors:
             name = self.value(number)
             self.divisors[number] = f"by_{name}"
-            lines = self.before if number.op in ("constant", "count") else self.inside
+            lines = self.of_row if number in self.same else self.inside
+            lines = self.fixed if number.op in ("constant", "count") else lines
             lines.append(f"const Divisor by_{name}({name});")
         return self.divisors[number]
 
     def _timed(self, value: Node) -> str:
         """What follows from the time alone: the same in all rows that have one time."""
-        name = f"at{len(self.before)}"
+        name = f"at{len(self.of_units)}"
         lines = time_lines(value, self.sweep.size, self.loads, self.index, self.size)
-        self.before += [
+        self.of_units += [
             f"const auto {name} = [&](Int row) {{",
             *(f"  {line}" for line in lines),
             "};",
@@ -132,18 +175,23 @@ class Equations:
         return f"f.start ? {name}(row + r) : {name}_all"
 
     def _pointer(self, array: Array) -> str:
-        """The place of an array in the first row."""
+        """Where the numbers of an array lie for the row and the units at hand."""
+        across = "" if array.size == SCALAR else " + unit"
         if array not in self.arrays:
             number = self.index[array]
             name = self.arrays[array] = f"a{number}"
-            across = "" if array.size == SCALAR else " + unit"
-            self.before.append(f"const Int {name}s = f.stride[{number}];")
-            place = f"f.at[{number}] + row * {name}s{across}"
+            stride = f"f.stride[{number}]"
+            if self.by_row:
+                place = f"f.at[{number}] + (row + r) * {stride}"
+            else:
+                place = f"f.at[{number}] + row * {name}s{across}"
+                self.of_units.append(f"const Int {name}s = {stride};")
             if array.optional:
                 place = f"f.at[{number}] ? {place} : nullptr"
-            self.before.append(f"Real* const {name} = {place};")
+            lines = self.of_row if self.by_row else self.of_units
+            lines.append(f"Real* const {name} = {place};")
         name = self.arrays[array]
-        return f"{name} + r * {name}s"
+        return f"{name}{across}" if self.by_row else f"{name} + r * {name}s"
 
     def _load(self, array: Array) -> str:
         if array.place == "count":
@@ -173,12 +221,20 @@ class Equations:
 
     def _reduce(self, value: Node, lanes: Array, op: str) -> None:
         text = self.value(value)
-        place = f"*(Anywhere*)({self._pointer(lanes)})"
+        so_far = f"*(Anywhere*)({self._pointer(lanes)})"
+        if self.by_row:
+            place, so_far = so_far, f"so_far{self.index[lanes]}"
+            self.of_row.append(f"Vector {so_far} = {place};")
+            self.after.append(f"{place} = {so_far};")
         if op == "sum":
-            self.inside.append(f"{place} += only<WHOLE>({text}, left, 0);")
+            self.inside.append(f"{so_far} += only<WHOLE>({text}, left, 0);")
         else:
             only = f"only<WHOLE>({text}, left, -INFINITY)"
-            self.inside.append(f"{place} = greater_of({place}, {only});")
+            self.inside.append(f"{so_far} = greater_of({so_far}, {only});")
+
+
+def _indented(depth: int, lines: Iterable[str]) -> Iterable[str]:
+    return ("  " * depth + line for line in lines)
 
 
 def time_lines(
@@ -193,7 +249,8 @@ def time_lines(
     given = {leaf: array for leaf, array in loads.items() if leaf.kind == "leaf"}
     equations = Equations(Sweep(size, (), (), (), ()), "", given, index, sizes)
     name = equations.value(value)
-    return ["constexpr Int r = 0;", *equations.before, *equations.inside, f"return {name};"]
+    lines = [*equations.fixed, *equations.of_row, *equations.of_units, *equations.inside]
+    return ["constexpr Int r = 0;", *lines, f"return {name};"]
 
 
 def clock_text(name: str, lines: list[str]) -> str:

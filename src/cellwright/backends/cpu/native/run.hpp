@@ -25,12 +25,10 @@ struct Run : Chunks {
       for (Int i = first * stride[x.lanes]; i < end * stride[x.lanes]; i++)
         f.at[x.lanes][i] = x.greatest ? -INFINITY : 0;
     }
-    // Without products a row is passed over from end to end, as its numbers lie in memory.
-    if (!w.groups)
-      for (Int row = first; row < end; row++)
-        for (Int p = first_panel; p < end_panel; p++)
-          w.pointwise(f, row, 1, p * PANEL, n - p * PANEL, products);
-    else for (Int n_panel = first_panel; n_panel < end_panel; n_panel++) {
+    if (!w.groups) {
+      Int unit = first_panel * PANEL;
+      w.pointwise(f, first, end - first, unit, least(n, end_panel * PANEL) - unit, products);
+    } else for (Int n_panel = first_panel; n_panel < end_panel; n_panel++) {
       // To and fro: what the last step read at its end is in the nearest cache still.
       Int p = f.step & 1 ? end_panel - 1 - (n_panel - first_panel) : n_panel;
       each_tile(first, end, [&](Int row, Int rows) {

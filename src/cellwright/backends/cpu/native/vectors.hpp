@@ -47,7 +47,8 @@ static constexpr Int PANEL = 2 * LANES;  // columns of weights that are multipli
 #define NARROW 0
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
+#define ALWAYS_INLINE __attribute__((always_inline))
+#define INLINE static inline ALWAYS_INLINE
 
 // An array of so many, in lines of its own, until the function returns.
 #define ON_STACK(Kind, name, count) \
@@ -93,6 +94,16 @@ INLINE void store(Real* to, Vector value, Int left) {
   }
   for (Int lane = 0; lane < LANES; lane++)
     if (lane < left) to[lane] = value[lane];
+}
+
+// All units of a row, vector by vector.
+struct Whole { static constexpr bool value = true; };
+struct Some { static constexpr bool value = false; };
+
+template <class Body>
+INLINE void each_vector(Int unit, Int left, Body body) {
+  for (; left >= LANES; unit += LANES, left -= LANES) body(Whole{}, unit, left);
+  if (left > 0) body(Some{}, unit, left);
 }
 
 // The first `left` lanes of a value, `neutral` in the others, for reductions.
