@@ -13,7 +13,7 @@ import cellwright as cw
 from cellwright.autodiff import differentiate
 from cellwright.backends.reference import MEANING, ReferenceBackend
 from cellwright.errors import GraphError
-from cellwright.ir import Graph, block_of_units, node, simplify
+from cellwright.ir import Graph, block_of_units, node, simplify, topological
 
 X = node("input", name="x", size="input")
 H = node("state", name="h", size="hidden")
@@ -266,6 +266,17 @@ def test_the_expression_is_as_one_would_write_it():
     slope = node("mul", node("mul", node("neg", total), node("sub", ONE, gate)), gate)
     expected = node("add", node("add", derivative.later["c"], slope), node("mul", total, H))
     assert derivative.states["c"] is expected
+
+
+def test_what_is_one_number_for_all_units_is_taken_out_of_their_sum():
+    mean, spread = node("sum", C), node("sum", node("abs", C))
+    value = node("div", node("add", H, mean), spread)
+    derivative = differentiate(Graph("test", (X,), (H, C), (value, C), ()))
+    total = node("add", derivative.later["h"], derivative.outside["h"])
+    found = set(topological(derivative.results))
+    # dL/d mean = sum(g / spread)
+    assert node("mul", node("div", ONE, spread), node("sum", total)) in found
+    assert node("sum", node("div", total, spread)) not in found
 
 
 def test_a_product_that_is_used_twice_has_one_pair():

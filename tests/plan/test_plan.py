@@ -125,6 +125,21 @@ def test_a_reduction_ends_a_pass():
     assert use.stores[-1][1].name == "seen h"
 
 
+def test_the_gradient_of_normalised_units_needs_one_pass_for_all_its_sums():
+    @cw.cell(state="h")
+    def normed(x, h):
+        h = cw.layer_norm("n", cw.affine("a", x, h, bias=None))
+        return h
+
+    backward = plan(lower(normed.graph), training=True).backward
+    wide = [s for s in backward.sweeps if s.size == "hidden"]
+    # The mean's sum does not wait for the variance's; then the gradient, then its product.
+    assert [len(s.reductions) for s in wide] == [2, 0, 0]
+    assert passes(backward)[-1] == ("hidden", {"a_h"})
+    # What is divided by the root again is not written down for the next pass.
+    assert not [a for s in wide for _, a in s.stores if a.place == "scratch"]
+
+
 def test_gradients_of_inputs_are_sunk_behind_the_loop():
     for name in ("lstm", "gru", "jordan"):
         (sunk,) = planned(name).backward.sunk
