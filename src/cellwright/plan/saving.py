@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from cellwright.autodiff import Derivative
-from cellwright.ir import Graph, Node, topological
+from cellwright.ir import SCALAR, Graph, Node, topological
 from cellwright.plan.clocks import follows_from_step
 
 __all__ = ["CHEAP", "needed_values", "values_to_save"]
@@ -98,7 +98,9 @@ class _There:
             if current in seen or current in also or self.can_read(current):
                 continue
             seen.add(current)
-            cost += _COST.get(current.op, _SAVING)
+            # One number for all units of a row is soon computed, unless it is their sum.
+            known = current.op in _COST
+            cost += 1 if known and current.size == SCALAR else _COST.get(current.op, _SAVING)
             if cost >= _SAVING:
                 return False
             stack.extend(current.inputs)

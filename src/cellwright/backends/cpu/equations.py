@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from cellwright.backends.cpu.spelling import SPELLING
 from cellwright.ir import SCALAR, Node, Size, topological
-from cellwright.plan import Array, Sweep, follows_from_step
+from cellwright.plan import Array, Reduction, Sweep, follows_from_step
 
 __all__ = ["Equations", "clock_text", "time_lines"]
 
@@ -71,7 +71,7 @@ class Equations:
         for value, array in self.sweep.stores:
             self._store(value, array)
         for reduction in self.sweep.reductions:
-            self._reduce(reduction.source, reduction.lanes, reduction.value.op)
+            self._reduce(reduction)
         return "\n".join(self._row_by_row() if self.by_row else self._unit_by_unit())
 
     def _unit_by_unit(self) -> list[str]:
@@ -219,18 +219,19 @@ class Equations:
     def _whole(self, array: Array) -> str:
         return "true" if array.place in _FILLED_UP else "WHOLE"
 
-    def _reduce(self, value: Node, lanes: Array, op: str) -> None:
-        text = self.value(value)
-        so_far = f"*(Anywhere*)({self._pointer(lanes)})"
+    def _reduce(self, reduction: Reduction) -> None:
+        text = self.value(reduction.source)
+        neutral, word = ("0", "sum") if reduction.value.op == "sum" else ("-INFINITY", "greatest")
+        text = f"only<WHOLE>({text}, left, {neutral})"
         if self.by_row:
-            place, so_far = so_far, f"so_far{self.index[lanes]}"
-            self.of_row.append(f"Vector {so_far} = {place};")
-            self.after.append(f"{place} = {so_far};")
-        if op == "sum":
-            self.inside.append(f"{so_far} += only<WHOLE>({text}, left, 0);")
+            so_far = f"so_far{self.index[reduction.result]}"
+            self.of_row.append(f"Vector {so_far} = fill({neutral});")
+            result = self._pointer(reduction.result)
+            self.after.append(f"*({result}) = {word}_of_lanes({so_far});")
         else:
-            only = f"only<WHOLE>({text}, left, -INFINITY)"
-            self.inside.append(f"{so_far} = greater_of({so_far}, {only});")
+            so_far = f"*(Anywhere*)({self._pointer(reduction.lanes)})"
+        added = f"{so_far} + {text}" if word == "sum" else f"greater_of({so_far}, {text})"
+        self.inside.append(f"{so_far} = {added};")
 
 
 def _indented(depth: int, lines: Iterable[str]) -> Iterable[str]:

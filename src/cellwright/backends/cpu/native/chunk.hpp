@@ -216,12 +216,25 @@ struct Chunks : Layout {
       if (!to) continue;
       Int from = program.sums[s], n = units(program.arrays[from].size), wide = stride[from];
       Int end = n * (piece + 1) / pieces;
-      for (Int unit = n * piece / pieces; unit < end; unit += LANES) {
-        Vector sum = fresh ? Vector{} : load<false>(to + unit, end - unit);
-        for (Int row = 0; row < rows; row++) sum += *(const Anywhere*)(base[from] + row * wide + unit);
-        store<false>(to + unit, sum, end - unit);
-      }
+      Int unit = n * piece / pieces;
+      for (; unit + BESIDE * LANES <= end; unit += BESIDE * LANES)
+        add_sum<BESIDE>(base[from] + unit, rows, wide, to + unit, BESIDE * LANES, fresh);
+      for (; unit < end; unit += LANES)
+        add_sum<1>(base[from] + unit, rows, wide, to + unit, end - unit, fresh);
     }
+  }
+
+  // Vectors that are summed side by side: an addition waits for the one of the row before.
+  static constexpr int BESIDE = 4;
+
+  template <int VECTORS>
+  static void add_sum(const Real* from, Int rows, Int wide, Real* to, Int left, bool fresh) {
+    Vector sums[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+      sums[v] = fresh ? Vector{} : load<false>(to + v * LANES, left - v * LANES);
+    for (Int row = 0; row < rows; row++)
+      for (int v = 0; v < VECTORS; v++) sums[v] += *(const Anywhere*)(from + row * wide + v * LANES);
+    for (int v = 0; v < VECTORS; v++) store<false>(to + v * LANES, sums[v], left - v * LANES);
   }
 
   Real* gradient(Int outer) const {

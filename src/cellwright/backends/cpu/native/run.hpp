@@ -8,27 +8,28 @@ struct Run : Chunks {
   bool share_units = false;
 
   void sweep(const Sweep& w, Frame& f, Int first, Int end, Int first_panel, Int end_panel) {
+    Int n = units(w.size), unit = first_panel * PANEL;
+    // Without products a row is passed over from end to end, as its numbers lie in memory.
+    if (!w.groups) {
+      w.pointwise(f, first, end - first, unit, least(n, end_panel * PANEL) - unit, nullptr);
+      return;
+    }
     ON_STACK(Real, products, w.groups * TILE_ROWS * PANEL);
     ON_STACK(Segment, segments, program.most_parts);
     ON_STACK(Rows, sources, w.groups * program.most_parts);
-    Int n = units(w.size), first_part = w.groups ? program.groups[w.first_group].first_part : 0;
-    if (w.groups) {
-      const Group& last = program.groups[w.first_group + w.groups - 1];
-      Real* room = f.room;
-      for (Int k = first_part; k < last.first_part + last.parts; k++)
-        if (!(call.hoist && program.parts[k].hoistable))
-          sources[k - first_part] = rows_of_part(k, first_part, f.at[program.parts[k].source],
-                                                 first, end, sources, room);
-    }
+    Int first_part = program.groups[w.first_group].first_part;
+    const Group& last = program.groups[w.first_group + w.groups - 1];
+    Real* room = f.room;
+    for (Int k = first_part; k < last.first_part + last.parts; k++)
+      if (!(call.hoist && program.parts[k].hoistable))
+        sources[k - first_part] = rows_of_part(k, first_part, f.at[program.parts[k].source],
+                                               first, end, sources, room);
     for (Int r = 0; r < w.reductions; r++) {
       const Reduction& x = program.reductions[w.first_reduction + r];
-      for (Int i = first * stride[x.lanes]; i < end * stride[x.lanes]; i++)
-        f.at[x.lanes][i] = x.greatest ? -INFINITY : 0;
+      for (Int row = first; row < end; row++)
+        *(Anywhere*)(f.at[x.lanes] + row * stride[x.lanes]) = fill(x.greatest ? -INFINITY : 0);
     }
-    if (!w.groups) {
-      Int unit = first_panel * PANEL;
-      w.pointwise(f, first, end - first, unit, least(n, end_panel * PANEL) - unit, products);
-    } else for (Int n_panel = first_panel; n_panel < end_panel; n_panel++) {
+    for (Int n_panel = first_panel; n_panel < end_panel; n_panel++) {
       // To and fro: what the last step read at its end is in the nearest cache still.
       Int p = f.step & 1 ? end_panel - 1 - (n_panel - first_panel) : n_panel;
       each_tile(first, end, [&](Int row, Int rows) {
@@ -59,12 +60,8 @@ struct Run : Chunks {
     for (Int r = 0; r < w.reductions; r++) {
       const Reduction& x = program.reductions[w.first_reduction + r];
       for (Int row = first; row < end; row++) {
-        const Real* lanes = f.at[x.lanes] + row * stride[x.lanes];
-        Real total = lanes[0];
-        for (Int i = 1; i < LANES; i++)
-          if (x.greatest) total = total != total || total > lanes[i] ? total : lanes[i];
-          else total += lanes[i];
-        f.at[x.result][row] = total;
+        Vector lanes = *(const Anywhere*)(f.at[x.lanes] + row * stride[x.lanes]);
+        f.at[x.result][row] = x.greatest ? greatest_of_lanes(lanes) : sum_of_lanes(lanes);
       }
     }
   }

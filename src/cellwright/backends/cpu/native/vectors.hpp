@@ -115,9 +115,20 @@ INLINE Vector only(Vector value, Int left, Real neutral) {
   return value;
 }
 
+// In four sums side by side: one after the other, each addition would wait for the one before.
 INLINE Real sum_of_lanes(Vector value) {
-  Real total = 0;
-  for (Int lane = 0; lane < LANES; lane++) total += value[lane];
+  constexpr Int BESIDE = LANES < 4 ? LANES : 4;
+  Real totals[BESIDE] = {}, total = 0;
+  for (Int lane = 0; lane < LANES; lane += BESIDE)
+    for (Int n = 0; n < BESIDE; n++) totals[n] += value[lane + n];
+  for (Int n = 0; n < BESIDE; n++) total += totals[n];
+  return total;
+}
+
+INLINE Real greatest_of_lanes(Vector value) {
+  Real total = value[0];
+  for (Int lane = 1; lane < LANES; lane++)
+    total = total != total || total > value[lane] ? total : value[lane];
   return total;
 }
 
