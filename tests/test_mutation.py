@@ -111,8 +111,8 @@ MUTANTS = (
     ),
     Mutant(
         "a resumed training forgets the optimizer",
-        "jobs/training/engine.py",
-        'self.optimizer.load_state_dict({"state": state, "param_groups": groups})',
+        "jobs/training/checkpoint.py",
+        'optimizer.load_state_dict({"state": state, "param_groups": groups})',
         "pass",
         "tests/jobs -k resume",
     ),
@@ -225,8 +225,8 @@ MUTANTS = (
     Mutant(
         "renderer: what fills up the last vector is summed as well",
         "backends/cpu/equations.py",
-        'f"{place} += only<WHOLE>({text}, left, 0);"',
-        'f"{place} += {text};"',
+        'text = f"only<WHOLE>({text}, left, {neutral})"',
+        "pass",
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and normed'",
     ),
     Mutant(
@@ -260,8 +260,8 @@ MUTANTS = (
     Mutant(
         "native: one piece of a vector's gradient is lost",
         "backends/cpu/native/chunk.hpp",
-        "for (Int unit = n * piece / pieces; unit < end; unit += LANES) {",
-        "for (Int unit = n * piece / pieces; !piece && unit < end; unit += LANES) {",
+        "Int unit = n * piece / pieces;",
+        "Int unit = piece ? end : 0;",
         "tests/conformance/test_compiled.py -k 'spread and lstm'",
     ),
     Mutant(
@@ -291,6 +291,27 @@ MUTANTS = (
         "constexpr Real most = REAL_IS_DOUBLE ? 22 : 10;",
         "constexpr Real most = REAL_IS_DOUBLE ? 15 : 7;",
         "tests/backends/test_vectors.py",
+    ),
+    Mutant(
+        "derivative: a number is taken out of a sum and lost",
+        "autodiff/derivative.py",
+        "return units, build(value.op, number or 1.0, right)",
+        "return units, number or right",
+        "tests/autodiff/test_derivative.py",
+    ),
+    Mutant(
+        "renderer: where units have no product, the greatest is the sum",
+        "backends/cpu/equations.py",
+        'result}) = {word}_of_lanes({so_far});"',
+        'result}) = sum_of_lanes({so_far});"',
+        "tests/conformance/test_random_compiled.py",
+    ),
+    Mutant(
+        "native: sums over rows that are taken side by side are one and the same",
+        "backends/cpu/native/chunk.hpp",
+        "from + row * wide + v * LANES",
+        "from + row * wide",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
     ),
     Mutant(
         "packing: rows stay in the order of their lengths",
