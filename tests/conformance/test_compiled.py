@@ -44,6 +44,11 @@ SCHEDULES = [
 LOOSER = {("everything", torch.float32): 4e-5}
 LOOSER |= {("layer_norm_lstm", torch.float32): 4e-5, ("layer_norm_gru", torch.float32): 4e-5}
 LOOSER |= {("tied", torch.float32): 2e-5, ("normed_lstm", torch.float32): 4e-5}
+# So does a bias whose gradient is a sum of hundreds of rows that nearly cancel.
+LOOSER |= {
+    (name, torch.float32): 2e-5
+    for name in ("jordan", "fastgrnn", "projected_lstm", "delayed", "resting")
+}
 # Where a rounding falls to the other side, one matrix three times in a row makes more of it.
 LOOSER |= {("tied", torch.bfloat16): 2e-2}
 
@@ -147,6 +152,7 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 BOTH_PRECISIONS = {*TYPICAL, "everything", "normed_lstm"}
 SPREAD = {*BOTH_PRECISIONS, "resting", "intersection_rnn", "embedded", "delayed", "tied"}
 RECORDED = {
+    "resting",
     "elman",
     "uneven_clockwork",
     "lstm",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from cellwright.autodiff import Derivative, differentiate
 from cellwright.ir import Graph, Node, topological
+from cellwright.plan.clocks import known_beforehand
 from cellwright.plan.program import Array, Program
 from cellwright.plan.saving import values_to_save
 from cellwright.plan.step import Step
@@ -174,7 +175,7 @@ def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
     sums = [(weights[name], value) for name, value in derivative.vectors.items()]
     return Step(
         f"{graph.name} backward",
-        _used(leaves, stores, sunk, outers, sums),
+        _used(leaves, known_beforehand(arrays.nodes), stores, sunk, outers, sums),
         stores,
         states,
         sunk=sunk,
@@ -186,12 +187,16 @@ def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
 
 def _used(
     leaves: Mapping[Node, Array],
+    beforehand: Container[Node],
     stores: Sequence[tuple[Node, Array]],
     sunk: Sequence[tuple[Node, Array]],
     outers: Sequence[tuple[Node, Node, Node]],
     sums: Sequence[tuple[Node, Node]],
 ) -> dict[Node, Array]:
-    """Only the leaves that are read, looking no further than what is kept."""
+    """Only the leaves that are read, looking no further than what is kept.
+
+    What follows from time and constants is computed again, although it is kept where recorded.
+    """
     roots = [v for v, _ in (*stores, *sunk)] + [v for _, v in sums]
     roots += [part for _, *pair in outers for part in pair]
     reached: dict[Node, None] = {}
@@ -200,6 +205,6 @@ def _used(
         value = stack.pop()
         if value not in reached:
             reached[value] = None
-            if value not in leaves:
+            if value not in leaves or value in beforehand:
                 stack.extend(value.inputs)
     return {leaf: array for leaf, array in leaves.items() if leaf in reached}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from cellwright.ir import Node, topological
 
-__all__ = ["Clocks", "follows_from_step"]
+__all__ = ["Clocks", "follows_from_step", "known_beforehand"]
 
 # Finite wherever their inputs are: with zero instead of a product, what is computed and not
 # chosen is finite too, so that its gradient, zero times something, is zero.
@@ -84,13 +84,18 @@ class Clocks:
 
 def follows_from_step(order: Iterable[Node]) -> set[Node]:
     """What follows from the index of the step and from constants, and not from constants alone."""
+    return {value for value, has_step in known_beforehand(order).items() if has_step}
+
+
+def known_beforehand(order: Iterable[Node]) -> dict[Node, bool]:
+    """What follows from constants and the index of the step, and whether that is in it."""
     steps: dict[Node, bool] = {}
     for value in order:
         if value.op in ("step", "constant", "per_unit", "count"):
             steps[value] = value.op == "step"
         elif value.kind in ("pointwise", "truth") and steps.keys() >= set(value.inputs):
             steps[value] = any(steps[source] for source in value.inputs)
-    return {value for value, has_step in steps.items() if has_step}
+    return steps
 
 
 def _is_zero(value: Node) -> bool:
