@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["OURS", "TIMES", "Claim", "Row", "Samples", "Section", "geometric", "ratio", "shown"]
+__all__ = [
+    "OURS",
+    "TIMES",
+    "Claim",
+    "Meanwhile",
+    "Row",
+    "Samples",
+    "Section",
+    "geometric",
+    "ratio",
+    "shown",
+]
 
 OURS = "cellwright"
 TIMES = "×"
@@ -95,6 +106,25 @@ class Claim:
         )
 
 
+@dataclass(frozen=True)
+class Meanwhile:
+    """How the machine was while something was timed.
+
+    Attributes
+    ----------
+    cores_used_by_others
+        Cores that other processes kept busy.
+    timed_again
+        Groups of calls that do not count, because the cores were not at full speed.
+    not_at_full_speed
+        Groups that count though they were not.
+    """
+
+    cores_used_by_others: float
+    timed_again: int
+    not_at_full_speed: int
+
+
 @dataclass
 class Row:
     """One case: ours and the peers, timed in turns.
@@ -107,15 +137,15 @@ class Row:
         Candidate -> its rounds.
     flops
         Floating-point operations of one call, counted from the cell's matrices.
-    others
-        Cores that other processes kept busy meanwhile; None where that was not looked at.
+    meanwhile
+        How the machine was; None where that was not looked at.
     """
 
     case: str
     samples: dict[str, Samples]
     claims: list[Claim] = field(default_factory=list)
     flops: float | None = None
-    others: float | None = None
+    meanwhile: Meanwhile | None = None
 
     @property
     def flops_per_second(self) -> float | None:
@@ -130,7 +160,7 @@ class Row:
             "claims": [claim.as_json() for claim in self.claims],
             "flops": self.flops,
             "gflops_per_second": round((self.flops_per_second or 0) / 1e9, 2) or None,
-            "cores_used_by_others": self.others,
+            **(asdict(self.meanwhile) if self.meanwhile else {}),
         }
 
 

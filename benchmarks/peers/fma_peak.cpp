@@ -1,9 +1,13 @@
-// Prints the GFLOP/s of fused multiply-adds on registers alone: argument 1 is the threads.
+// GFLOP/s of fused multiply-adds on registers alone, by so many threads at the same time.
+#include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <thread>
 #include <vector>
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
 
 #if defined(__AVX512F__)
 constexpr int bytes = 64;
@@ -16,9 +20,8 @@ typedef float Vector __attribute__((vector_size(bytes)));
 constexpr int lanes = bytes / sizeof(float);
 // Two pipes with four or five cycles of latency need ten chains; more would spill on AVX2.
 constexpr int chains = 12;
-constexpr long steps = 4'000'000;
 
-static float work(float start) {
+static float work(float start, long steps) {
   Vector sums[chains], a = Vector{} + start, b = Vector{} + 0.5f;
   for (int k = 0; k < chains; ++k) sums[k] = Vector{} + float(k);
   // Rounding forbids the compiler to shorten this, as long as it keeps to IEEE.
@@ -31,19 +34,39 @@ static float work(float start) {
   return total[0];
 }
 
-int main(int count, char **arguments) {
-  const int threads = count > 1 ? std::atoi(arguments[1]) : 1;
-  double best = 0;
-  for (int turn = 0; turn < 12; ++turn) {
-    std::vector<std::thread> running;
-    std::vector<float> kept(threads * 64);
-    const auto start = std::chrono::steady_clock::now();
-    for (int t = 0; t < threads; ++t)
-      running.emplace_back([&kept, t] { kept[t * 64] = work(1.0f + t); });
-    for (auto &thread : running) thread.join();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    const double rate = 2.0 * lanes * chains * steps * threads / took.count() / 1e9;
-    if (rate > best) best = rate;
-  }
-  std::printf("%.2f\n", best);
+// Each on a core of its own: two that take turns on one would both find it fast.
+static void take_core(int thread) {
+#if defined(__linux__)
+  cpu_set_t allowed, one;
+  CPU_ZERO(&allowed);
+  CPU_ZERO(&one);
+  sched_getaffinity(0, sizeof allowed, &allowed);
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &allowed) && thread-- == 0) CPU_SET(core, &one);
+  if (CPU_COUNT(&one)) pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+#else
+  (void)thread;
+#endif
+}
+
+extern "C" double fma_rate(int threads, long steps) {
+  typedef std::chrono::steady_clock Clock;
+  std::atomic<int> waiting{threads};
+  std::vector<Clock::time_point> starts(threads), ends(threads);
+  std::vector<float> kept(threads);
+  const auto turn = [&](int thread) {
+    take_core(thread);
+    // A thread may take as long to start as it works, so none begins before all are there.
+    waiting.fetch_sub(1);
+    while (waiting.load() > 0) std::this_thread::yield();
+    starts[thread] = Clock::now();
+    kept[thread] = work(1.0f + thread, steps);
+    ends[thread] = Clock::now();
+  };
+  std::vector<std::thread> all;
+  for (int thread = 0; thread < threads; ++thread) all.emplace_back(turn, thread);
+  for (auto &one : all) one.join();
+  const std::chrono::duration<double> took = *std::max_element(ends.begin(), ends.end()) -
+                                             *std::min_element(starts.begin(), starts.end());
+  return 2.0 * lanes * chains * steps * threads / took.count() / 1e9;
 }

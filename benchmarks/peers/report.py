@@ -31,9 +31,14 @@ def table(section: Section, peak: float) -> str:
 
 def _notes(section: Section) -> list[str]:
     notes = [f"- {note}" for note in section.notes]
-    most = max((row.others or 0 for row in section.rows), default=0)
+    found = [row.meanwhile for row in section.rows if row.meanwhile]
+    most = max((meanwhile.cores_used_by_others for meanwhile in found), default=0)
     if most > BUSY:
         notes.append(f"- not to be relied on: other processes used up to {most:.2f} cores")
+    if again := sum(meanwhile.timed_again for meanwhile in found):
+        notes.append(f"- timed again, because the cores were not at full speed: {again} groups")
+    if slow := sum(meanwhile.not_at_full_speed for meanwhile in found):
+        notes.append(f"- not to be relied on: {slow} groups count though the cores never were")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""Timing in turns: round robin, the order rotating, medians over rounds."""
+"""Timing in turns: round robin, the order rotating, medians over rounds at full speed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from peers.claims import Samples
+from peers.claims import Meanwhile, Samples
+from peers.fma_peak import at_full_speed
 from peers.machine import Load
 
 __all__ = ["Candidate", "DisagreementError", "Timed", "check_agreement", "mark_changed", "measure"]
@@ -24,12 +26,17 @@ __all__ = ["Candidate", "DisagreementError", "Timed", "check_agreement", "mark_c
 PAUSE = 0.01
 QUIET = 0.05  # of a core
 LONGEST_PAUSE = 1.0
-# The first call of a group wakes its threads and fills the caches, and is left out. Where a
-# call takes longer than SLOW that is lost in it, and one call is a group.
-GROUP = 0.02
+# A call that is not counted goes before each group, to wake its threads and fill the caches.
+# Where a call takes longer than SLOW that is lost in it, and there is none.
+GROUP = 0.01
 SLOW = 0.15
 MOST_CALLS = 20
 MOST_ROUNDS = 60
+# A group counts if the cores were at full speed before and after it, whoever's group it was,
+# and is short, as they may stay so for no longer than some 20 ms. So much of the time for rounds
+# may be spent on groups that do not count; whatever comes then does.
+PATIENCE = 2.0
+LOOK_AGAIN = 0.05
 # Of the norm. Sums of some million float32 terms in another order differ by some 1e-6, and
 # kernels that are not the same computation by far more than this.
 TOLERANCE = 1e-4
@@ -67,10 +74,43 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds a call of each candidate, and the cores that others used meanwhile."""
+    """Seconds a call of each candidate, and how the machine was meanwhile."""
 
     samples: dict[str, Samples]
-    others: float
+    meanwhile: Meanwhile
+
+
+class _Groups:
+    """Times calls, between two looks at whether all cores are at full speed."""
+
+    def __init__(self, patience: float, *, busy: bool) -> None:
+        threads = torch.get_num_threads()
+        self.full_speed = (lambda: True) if busy else partial(at_full_speed, threads)
+        self.patience = patience
+        self.again = self.slow = 0
+
+    def once(self, candidate: Candidate, calls: int = 1) -> tuple[float, bool]:
+        """Median seconds of calls back to back, and whether they may count."""
+        before = self.full_speed()
+        seconds = statistics.median(_timed(candidate) for _ in range(calls))
+        return seconds, before and self.full_speed()
+
+    def time(self, candidate: Candidate, once: float) -> float:
+        """Median seconds a call of a group, where one takes about `once`."""
+        while True:
+            start = time.perf_counter()
+            _wait_for_quiet()
+            if once <= SLOW:
+                _timed(candidate)
+            seconds, counts = self.once(candidate, min(math.ceil(GROUP / once), MOST_CALLS))
+            if counts:
+                return seconds
+            if self.patience <= 0:
+                self.slow += 1
+                return seconds
+            self.again += 1
+            time.sleep(LOOK_AGAIN)
+            self.patience -= time.perf_counter() - start
 
 
 def mark_changed(weights: Iterable[Tensor]) -> None:
@@ -115,46 +155,43 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
     return float((got - wanted).norm()) / norm if norm else float(got.norm())
 
 
-def measure(candidates: dict[str, Candidate], seconds: float, least_rounds: int) -> Timed:
-    """Time candidates in turns until the seconds are used, for `least_rounds` at least."""
-    load = Load()
+def measure(
+    candidates: dict[str, Candidate], seconds: float, least_rounds: int, *, busy: bool = False
+) -> Timed:
+    """Time candidates in turns until the seconds are used, for `least_rounds` at least.
+
+    `busy` is for measuring what they do beside others, so on cores that are never at full speed.
+    """
+    groups, load = _Groups(PATIENCE * seconds, busy=busy), Load()
     names = list(candidates)
+    rounds: dict[str, list[float]] = {name: [] for name in names}
+    takes = {}
     gc.collect()
     gc.disable()
     try:
-        first = {name: _timed(candidates[name]) for name in names}
-        calls = {name: _calls(candidates[name], first[name]) for name in names}
-        # All have been called before, to compare their results. So a slow one's first call, which
-        # is a group of its own, counts.
-        rounds = {
-            name: [first[name] / candidates[name].inner] if first[name] > SLOW else []
-            for name in names
-        }
+        for name, candidate in candidates.items():
+            takes[name], counts = groups.once(candidate)
+            # All have been called before, to compare their results. So a slow one's first call,
+            # which is a group of its own, counts.
+            if takes[name] > SLOW:
+                if counts:
+                    rounds[name].append(takes[name])
+            else:
+                takes[name] = _timed(candidate)
         end = time.perf_counter() + seconds
         done = min(map(len, rounds.values()))
         while done < least_rounds or (done < MOST_ROUNDS and time.perf_counter() < end):
             turn = done % len(names)
             for name in names[turn:] + names[:turn]:
-                rounds[name].append(_group(candidates[name], calls[name]))
+                rounds[name].append(groups.time(candidates[name], takes[name]))
             done += 1
     finally:
         gc.enable()
-    return Timed({name: Samples(values) for name, values in rounds.items()}, load.others())
-
-
-def _calls(candidate: Candidate, once: float) -> int:
-    """How many calls make a group, if one took so many seconds."""
-    if once > SLOW:
-        return 1
-    again = _timed(candidate)
-    return 1 + min(max(math.ceil(GROUP / again), 1), MOST_CALLS)
-
-
-def _group(candidate: Candidate, calls: int) -> float:
-    """Median seconds a call of several back to back, the first left out."""
-    _wait_for_quiet()
-    values = [_timed(candidate) for _ in range(calls)]
-    return statistics.median(values[1:] or values) / candidate.inner
+    samples = {
+        name: Samples([taken / candidate.inner for taken in rounds[name]])
+        for name, candidate in candidates.items()
+    }
+    return Timed(samples, Meanwhile(load.others(), groups.again, groups.slow))
 
 
 def _wait_for_quiet() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peers import fma_peak, machine, onnx_nodes, scans
+from peers import fma_peak, machine, onnx_nodes, scans, timing
 from peers.cells import CELLS, pack, randomize
 from peers.claims import OURS, Claim, Row, Samples, Section, geometric, ratio, shown
 from peers.loops import LOOPS
@@ -79,7 +80,14 @@ def test_the_summary_tells_the_worst_row():
     )
 
 
-def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out():
+def looks(monkeypatch, answers):
+    """At whether the cores are at full speed: what they find, one after the other."""
+    answers = iter(answers)
+    monkeypatch.setattr(timing, "at_full_speed", lambda threads: next(answers))
+
+
+def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out(monkeypatch):
+    looks(monkeypatch, itertools.repeat(True))
     calls = []
 
     def named(name, seconds):
@@ -87,11 +95,57 @@ def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out():
 
     timed = measure({"a": named("a", 0.004), "b": named("b", 0.008)}, seconds=0.0, least_rounds=5)
     order = [name for name, _ in itertools.groupby(calls)]
-    # Twice to see how long they take, then five rounds, each starting with the other one.
-    assert order == list("ababababab")
+    # Once to see how long they take, then five rounds, each starting with the other one.
+    assert order == list("abababab")
     assert {len(samples.rounds) for samples in timed.samples.values()} == {5}
     assert timed.samples["a"].median >= 0.004
     assert timed.samples["b"].median >= 0.008
+
+
+def test_what_is_timed_while_the_cores_are_slow_is_timed_again(monkeypatch):
+    # The first call of all, a group as it should be, one that begins at half speed, one that
+    # ends so, and then all is well.
+    looks(monkeypatch, itertools.chain([True] * 4 + [False, True, False], itertools.repeat(True)))
+    calls = itertools.count()
+    slow = {5, 7}  # a call goes before each group, and one before all
+
+    def call():
+        time.sleep(0.1 if next(calls) in slow else 0.012)
+
+    timed = measure({"a": Candidate(call)}, seconds=0.5, least_rounds=3)
+    assert timed.meanwhile.timed_again == 2
+    assert timed.meanwhile.not_at_full_speed == 0
+    assert max(timed.samples["a"].rounds) < 0.1
+
+
+def test_cores_that_stay_slow_are_not_waited_for(monkeypatch):
+    looks(monkeypatch, itertools.repeat(False))
+    timed = measure({"a": Candidate(lambda: time.sleep(0.012))}, seconds=0.1, least_rounds=4)
+    assert 0 < timed.meanwhile.timed_again <= 4
+    assert timed.meanwhile.not_at_full_speed >= 4
+    section = Section("s", "Section", [Row("case", timed.samples, meanwhile=timed.meanwhile)])
+    assert "not to be relied on" in table(section, 10)
+    assert section.as_json()["rows"][0]["timed_again"] == timed.meanwhile.timed_again
+
+
+def test_beside_others_nobody_waits_for_full_speed(monkeypatch):
+    looks(monkeypatch, [])
+    timed = measure({"a": Candidate(lambda: None)}, seconds=0.0, least_rounds=2, busy=True)
+    assert len(timed.samples["a"].rounds) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+@pytest.mark.skipif(not machine.compiler(), reason="no C++ compiler")
+def test_two_threads_on_one_core_are_seen_to_be_slow():
+    fma_peak.fma_peak(2)
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("one core")
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert not any(fma_peak.at_full_speed(2) for _ in range(20))
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_calls_of_microseconds_are_timed_many_at_once():
@@ -176,9 +230,19 @@ def test_the_peak_is_found_with_and_without_a_compiler(monkeypatch):
     if machine.compiler():
         assert fma_peak.fma_peak(1)["gflops"] > 1
     monkeypatch.setattr(fma_peak, "compiler", lambda: None)
-    found = fma_peak.fma_peak(1)
-    assert found["gflops"] > 1
-    assert "matrix products" in found["how"]
+    try:
+        forget_the_peak()
+        found = fma_peak.fma_peak(1)
+        assert found["gflops"] > 1
+        assert "matrix products" in found["how"]
+        assert fma_peak.at_full_speed(1)
+    finally:
+        forget_the_peak()
+
+
+def forget_the_peak():
+    for found in (fma_peak.fma_peak, fma_peak._library):
+        found.cache_clear()
 
 
 def test_the_file_is_written_whole_or_not_at_all(tmp_path):

@@ -58,7 +58,7 @@ def _row(name: str, setting: Setting, notes: list[str]) -> Row:
     candidates[LSTM].call()  # compiles
     timed = measure(candidates, setting.seconds, setting.rounds)
     operations = {key: 6.0 * batch * steps * entries(of) for key, of in ((OURS, net), (LSTM, lstm))}
-    row = Row(name, timed.samples, flops=operations[OURS], others=timed.others)
+    row = Row(name, timed.samples, flops=operations[OURS], meanwhile=timed.meanwhile)
     for peer, asked in ASKED.items():
         if peer in candidates:
             row.claims.append(ratio(row, peer, at_least=asked))

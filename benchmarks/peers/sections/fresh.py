@@ -95,8 +95,8 @@ def busy(setting: Setting) -> Section:
         check_agreement(f"busy {shape}", candidates)
         alone = measure(candidates, setting.seconds, setting.rounds)
         with neighbours():
-            beside = measure(candidates, setting.seconds, 3)
-        row = Row(str(shape), alone.samples, others=alone.others)
+            beside = measure(candidates, setting.seconds, 3, busy=True)
+        row = Row(str(shape), alone.samples, meanwhile=alone.meanwhile)
         for name in candidates:
             row.samples[f"{name}, beside"] = beside.samples[name]
             slower = beside.samples[name].median / alone.samples[name].median

@@ -46,7 +46,9 @@ def section(setting: Setting) -> Section:
         candidates[FULL].call()
         timed = measure(candidates, setting.seconds, setting.rounds)
         flops = 6.0 * float(lengths.sum()) * entries(theirs)
-        row = Row(f"{shape}, {part:.0%} exist", timed.samples, flops=flops, others=timed.others)
+        row = Row(
+            f"{shape}, {part:.0%} exist", timed.samples, flops=flops, meanwhile=timed.meanwhile
+        )
         beyond = timed.samples[OURS].median / (timed.samples[FULL].median * part)
         row.claims.append(Claim(BEYOND, beyond, at_most=1.25))
         row.claims.append(ratio(row, PACKED, at_least=5.0))

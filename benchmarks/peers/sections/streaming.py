@@ -64,7 +64,7 @@ def section(setting: Setting) -> Section:
         check_agreement(f"streaming {case}", {n: s.candidate(x) for n, s in steppers.items()})
         candidates = {name: Candidate(s.step, inner=INNER) for name, s in steppers.items()}
         timed = measure(candidates, setting.seconds, setting.rounds)
-        row = Row(case, timed.samples, others=timed.others)
+        row = Row(case, timed.samples, meanwhile=timed.meanwhile)
         if OURS in steppers:
             row.claims.append(Claim("a step", timed.samples[OURS].median, "s", at_most=asked))
             row.claims += [ratio(row, peer) for peer in steppers if peer != OURS]

@@ -53,7 +53,7 @@ def training(kind: str, setting: Setting) -> Section:
         check_agreement(f"{kind} training {shape}", candidates)
         timed = measure(candidates, setting.seconds, setting.rounds)
         flops = 3.0 * 2 * batch * steps * entries(net)
-        row = Row(str(shape), timed.samples, flops=flops, others=timed.others)
+        row = Row(str(shape), timed.samples, flops=flops, meanwhile=timed.meanwhile)
         row.claims.append(ratio(row, peer, at_least=least))
         section.rows.append(row)
     if section.rows:
@@ -80,7 +80,7 @@ def inference(kind: str, setting: Setting) -> Section:
         check_agreement(f"{kind} inference {shape}", candidates)
         timed = measure(candidates, setting.seconds, setting.rounds)
         flops = 2.0 * batch * steps * entries(net)
-        row = Row(str(shape), timed.samples, flops=flops, others=timed.others)
+        row = Row(str(shape), timed.samples, flops=flops, meanwhile=timed.meanwhile)
         least = min(ratio(row, peer).value for peer in candidates if peer != OURS)
         row.claims.append(Claim(best, least, at_least=INFERENCE[0]))
         section.rows.append(row)

@@ -53,7 +53,7 @@ def _row(name: str, setting: Setting, peak: float, bandwidth: float) -> Row:
         candidate.call()  # compiles
     timed = measure(candidates, setting.seconds, setting.rounds)
     flops = {key: 2.0 * batch * steps * _multiply_adds(net, steps) for key, net in nets.items()}
-    row = Row(name, timed.samples, flops=flops[OURS], others=timed.others)
+    row = Row(name, timed.samples, flops=flops[OURS], meanwhile=timed.meanwhile)
     seconds = {key: samples.median for key, samples in timed.samples.items()}
     graph = lower(cells.get(name).graph)
     if recurrent_matrices(graph):
