@@ -103,12 +103,19 @@ class Group:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A value reduced over the units of a sweep into one number a row."""
+    """A value reduced over the units of a sweep into one number a row.
+
+    Attributes
+    ----------
+    lanes
+        A vector of partial results a row, where products cut the units into panels; without
+        them a row is passed over at once.
+    """
 
     value: Node
     source: Node
-    lanes: Array
     result: Array
+    lanes: Array | None = None
 
 
 @dataclass(frozen=True)

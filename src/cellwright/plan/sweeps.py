@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from cellwright.ir import SCALAR, Node, Size, node, topological
@@ -59,15 +59,14 @@ class _Sweep:
     stores: list[tuple[Node, Array]] = field(default_factory=list)
     reductions: list[Reduction] = field(default_factory=list)
 
-    def filled(self, size: Size) -> Sweep:
+    def filled(self, size: Size, storage: Storage) -> Sweep:
         """The sweep that has come of it."""
-        return Sweep(
-            size,
-            tuple(self.groups),
-            tuple(self.nodes),
-            tuple(self.stores),
-            tuple(self.reductions),
-        )
+        groups, reductions = tuple(self.groups), tuple(self.reductions)
+        if groups:
+            reductions = tuple(
+                replace(r, lanes=storage.make("scratch", SCALAR)) for r in reductions
+            )
+        return Sweep(size, groups, tuple(self.nodes), tuple(self.stores), reductions)
 
 
 class _Planner:
@@ -200,7 +199,7 @@ class _Planner:
         self._hand_over()
         # Numbers for each row come first, for all units of the row wait for them.
         ordered = sorted(self.sweeps.items(), key=lambda item: (item[0][0], item[0][1] != SCALAR))
-        sweeps = tuple(sweep.filled(size) for (_, size), sweep in ordered)
+        sweeps = tuple(sweep.filled(size, self.storage) for (_, size), sweep in ordered)
         given = [array for _, array in (*self.step.written, *self.step.sunk)]
         given = [*self.step.leaves.values(), *given]
         return Program(
@@ -252,9 +251,7 @@ class _Planner:
         source = value.inputs[0]
         sweep = self._at(source, source.size)
         result = self.storage.make("reduced", SCALAR)
-        sweep.reductions.append(
-            Reduction(value, source, self.storage.make("scratch", SCALAR), result)
-        )
+        sweep.reductions.append(Reduction(value, source, result))
         self.loads[value] = result
 
     def _at(self, value: Node, size: Size) -> _Sweep:

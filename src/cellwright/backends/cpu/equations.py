@@ -229,6 +229,7 @@ class Equations:
             result = self._pointer(reduction.result)
             self.after.append(f"*({result}) = {word}_of_lanes({so_far});")
         else:
+            assert reduction.lanes is not None
             so_far = f"*(Anywhere*)({self._pointer(reduction.lanes)})"
         added = f"{so_far} + {text}" if word == "sum" else f"greater_of({so_far}, {text})"
         self.inside.append(f"{so_far} = {added};")

@@ -1,8 +1,8 @@
-"""Memory for what a forward pass saves: used again, in large pages where the system has them.
+"""Memory for what a forward pass saves and for gradients: used again, in large pages if there are.
 
 A fresh block of memory costs a page fault for every page that is touched first, which for a
-long batch took longer than computing it. Blocks that a backward pass has done with are
-therefore kept for the next forward pass, up to a limit.
+long batch took longer than computing it. Blocks that nobody holds any more are therefore kept
+for whoever asks next, up to a limit.
 """
 
 from __future__ import annotations

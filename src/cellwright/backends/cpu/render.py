@@ -209,7 +209,8 @@ class _Tables:
                 groups.append(f"{len(parts)}, {len(group.parts)}, {hoisted}, {clock}")
                 parts.extend(map(self._part, group.parts))
             reductions.extend(
-                f"{int(r.value.op == 'max')}, {index[r.lanes]}, {index[r.result]}"
+                f"{int(r.value.op == 'max')}, {index[r.lanes] if r.lanes else -1}, "
+                f"{index[r.result]}"
                 for r in sweep.reductions
             )
         sunk = []

@@ -56,8 +56,8 @@ INLINE Vector count_of(const Frame& f, Int row) {
   return fill((Real)(f.step + (f.start ? f.start[row] : f.started)));
 }
 
-// Pointwise equations of a sweep for some rows and one panel of units; `products` is
-// (groups, TILE_ROWS, PANEL).
+// Pointwise equations of a sweep: behind products for a tile of rows and one panel of units, and
+// `products` is (groups, TILE_ROWS, PANEL); without them for any rows and units, and it is null.
 typedef void (*Pointwise)(const Frame&, Int row, Int rows, Int unit, Int left,
                           const Real* products);
 
@@ -68,7 +68,7 @@ struct Clock {  // says at each step which units rest
 
 struct Reduction {
   bool greatest;  // else the sum
-  Int lanes;      // SCRATCH array with LANES partial results a row
+  Int lanes;      // SCRATCH array with LANES partial results a row; -1 without products
   Int result;     // REDUCED array
 };
 
