@@ -294,7 +294,7 @@ MUTANTS = (
     ),
     Mutant(
         "derivative: a number is taken out of a sum and lost",
-        "autodiff/derivative.py",
+        "autodiff/totals.py",
         "return units, build(value.op, number or 1.0, right)",
         "return units, number or right",
         "tests/autodiff/test_derivative.py",

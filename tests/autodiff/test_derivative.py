@@ -279,6 +279,15 @@ def test_what_is_one_number_for_all_units_is_taken_out_of_their_sum():
     assert node("sum", node("div", total, spread)) not in found
 
 
+@pytest.mark.parametrize("twice", ["add", "mul"])
+def test_what_is_doubled_again_and_again_behind_a_mean_is_looked_at_once(twice):
+    value = node("sub", H, node("sum", C))
+    for _ in range(2000):
+        value = node(twice, value, value)
+    derivative = differentiate(Graph("test", (X,), (H, C), (value, C), ()))
+    assert len(list(topological(derivative.results))) < 2000 * 12
+
+
 def test_a_product_that_is_used_twice_has_one_pair():
     graph = cw.cells.gru.graph
     derivative = differentiate(graph)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 
 from cellwright.autodiff.table import FLAT, GRADIENTS, build
+from cellwright.autodiff.totals import Totals
 from cellwright.errors import GraphError, did_you_mean
 from cellwright.ir import SCALAR, Graph, Node, Size, node
 
@@ -101,7 +102,7 @@ def differentiate(graph: Graph, record: Sequence[str] = ()) -> Derivative:
         arriving = [leaves[name] for leaves in (later, outside) if name in leaves]
         if arriving:
             total = reduce(partial(build, "add"), arriving)
-            flow.into(value, _summed(total, total.size, value))
+            flow.into(value, flow.summed(total, total.size, value))
     flow.back()
     vectors = (value for value in graph.weights.values() if value.op == "vector")
     return Derivative(
@@ -130,6 +131,7 @@ class _Flow:
         self.graph = graph
         self.so_far: dict[Node, Node] = {}
         self.pairs: dict[Node, list[tuple[Node, Node]]] = {}
+        self.totals = Totals()
         moving: set[Node] = set()
         for value in graph.nodes:
             moved = value.op not in FLAT and any(source in moving for source in value.inputs)
@@ -157,9 +159,14 @@ class _Flow:
             if isinstance(contribution, tuple):
                 self.pairs.setdefault(source, []).append(contribution)
             elif contribution is not None and value.kind == "pointwise":
-                self.into(source, _summed(contribution, value.size, source))
+                self.into(source, self.summed(contribution, value.size, source))
             elif contribution is not None:
                 self.into(source, contribution)
+
+    def summed(self, gradient: Node, size: Size, source: Node) -> Node:
+        """The gradient of a source that was spread over `size` units, if it was."""
+        spread = source.size == SCALAR != size
+        return self.totals.of(gradient, size) if spread else gradient
 
     def of(self, leaf: Node) -> Node | None:
         """The gradient of a leaf, unit by unit; None if nothing flows."""
@@ -175,61 +182,6 @@ def _arriving(graph: Graph, name: str, origin: str) -> Node:
     # A state that becomes one number a row is nevertheless handed on with all its units.
     size = graph.state_sizes.get(name, graph.observable[name].size)
     return node("gradient", name=name, size=size, origin=origin)
-
-
-def _summed(gradient: Node, size: Size, source: Node) -> Node:
-    """The gradient of a source that was spread over `size` units, if it was."""
-    if source.size != SCALAR or size == SCALAR:
-        return gradient
-    return _total(gradient, size)
-
-
-def _total(value: Node, size: Size) -> Node:
-    """The sum of a value over units, with what is one number for all of them taken out of it.
-
-    Such a number is often a sum itself, as where a mean and a variance have been taken. Outside,
-    both sums are taken in one pass over the units; inside, one would have to wait for the other.
-    """
-    if value.size == SCALAR:
-        return build("mul", value, node("count", of=size))
-    if value.op in _TERMS and _is_scaled(value):
-        return build(value.op, *(_total(term, size) for term in value.inputs))
-    units, number = _factors(value)
-    total = build("sum", units)
-    return build("mul", number, total) if number else total
-
-
-_TERMS = frozenset({"add", "sub", "neg"})
-
-
-def _is_scaled(value: Node) -> bool:
-    """Whether a term of a sum is one number for all units, or multiplied with one."""
-    if value.op in _TERMS:
-        return any(map(_is_scaled, value.inputs))
-    number = value if value.size == SCALAR else _factors(value)[1]
-    return number is not None and number.op != "constant"
-
-
-def _factors(value: Node) -> tuple[Node, Node | None]:
-    """A value as a product: of what differs from unit to unit, and of one number for all."""
-    if value.op == "neg":
-        units, number = _factors(value.inputs[0])
-        return (units, build("neg", number)) if number else (value, None)
-    if value.op not in ("mul", "div"):
-        return value, None
-    left, right = value.inputs
-    if right.size == SCALAR:
-        units, number = _factors(left)
-        return units, build(value.op, number or 1.0, right)
-    if left.size == SCALAR:
-        if value.op == "div":
-            return build("div", 1.0, right), left
-        units, number = _factors(right)
-        return units, build("mul", left, number) if number else left
-    (left, first), (right, second) = _factors(left), _factors(right)
-    if first is None and second is None:
-        return value, None
-    return build(value.op, left, right), build(value.op, first or 1.0, second or 1.0)
 
 
 def _spread(gradient: Node, size: Size) -> Node:
