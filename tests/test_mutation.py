@@ -293,6 +293,13 @@ MUTANTS = (
         "tests/backends/test_vectors.py",
     ),
     Mutant(
+        "native: behind the loop all steps tick like the last",
+        "backends/cpu/native/chunk.hpp",
+        "steps->ticking + (step - steps->first) * program.clock_count;",
+        "steps->ticking + (steps->end - 1 - steps->first) * program.clock_count;",
+        "tests/conformance/test_compiled.py -k 'spread and resting'",
+    ),
+    Mutant(
         "derivative: a number is taken out of a sum and lost",
         "autodiff/totals.py",
         "return units, build(value.op, number or 1.0, right)",

@@ -8,16 +8,19 @@ struct Chunks : Layout {
     const Range* ticking;  // or none, where steps of few rows are not worth a look
   };
 
-  // Everything that ticks for some of the rows [first, end) of a chunk.
-  void ticking_within(const Stretch& steps, Int first, Int end, Range* found) const {
-    for (Int c = 0; c < program.clock_count; c++) {
-      found[c] = {1 << 30, 0};
-      for (Int step = steps.first; step < steps.end; step++) {
-        Int row = at(step) - steps.chunk_row;
-        if (row >= end || row + rows_at(step) <= first) continue;
-        Range ticking = steps.ticking[(step - steps.first) * program.clock_count + c];
-        found[c] = {least(found[c].first, ticking.first), -least(-found[c].end, -ticking.end)};
-      }
+  // Tiles of the rows [first, end) of a chunk, each within one step if it is told what ticks: a
+  // tile of two steps would be multiplied with what ticks at either.
+  template <class Body>
+  void each_tile_of(const Stretch* steps, Int first, Int end, Body body) const {
+    if (!steps || !steps->ticking) {
+      each_tile(first, end, [&](Int row, Int rows) { body(row, rows, nullptr); });
+      return;
+    }
+    for (Int step = steps->first; step < steps->end; step++) {
+      Int row = at(step) - steps->chunk_row, last = least(row + rows_at(step), end);
+      const Range* ticking = steps->ticking + (step - steps->first) * program.clock_count;
+      row = row < first ? first : row;
+      if (row < last) each_tile(row, last, [&](Int r, Int rows) { body(r, rows, ticking); });
     }
   }
 
@@ -72,7 +75,6 @@ struct Chunks : Layout {
                       Int end, Int chunk_row, Real* target, Int target_stride, bool adds,
                       Real* room_of_thread, const Stretch* steps = nullptr) {
     ON_STACK(Segment, segments, parts);
-    ON_STACK(Range, ticking, program.clock_count);
     ON_STACK(Rows, sources, parts);
     ON_STACK(const Part*, used, parts);
     Int n = units(size);
@@ -88,11 +90,8 @@ struct Chunks : Layout {
         used[count++] = &part;
       }
       for (Int p = 0; p < panels_of(n); p++)
-        each_tile(from, block_end, [&](Int row, Int rows) {
-          if (steps && steps->ticking) ticking_within(*steps, row, row + rows, ticking);
-          for (Int k = 0; k < count; k++)
-            segments[k] = segment(*used[k], sources[k], row, p,
-                                  steps && steps->ticking ? ticking : nullptr);
+        each_tile_of(steps, from, block_end, [&](Int row, Int rows, const Range* ticking) {
+          for (Int k = 0; k < count; k++) segments[k] = segment(*used[k], sources[k], row, p, ticking);
           Real* to = target + row * target_stride + p * PANEL;
           Int left = least(PANEL, n - p * PANEL);
           if (left == PANEL || target_stride >= (p + 1) * PANEL) {
