@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -84,33 +83,39 @@ class _Groups:
     """Times calls, between two looks at whether all cores are at full speed."""
 
     def __init__(self, patience: float, *, busy: bool) -> None:
-        threads = torch.get_num_threads()
-        self.full_speed = (lambda: True) if busy else partial(at_full_speed, threads)
-        self.patience = patience
+        self.busy, self.patience = busy, patience
         self.again = self.slow = 0
+        self.fast = self._look()
 
     def once(self, candidate: Candidate, calls: int = 1) -> tuple[float, bool]:
         """Median seconds of calls back to back, and whether they may count."""
-        before = self.full_speed()
         seconds = statistics.median(_timed(candidate) for _ in range(calls))
-        return seconds, before and self.full_speed()
+        before, self.fast = self.fast, self._look()
+        return seconds, before and self.fast
 
     def time(self, candidate: Candidate, once: float) -> float:
         """Median seconds a call of a group, where one takes about `once`."""
         while True:
             start = time.perf_counter()
-            _wait_for_quiet()
-            if once <= SLOW:
-                _timed(candidate)
-            seconds, counts = self.once(candidate, min(math.ceil(GROUP / once), MOST_CALLS))
-            if counts:
-                return seconds
-            if self.patience <= 0:
-                self.slow += 1
-                return seconds
-            self.again += 1
-            time.sleep(LOOK_AGAIN)
+            if not self.fast and self.patience > 0:
+                time.sleep(LOOK_AGAIN)
+                self.fast = self._look()
+            if self.fast or self.patience <= 0:
+                if once <= SLOW:
+                    _timed(candidate)
+                seconds, counts = self.once(candidate, min(math.ceil(GROUP / once), MOST_CALLS))
+                if counts:
+                    return seconds
+                if self.patience <= 0:
+                    self.slow += 1
+                    return seconds
+                self.again += 1
             self.patience -= time.perf_counter() - start
+
+    def _look(self) -> bool:
+        # Threads that still spin would be in the way, and be moved to each other's cores.
+        _wait_for_quiet()
+        return self.busy or at_full_speed(torch.get_num_threads())
 
 
 def mark_changed(weights: Iterable[Tensor]) -> None:

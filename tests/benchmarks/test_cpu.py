@@ -103,17 +103,17 @@ def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out(monkey
 
 
 def test_what_is_timed_while_the_cores_are_slow_is_timed_again(monkeypatch):
-    # The first call of all, a group as it should be, one that begins at half speed, one that
-    # ends so, and then all is well.
-    looks(monkeypatch, itertools.chain([True] * 4 + [False, True, False], itertools.repeat(True)))
+    # Before all, after the first call and after a group as it should be; then the cores are slow
+    # after a group, and are looked at again.
+    looks(monkeypatch, itertools.chain([True] * 3 + [False, True], itertools.repeat(True)))
     calls = itertools.count()
-    slow = {5, 7}  # a call goes before each group, and one before all
+    slow = {5}  # a call goes before each group, and one before all
 
     def call():
         time.sleep(0.1 if next(calls) in slow else 0.012)
 
     timed = measure({"a": Candidate(call)}, seconds=0.5, least_rounds=3)
-    assert timed.meanwhile.timed_again == 2
+    assert timed.meanwhile.timed_again == 1
     assert timed.meanwhile.not_at_full_speed == 0
     assert max(timed.samples["a"].rounds) < 0.1
 
@@ -121,7 +121,6 @@ def test_what_is_timed_while_the_cores_are_slow_is_timed_again(monkeypatch):
 def test_cores_that_stay_slow_are_not_waited_for(monkeypatch):
     looks(monkeypatch, itertools.repeat(False))
     timed = measure({"a": Candidate(lambda: time.sleep(0.012))}, seconds=0.1, least_rounds=4)
-    assert 0 < timed.meanwhile.timed_again <= 4
     assert timed.meanwhile.not_at_full_speed >= 4
     section = Section("s", "Section", [Row("case", timed.samples, meanwhile=timed.meanwhile)])
     assert "not to be relied on" in table(section, 10)

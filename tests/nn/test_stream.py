@@ -539,17 +539,22 @@ def test_nothing_is_allocated_at_a_step(extra):
 
     run()
     gc.collect()
+    grown, peaks = [], []
     tracemalloc.start()
     try:
         run()
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        run()
-        after, peak = tracemalloc.get_traced_memory()
+        for _ in range(3):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            run()
+            after, peak = tracemalloc.get_traced_memory()
+            grown.append(after - before)
+            peaks.append(peak - before)
     finally:
         tracemalloc.stop()
-    assert after - before < 500  # a counter or two that grew
-    assert peak - before < 5_000  # arguments on their way, of one step at most
+    # Threads of other tests may allocate something meanwhile, a stream would each time.
+    assert min(grown) < 500  # a counter or two that grew
+    assert min(peaks) < 5_000  # arguments on their way, of one step at most
 
 
 def test_a_long_stream_goes_on_counting():

@@ -79,7 +79,8 @@ class Layer(nn.Module):
     def start(self, x: Tensor) -> dict[str, Tensor]:
         """States before the first step, for a batch like that of `x`, (T, B, n)."""
         learned = self._weights(f"initial_{state}" for state in self.learned)
-        return zero_states(self.direction(), x) | {
+        bare = Direction(self.graph, self.sizes, {}, self.reverse)
+        return zero_states(bare, x) | {
             name.removeprefix("initial_"): weight.expand(x.shape[1], -1)
             for name, weight in learned.items()
         }

@@ -259,15 +259,16 @@ class Recurrent(nn.Module):
             # What came out of an autocast product is narrower than the weights, which decide.
             weight = next(self.parameters(), x)
             x, inputs = x.to(weight.dtype), {n: v.to(weight.dtype) for n, v in inputs.items()}
-        first = self._layers()[0][0]
+        sides = self._layers()
+        first = sides[0][0]
         check_input(x, self.input_size, self.batch_first, first)
         check_extras(self.cell.name, inputs, x, self.batch_first, first)
         x = self._time_first(x)
         steps, batch = x.shape[:2]
         weight_drop = self.weight_drop if self.training else 0.0
-        layers = [[side.direction(weight_drop) for side in layer] for layer in self._layers()]
+        layers = [[side.direction(weight_drop) for side in layer] for layer in sides]
         if state is None:
-            states = [[side.start(x) for side in layer] for layer in self._layers()]
+            states = [[side.start(x) for side in layer] for layer in sides]
         else:
             states = split_states(state, layers, batch, x)
         return StackCall(
