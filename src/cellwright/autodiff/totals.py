@@ -52,14 +52,13 @@ class Totals:
         return part.size != SCALAR and part.op in _TERMS and self.scaled[part]
 
     def _take_apart(self, part: Node) -> None:
-        if part.size == SCALAR:
-            number: Node | None = part
-        else:
+        number: Node | None = part
+        if part.size != SCALAR:
             _, number = self.factors[part] = self._factors(part)
-        if part.size != SCALAR and part.op in _TERMS:
-            self.scaled[part] = any(self.scaled[term] for term in part.inputs)
-        else:
-            self.scaled[part] = number is not None and number.op != "constant"
+            if part.op in _TERMS:
+                self.scaled[part] = any(self.scaled[term] for term in part.inputs)
+                return
+        self.scaled[part] = number is not None and number.op != "constant"
 
     def _factors(self, value: Node) -> tuple[Node, Node | None]:
         if value.op == "neg":
