@@ -3,7 +3,6 @@
 // written through `tensor.data`, and a stale weight is a wrong result.
 
 #include <sys/mman.h>
-#include <vector>
 
 static constexpr size_t LARGE_PAGE = 1 << 21;
 

@@ -293,9 +293,9 @@ struct Layout {
       const Matrix& x = program.matrices[m];
       Weight w = {(const Real*)call.values[2 * x.values], units(x.rows), units(x.columns),
                   call.values[2 * x.values + 1], x.mask, x.blocks};
-      for (Int p = 0; p < panels_of(x.transposed ? w.columns : w.rows); p++)
+      for (Int row = 0; row < w.rows; row += PANEL)
         if (number++ % sharing == id)
-          pack_for_products(w, x.transposed, p, panels[m] + p * panel_stride[m]);
+          pack_for_products(w, x.transposed, row, panels[m], panel_stride[m]);
     }
   }
 

@@ -1,6 +1,9 @@
 // Matrix products. Weights are packed into panels of PANEL columns, depth by depth, so that a
 // product reads them as one stream; the sums of a tile of rows stay in registers.
 
+#include <utility>
+#include <vector>
+
 struct Segment {       // a stretch of a product's depth: rows times a panel
   const Real* rows;    // first row of the tile
   Int stride;          // from row to row
@@ -123,54 +126,70 @@ INLINE Range kept_depths(Int mask, Int blocks, bool transposed, Int wide, Int de
   return kept;
 }
 
-static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to);
-
-// The same, as products want it.
-static void pack_for_products(const Weight& w, bool transposed, Int panel, Real* to) {
-  pack_panel(w, transposed, panel, to);
-#if NARROW
-  Int depth = transposed ? w.rows : w.columns;
-  for (Int k = 0; k < depth; k += 2)
-    for (Int j = 0; j < PANEL; j++) {
-      Real odd = k + 1 < depth ? to[(k + 1) * PANEL + j] : 0;
-      to[k / 2 * PANEL + j] = pair_of(to[k * PANEL + j], odd);
-    }
-#endif
+// A square of a matrix, turned: to[k PANEL + j] = from[j stride + k] for the first `depth` k,
+// zero from the row `rows` on.
+static void pack_square(const Real* from, Int stride, Int rows, Int depth, Real* to) {
+  if (rows >= LANES && depth >= LANES) {
+    Vector square[LANES];
+    for (int j = 0; j < LANES; j++) square[j] = *(const Anywhere*)(from + j * stride);
+    turn(square);
+    for (int k = 0; k < LANES; k++) *(Anywhere*)(to + k * PANEL) = square[k];
+    return;
+  }
+  for (Int k = 0; k < least(depth, LANES); k++)
+    for (Int j = 0; j < LANES; j++) to[k * PANEL + j] = j < rows ? from[j * stride + k] : 0;
 }
 
-static void pack_panel(const Weight& w, bool transposed, Int panel, Real* to) {
-  Int wide = transposed ? w.columns : w.rows, depth = transposed ? w.rows : w.columns;
-  Int from = panel * PANEL, count = least(PANEL, wide - from);
-  if (w.mask) {
-    memset(to, 0, depth * PANEL * sizeof(Real));
-    for (Int j = 0; j < count; j++) {
-      Int unit = from + j;
-      Range kept = kept_depths(w.mask, w.blocks, transposed, wide, depth, unit, unit + 1);
-      for (Int k = kept.first; k < kept.end; k++)
-        to[k * PANEL + j] = transposed ? w.values[k * w.stride + unit] : w.values[unit * w.stride + k];
-    }
-  } else if (transposed) {
-    for (Int k = 0; k < depth; k++) {
-      const Real* row = w.values + k * w.stride + from;
-      if (count == PANEL)
-        for (Int j = 0; j < PANEL; j++) to[k * PANEL + j] = row[j];
-      else
-        for (Int j = 0; j < PANEL; j++) to[k * PANEL + j] = j < count ? row[j] : 0;
-    }
-  } else {
-    // In squares of lanes, so that both sides are touched a line at a time.
-    for (Int k0 = 0; k0 < depth; k0 += LANES) {
-      Int k1 = least(k0 + LANES, depth);
-      for (Int j = 0; j < PANEL; j++) {
-        if (j < count) {
-          const Real* row = w.values + (from + j) * w.stride;
-          for (Int k = k0; k < k1; k++) to[k * PANEL + j] = row[k];
-        } else {
-          for (Int k = k0; k < k1; k++) to[k * PANEL + j] = 0;
-        }
+// Rows of W, PANEL of them and fewer at the end, to where products want them in the panels of a
+// matrix, which lie `apart`: they are one panel, or transposed these depths of all panels.
+static void pack_rows(const Weight& w, bool transposed, Int first, Real* panels, Int apart) {
+  Int end = least(first + PANEL, w.rows), columns = w.columns;
+  const Real* row = w.values + first * w.stride;
+  if (transposed) {
+    for (Int k = first; k < end; k++, row += w.stride)
+      for (Int unit = 0; unit < columns; unit += LANES) {
+        Real* to = panels + unit / PANEL * apart + k * PANEL + unit % PANEL;
+        if (columns - unit >= LANES) *(Anywhere*)to = *(const Anywhere*)(row + unit);
+        else *(Anywhere*)to = load<false>(row + unit, columns - unit);
+        if (columns - unit <= LANES && unit % PANEL == 0) *(Anywhere*)(to + LANES) = Vector{};
       }
-    }
+  } else {
+    Real* to = panels + first / PANEL * apart;
+    for (Int k = 0; k < columns; k += LANES)
+      for (Int j = 0; j < PANEL; j += LANES)
+        pack_square(row + j * w.stride + k, w.stride, end - first - j, columns - k, to + k * PANEL + j);
   }
+  if (!w.mask) return;
+  Range units = {0, columns}, depths = {first, end};
+  if (!transposed) std::swap(units, depths);
+  for (Int unit = units.first; unit < units.end; unit++) {
+    Int wide = transposed ? columns : w.rows, depth = transposed ? w.rows : columns;
+    Range kept = kept_depths(w.mask, w.blocks, transposed, wide, depth, unit, unit + 1);
+    Real* to = panels + unit / PANEL * apart + unit % PANEL;
+    for (Int k = depths.first; k < least(kept.first, depths.end); k++) to[k * PANEL] = 0;
+    for (Int k = -least(-kept.end, -depths.first); k < depths.end; k++) to[k * PANEL] = 0;
+  }
+}
+
+// The same, as products want it: of numbers rounded to bfloat16, two depths are one.
+static void pack_for_products(const Weight& w, bool transposed, Int first, Real* panels, Int apart) {
+#if NARROW
+  Int depth = transposed ? least(PANEL, w.rows - first) : w.columns;
+  Int here = transposed ? panels_of(w.columns) : 1, wide = depth * PANEL;
+  std::vector<Real> whole(here * wide);
+  // Where the panels would begin, if all depths and panels before were there.
+  Int before = transposed ? first * PANEL : first / PANEL * wide;
+  pack_rows(w, transposed, first, whole.data() - before, wide);
+  Real* to = panels + (transposed ? first / 2 * PANEL : first / PANEL * apart);
+  for (Int p = 0; p < here; p++, to += apart)
+    for (Int k = 0; k < depth; k += 2)
+      for (Int j = 0; j < PANEL; j++) {
+        const Real* pair = whole.data() + p * wide + k * PANEL + j;
+        to[k / 2 * PANEL + j] = pair_of(pair[0], k + 1 < depth ? pair[PANEL] : 0);
+      }
+#else
+  pack_rows(w, transposed, first, panels, apart);
+#endif
 }
 
 static constexpr Int OUTER_DEPTH = 1024;      // rows that are added up in registers at most

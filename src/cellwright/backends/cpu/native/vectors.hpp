@@ -164,6 +164,40 @@ INLINE Vector multiply_add(Vector sum, Real factor, Vector numbers) {
 }
 #endif
 
+// Turns a square of numbers, a vector a row: blocks of one, of two, of four ... change places
+// across the diagonal.
+#ifdef __clang__
+#define MIXED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define MIXED(a, b, ...) __builtin_shuffle(a, b, (Mask){__VA_ARGS__})
+#endif
+
+template <int... LANE>
+struct Lanes {
+  template <int BLOCK>
+  INLINE void exchange(Vector& a, Vector& b) {
+    constexpr int WIDE = sizeof...(LANE);
+    Vector above = MIXED(a, b, (LANE & BLOCK ? WIDE + LANE - BLOCK : LANE)...);
+    b = MIXED(a, b, (LANE & BLOCK ? WIDE + LANE : LANE + BLOCK)...);
+    a = above;
+  }
+
+  template <int BLOCK>
+  INLINE void turn(Vector* rows) {
+#pragma GCC unroll 16
+    for (int row = 0; row < (int)sizeof...(LANE); row++)
+      if (!(row & BLOCK)) exchange<BLOCK>(rows[row], rows[row + BLOCK]);
+    if constexpr (2 * BLOCK < sizeof...(LANE)) turn<2 * BLOCK>(rows);
+  }
+};
+
+template <int N, int... LANE>
+struct LanesBelow : LanesBelow<N - 1, N - 1, LANE...> {};
+template <int... LANE>
+struct LanesBelow<0, LANE...> : Lanes<LANE...> {};
+
+INLINE void turn(Vector* rows) { LanesBelow<LANES>::turn<1>(rows); }
+
 // Functions lane by lane. Their meaning, NaN included, is the reference's.
 
 #define LANE_BY_LANE(name, expression)                                   \
