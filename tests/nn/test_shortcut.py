@@ -1,14 +1,17 @@
-"""The shortest way through a drop-in gives what the long way gives, or is not taken."""
+"""The shortest way through a module gives what the long way gives, or is not taken."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+from functools import partial
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 import cellwright as cw
+from cellwright.errors import CellwrightWarning
 from cellwright.nn.shortcut import Shortcut
 
 KINDS = {"LSTM": cw.LSTM, "GRU": cw.GRU, "RNN": cw.RNN}
@@ -42,6 +45,21 @@ def flat(result):
     return [output, *(states if isinstance(states, tuple) else (states,))]
 
 
+def long_way(net, x):
+    """What the module gives without a look at its shortcuts."""
+    if isinstance(net, cw.Recurrent):
+        result = net.run(x)
+        output = result.output.transpose(0, 1) if net.batch_first else result.output
+        return output, tuple(value for (layer,) in result.states for value in layer.values())
+    return net._forward(x, None)
+
+
+def by_name(result):
+    """The same of `Recurrent`, whose states are dictionaries."""
+    output, states = result
+    return output, tuple(value for layer in states for value in layer.values())
+
+
 def equal(found, expected):
     found, expected = flat(found), flat(expected)
     assert [v.shape for v in found] == [v.shape for v in expected]
@@ -56,7 +74,7 @@ def test_it_gives_the_same_to_the_bit(kind, options, dtype, taken):
         pytest.skip("torch projects LSTMs only")
     net = KINDS[kind](5, 8, dtype=dtype, **options).eval()
     x = torch.randn(4, 6, 5, dtype=dtype)
-    expected = net(x)  # a gradient is wanted: the long way
+    expected = long_way(net, x)
     with torch.no_grad():
         results = [net(x) for _ in range(3)]
     assert taken == [True, True]  # the first call of a shape finds the way
@@ -70,7 +88,7 @@ def test_it_sees_every_change_of_the_weights(taken):
     def same():
         with torch.no_grad():
             found = net(x)
-        assert equal(found, net(x))
+        assert equal(found, long_way(net, x))
 
     for _ in range(2):
         same()
@@ -134,7 +152,7 @@ def test_dropout_still_falls_in_training(taken):
         assert not equal(net(x), net(x))
         net.eval()
         assert equal(net(x), net(x))
-    assert taken == [True, True]
+    assert taken == [True, True, True]
 
 
 def test_another_backend_is_asked_for_in_between(taken):
@@ -166,7 +184,7 @@ def test_hooks_and_parametrizations_count(taken):
         before = [net(x) for _ in range(2)][1]
         net.parametrizations.weight_hh_l0.original0.mul_(2)
         assert not equal(net(x), before)
-    expected = net(x)
+    expected = long_way(net, x)
     with torch.no_grad():
         assert equal(net(x), expected)
 
@@ -177,3 +195,158 @@ def test_shapes_do_not_pile_up():
         for steps in range(1, 200):
             net(torch.randn(steps, 1, 2))
     assert 0 < len(net._shortcuts) <= 64
+
+
+def stacks():
+    recurrent = partial(cw.Recurrent, input_size=5)
+    yield "LSTM", partial(cw.LSTM, 5, 8, 2, batch_first=True)
+    yield "GRU", partial(cw.GRU, 5, 8)
+    yield "no bias", partial(cw.GRU, 5, 8, bias=False)
+    for name in ("peephole_lstm", "clockwork", "gru_reset_before", "jordan", "min_gru"):
+        sizes = {"output": 3} if name == "jordan" else None
+        yield name, partial(recurrent, name, hidden_size=8, sizes=sizes)
+    yield "two layers", partial(recurrent, "lstm", hidden_size=[8, 4], batch_first=False)
+
+
+STACKS = dict(stacks())
+
+
+def loss_of(result):
+    return sum((value * value).sum() for value in flat(result) if value.is_floating_point())
+
+
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_it_learns_the_same_to_the_bit(name, dtype, taken):
+    net = STACKS[name](dtype=dtype)
+    x = torch.randn(4, 6, 5, dtype=dtype, requires_grad=True)
+    leaves = [x, *net.parameters()]
+
+    def gradients(run):
+        result = run()
+        result = by_name(result) if isinstance(result[1], list) else result
+        return result, torch.autograd.grad(loss_of(result), leaves, allow_unused=True)
+
+    expected, of_expected = gradients(lambda: long_way(net, x))
+    for _ in range(3):
+        found, of_found = gradients(lambda: net(x))
+        assert equal(found, expected)
+        for a, b in zip(of_found, of_expected, strict=True):
+            assert (a is b is None) or torch.equal(a, b)
+    assert taken == [True, True]
+
+
+@pytest.mark.parametrize("name", ["GRU", "clockwork", "two layers"])
+@pytest.mark.parametrize("frozen", ["input", "weights", "some weights"])
+def test_only_gradients_that_are_wanted_come(name, frozen, taken):
+    net, x = STACKS[name](), torch.randn(4, 6, 5, requires_grad=frozen != "input")
+    for number, weight in enumerate(net.parameters()):
+        weight.requires_grad_(frozen == "input" or (frozen == "some weights" and number % 2 == 0))
+    leaves = [value for value in (x, *net.parameters()) if value.requires_grad]
+    expected = torch.autograd.grad(loss_of((long_way(net, x)[0], ())), leaves)
+    net(x)
+    found = torch.autograd.grad(loss_of((net(x)[0], ())), leaves)
+    assert all(map(torch.equal, found, expected))
+    assert taken == [True]
+
+
+def test_a_gradient_can_be_differentiated_too(taken):
+    net = cw.LSTM(2, 3, batch_first=True, dtype=torch.float64)
+    x = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
+    net(x)
+    with pytest.warns(CellwrightWarning, match="gradients of gradients"):
+        assert torch.autograd.gradgradcheck(lambda x: flat(net(x)), (x,))
+    assert taken
+    assert all(taken)
+
+
+def test_it_can_be_learned_from_twice(taken):
+    net, x = cw.GRU(5, 8), torch.randn(4, 6, 5)
+    net(x)
+    loss = loss_of(net(x))
+    first = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
+    second = torch.autograd.grad(loss, list(net.parameters()))
+    assert all(map(torch.equal, first, second))
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+    assert taken == [True]
+
+
+def test_a_weight_that_changed_before_the_gradient_is_noticed(taken):
+    net, x = cw.GRU(5, 8), torch.randn(4, 6, 5)
+    net(x)
+    loss = loss_of(net(x))
+    with torch.no_grad():
+        net.weight_hh_l0.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    assert taken == [True]
+
+
+def test_what_is_kept_passes_through_the_hooks_of_checkpoints(taken):
+    net, x = cw.GRU(5, 8), torch.randn(4, 6, 5, requires_grad=True)
+    expected = torch.autograd.grad(loss_of(long_way(net, x)), x)[0]
+    for _ in range(2):
+        result = checkpoint(net, x, use_reentrant=False)
+        assert torch.equal(torch.autograd.grad(loss_of(result), x)[0], expected)
+    assert any(taken)
+    packed = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t) or t, lambda t: t):
+        loss = loss_of(net(x))
+    assert packed
+    assert torch.equal(torch.autograd.grad(loss, x)[0], expected)
+
+
+def test_the_first_call_may_be_one_of_inference_mode(taken):
+    net, x = cw.LSTM(5, 8), torch.randn(4, 6, 5)
+    with torch.inference_mode():
+        net(x), net(x)
+    loss_of(net(x)).backward()
+    assert net.weight_hh_l0.grad is not None
+    assert taken == [True, True]
+
+
+def test_dropout_between_layers_falls_as_on_the_long_way(taken):
+    for net in (
+        cw.GRU(5, 8, 3, dropout=0.5),
+        cw.Recurrent("gru", 5, [8, 8], dropout=0.5, batch_first=False),
+    ):
+        x = torch.randn(4, 6, 5)
+        net(x)
+        torch.manual_seed(1)
+        expected = long_way(net, x)[0]
+        torch.manual_seed(1)
+        assert torch.equal(net(x)[0], expected)
+        assert not torch.equal(net(x)[0], expected)
+    assert taken == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bidirectional": True},
+        {"zoneout": 0.1},
+        {"recurrent_dropout": 0.1},
+        {"weight_drop": 0.1},
+        {"connections": "skip"},
+        {"learn_initial_state": True},
+        {"checkpoint_every": 2},
+        {"dropout": 0.5, "dropout_per": "sequence"},
+    ],
+    ids=str,
+)
+def test_what_it_does_not_know_goes_the_long_way(options, taken):
+    net, x = cw.Recurrent("gru", 5, [8, 8], **options), torch.randn(6, 4, 5)
+    for _ in range(3):
+        net(x)
+    net(x, lengths=[4, 4, 1, 2, 3, 4])
+    net(x, mask=torch.ones(6, 4, dtype=bool))
+    assert not any(taken)
+
+
+def test_steps_are_counted(taken):
+    net = cw.Recurrent("clockwork", 5, 8)
+    for _ in range(2):
+        _, (state,) = net(torch.randn(3, 7, 5))
+        assert state["t"].tolist() == [[7]] * 3
+    assert taken == [True]

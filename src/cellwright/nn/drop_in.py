@@ -23,7 +23,7 @@ from cellwright.cells import transform
 from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.ragged import active_steps
-from cellwright.nn.shortcut import Shortcut, Shortcuts, is_unwatched
+from cellwright.nn.shortcut import Shortcut, Shortened
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
 from cellwright.nn.states import check_type
 from cellwright.nn.stream import Stream, Words, open_stream
@@ -92,7 +92,7 @@ def _unseen() -> Callable[..., StackResult]:
     return disable(run_stack)
 
 
-class _DropIn(nn.RNNBase):
+class _DropIn(Shortened, nn.RNNBase):
     """What the three drop-ins share: torch's calling convention around a cellwright stack."""
 
     # For each block of torch's packed weights, the names of the affine maps of the input and
@@ -105,20 +105,12 @@ class _DropIn(nn.RNNBase):
         graph = cells.get(self._cell_name()).graph
         self.graph = graph if self.bias else transform.without_bias(graph)
         self._sides = self._plan_sides()
-        self._shortcuts = Shortcuts()
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run over a batch, one sequence or a `PackedSequence`, as torch's module does."""
-        if hx is not None or type(input) is not Tensor or not is_unwatched():
+        if hx is not None:
             return self._forward(input, hx)
-        key = (input.shape, input.dtype, input.device, self.backend, torch.get_num_threads())
-        shortcut = self._shortcuts.get(key)
-        found = shortcut and self._directly(shortcut, input)
-        if found is None:
-            found = self._forward(input, None)  # which checks everything
-            if key not in self._shortcuts:
-                self._look_for_shortcut(key, input)
-        return found
+        return self._shortest(input, lambda: self._forward(input, None))
 
     def _forward(self, input: Any, hx: Any) -> Any:
         if isinstance(input, PackedSequence):
@@ -175,26 +167,24 @@ class _DropIn(nn.RNNBase):
             backend=self.backend,
         )
 
-    def _directly(self, shortcut: Shortcut, input: Tensor) -> tuple[Tensor, Any] | None:
-        """The way of a batch that starts from zero states, if it can be gone now."""
-        if self.dropout and self.training:
-            return None
-        x = input.transpose(0, 1) if self.batch_first else input
-        found = shortcut(x, [side.blocks(self) for (side,) in self._sides])
+    def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Any] | None:
+        time_first = x.transpose(0, 1) if self.batch_first else x
+        blocks = [side.blocks(self) for (side,) in self._sides]
+        found = shortcut(time_first, blocks, self.dropout if self.training else 0.0)
         if found is None:
             return None
-        output, states = found
+        output, layers = found
         if self.batch_first:
             output = output.transpose(0, 1)
+        states = layers[0] if len(layers) == 1 else list(map(torch.cat, zip(*layers, strict=True)))
         return output, states[0] if len(states) == 1 else tuple(states)
 
-    def _look_for_shortcut(self, key: Any, input: Tensor) -> None:
-        found = None
-        if input.dim() == 3:
-            x = input.transpose(0, 1) if self.batch_first else input
-            layers = [[side.direction(self) for side in sides] for sides in self._sides]
-            found = Shortcut.through(layers, x, self.backend)
-        self._shortcuts.keep(key, found)
+    def _shortcut_for(self, x: Tensor) -> Shortcut | None:
+        if x.dim() != 3:
+            return None
+        layers = [[side.direction(self) for side in sides] for sides in self._sides]
+        time_first = x.transpose(0, 1) if self.batch_first else x
+        return Shortcut.through(layers, time_first, self.backend, stacked=True)
 
     def _precisely(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
         """What came out of an autocast product is narrower than the weights, which decide."""

@@ -41,6 +41,7 @@ class Layer(nn.Module):
         self.sizes = dict(sizes)
         self.reverse = reverse
         self.recurrent_matrices = recurrent_matrices(graph)
+        self.counts_steps = bool(graph.leaves("step"))
         self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
         shapes = {
             name: [weight.size, weight.attributes["columns"]]
@@ -76,6 +77,10 @@ class Layer(nn.Module):
             weights = dropped(weights, self.recurrent_matrices, weight_drop)
         return Direction(self.graph, self.sizes, weights, self.reverse)
 
+    def blocks(self) -> list[Tensor]:
+        """The weights as they are now, in the order of the equations."""
+        return list(self._weights(self.graph.weights).values())
+
     def start(self, x: Tensor) -> dict[str, Tensor]:
         """States before the first step, for a batch like that of `x`, (T, B, n)."""
         learned = self._weights(f"initial_{state}" for state in self.learned)
@@ -92,5 +97,5 @@ class Layer(nn.Module):
 
     def _weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         # A parametrised weight, and those of a replica, are attributes instead.
-        found = {name: self._parameters.get(name) for name in names}
-        return {n: getattr(self, n) if weight is None else weight for n, weight in found.items()}
+        known = self._parameters.get
+        return {n: getattr(self, n) if (w := known(n)) is None else w for n in names}

@@ -23,6 +23,7 @@ from cellwright.nn.initialization import Scheme, resolve
 from cellwright.nn.layer import Layer
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every, check_every
+from cellwright.nn.shortcut import Shortcut, Shortened
 from cellwright.nn.stack import Per, StackCall, StackResult, check_per, run_stack
 from cellwright.nn.states import State, join_states, split_states
 from cellwright.nn.stream import Stream, Words, open_stream
@@ -32,7 +33,7 @@ from cellwright.pipeline import check_backend
 __all__ = ["Recurrent"]
 
 
-class Recurrent(nn.Module):
+class Recurrent(Shortened, nn.Module):
     r"""A stack of recurrent layers of any cell.
 
     $$(y_t, s_t) = \mathrm{cell}(x_t, s_{t-1}), \quad t = 1 \dots T,$$
@@ -226,9 +227,15 @@ class Recurrent(nn.Module):
         ShapeError
             A shape does not fit; the message names argument and axis.
         """
-        result = self.run(x, state, lengths=lengths, mask=mask, record=False, **inputs)
-        output = result.output.transpose(0, 1) if self.batch_first else result.output
-        return output, join_states(result.states)
+
+        def long_way() -> tuple[Tensor, State]:
+            result = self.run(x, state, lengths=lengths, mask=mask, record=False, **inputs)
+            return self._time_first(result.output), join_states(result.states)
+
+        if state is None and lengths is None and mask is None and not inputs:
+            found: tuple[Tensor, State] = self._shortest(x, long_way)
+            return found
+        return long_way()
 
     def run(
         self,
@@ -285,6 +292,29 @@ class Recurrent(nn.Module):
             dropout_per=self.dropout_per,
         )
 
+    def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, State] | None:
+        if self.training and (self.weight_drop or self.dropout_per != "step"):
+            return None
+        sides = [side for (side,) in self._layers()]
+        dropout = self.dropout if self.training else 0.0
+        found = shortcut(self._time_first(x), [side.blocks() for side in sides], dropout)
+        if found is None:
+            return None
+        output, layers = found
+        states = [dict(zip(self.graph.state_sizes, layer, strict=True)) for layer in layers]
+        if sides[0].counts_steps:
+            rows, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
+            for state in states:
+                state["t"] = torch.full((rows, 1), steps)
+        return self._time_first(output), states
+
+    def _shortcut_for(self, x: Tensor) -> Shortcut | None:
+        first = self._layers()[0][0]
+        if self.connections != "none" or self.checkpoint_every is not None or first.learned:
+            return None
+        layers = [[side.direction() for side in layer] for layer in self._layers()]
+        return Shortcut.through(layers, self._time_first(x), self.backend, stacked=False)
+
     def stream(self, batch_size: int = 1) -> Stream:
         """Open a stream: this stack as it is now, fed one step at a time.
 
@@ -332,7 +362,7 @@ class Recurrent(nn.Module):
         return ", ".join(shown)
 
     def _layers(self) -> list[list[Layer]]:
-        flat = [module for module in self.children() if isinstance(module, Layer)]
+        flat = [module for module in self._modules.values() if isinstance(module, Layer)]
         wide = len(self._sides)
         return [flat[at : at + wide] for at in range(0, len(flat), wide)]
 

@@ -1,4 +1,4 @@
-"""The shortest way from a module to its kernels: no gradient is wanted, and nobody looks on.
+"""The shortest way from a module to its kernels, where nobody looks on.
 
 A kernel that has run has driven the interpreter out of the processor's caches, and every line
 of Python behind it takes ten times as long as it would alone: for a short sequence, as long as
@@ -7,27 +7,28 @@ the kernel. So what does not change from call to call is worked out at the first
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn.functional import dropout as drop
 
 from cellwright.backends import Weights
 from cellwright.nn.stack import Direction
 from cellwright.pipeline import compile
 
-__all__ = ["Shortcut", "Shortcuts", "is_unwatched"]
+__all__ = ["Shortcut", "Shortcuts", "Shortened"]
 
 _MOST = 64  # shapes that a module has shortcuts for
 
 
-def is_unwatched() -> bool:
-    """Whether no gradient is wanted, and no tracer, transform or mode of torch looks on."""
+def _is_unwatched() -> bool:
+    """Whether no tracer, transform or mode of torch looks on; a gradient may be wanted."""
     return not (
-        torch.is_grad_enabled()
-        or torch.compiler.is_compiling()
+        torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
         or torch._C._are_functorch_transforms_active()
@@ -50,8 +51,13 @@ class Shortcut:
         self._kernels = kernels
 
     @staticmethod
-    def through(layers: Sequence[Sequence[Direction]], x: Tensor, backend: str) -> Shortcut | None:
-        """A shortcut through a stack for batches like `x`, (T, B, n); None if there is none."""
+    def through(
+        layers: Sequence[Sequence[Direction]], x: Tensor, backend: str, *, stacked: bool
+    ) -> Shortcut | None:
+        """A shortcut through a stack for batches like `x`, (T, B, n); None if there is none.
+
+        States after the last step are (1, B, n) if `stacked`, else (B, n).
+        """
         if not x.numel() or any(len(layer) > 1 for layer in layers):
             return None
         found = []
@@ -60,27 +66,36 @@ class Shortcut:
                 direction.graph, direction.sizes, backend=backend, device=x.device, dtype=x.dtype
             )
             make = getattr(kernel, "direct", None)
-            weights = Weights.of(direction.weights)
-            found.append(make(weights, x.shape[:2], x.dtype, direction.reverse) if make else None)
+            if make is None:
+                return None
+            given = Weights.of(direction.weights), x.shape[:2], x.dtype
+            found.append(make(*given, reverse=direction.reverse, stacked=stacked))
         return Shortcut(found) if all(found) else None
 
     def __call__(
-        self, x: Tensor, weights: Iterable[Sequence[Tensor]]
-    ) -> tuple[Tensor, list[Tensor]] | None:
-        """The last layer's output, (T, B, n), and each state after the last step, (layers, B, n).
+        self, x: Tensor, weights: Iterable[Sequence[Tensor]], dropout: float = 0.0
+    ) -> tuple[Tensor, list[list[Tensor]]] | None:
+        """The last layer's output, (T, B, n), and of each layer the states after.
 
         None if the weights are not such as they were when the shortcut was found.
+
+        Parameters
+        ----------
+        x
+            A batch, (T, B, n).
+        weights
+            The blocks of weights of each layer.
+        dropout
+            Chance that a unit between two layers is dropped.
         """
-        layers = []
+        layers: list[list[Tensor]] = []
         for kernel, blocks in zip(self._kernels, weights, strict=True):
-            found = kernel(x, blocks)
+            found = kernel(drop(x, dropout) if layers and dropout else x, blocks)
             if found is None:
                 return None
             x, states = found
             layers.append(states)
-        if len(layers) == 1:
-            return x, layers[0]
-        return x, [torch.cat(states) for states in zip(*layers, strict=True)]
+        return x, layers
 
 
 class Shortcuts(dict[Any, "Shortcut | None"]):
@@ -94,3 +109,40 @@ class Shortcuts(dict[Any, "Shortcut | None"]):
 
     def __reduce__(self) -> Any:
         return Shortcuts, ()
+
+
+class Shortened:
+    """A module that goes the shortest way where it can: all of `Recurrent` and the drop-ins.
+
+    Attributes
+    ----------
+    backend
+        A backend's name, or "auto".
+    """
+
+    backend: str
+
+    @cached_property
+    def _shortcuts(self) -> Shortcuts:
+        return Shortcuts()
+
+    def _shortest(self, x: Any, long_way: Callable[[], Any]) -> Any:
+        """What the module gives for `x` from its first states; the long way checks everything."""
+        if type(x) is not Tensor or not _is_unwatched():
+            return long_way()
+        key = (x.shape, x.dtype, x.device, self.backend, torch.get_num_threads())
+        shortcut = self._shortcuts.get(key)
+        found = shortcut and self._directly(shortcut, x)
+        if found is None:
+            found = long_way()
+            if key not in self._shortcuts:
+                self._shortcuts.keep(key, self._shortcut_for(x))
+        return found
+
+    def _directly(self, shortcut: Shortcut, x: Tensor) -> Any:
+        """What the module gives for a batch by a shortcut; None if it cannot be gone now."""
+        raise NotImplementedError
+
+    def _shortcut_for(self, x: Tensor) -> Shortcut | None:
+        """The shortcut for batches like this one, if there is any."""
+        raise NotImplementedError

@@ -125,16 +125,22 @@ class CpuKernel:
         return Chain(list(zip(engines, blocks, strict=True)), batch, dtype)
 
     def direct(
-        self, weights: Weights, shape: Sequence[int], dtype: torch.dtype, reverse: bool
+        self,
+        weights: Weights,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        *,
+        reverse: bool,
+        stacked: bool,
     ) -> Direct | None:
-        """The cell for batches of one shape, (T, B), without a gradient; None if it cannot be."""
-        given = {"below", "bernoulli", "step"}.intersection(value.op for value in self.graph.nodes)
+        """The cell for batches of one shape, (T, B), from zero states; None if it cannot be."""
+        given = {"below", "bernoulli"}.intersection(value.op for value in self.graph.nodes)
         if given or dtype not in REAL or settings().debug >= 4:
             return None
         known = self.prepare(weights.layout, (), (), dtype)[1]
-        if known is None:
+        if known is None or len(known.spec.inputs) != 1:
             return None
-        return Direct(known, shape[0], shape[1], reverse, weights.blocks)
+        return Direct(known, shape[0], shape[1], reverse, weights.blocks, stacked=stacked)
 
     @opaque
     def face(

@@ -1,4 +1,4 @@
-"""The shortest way to a kernel: a forward pass without a gradient that nobody looks at.
+"""The shortest way to a kernel, in training as well, for batches of one shape.
 
 A kernel that has run has driven the interpreter out of the processor's caches, and every line
 of Python behind it takes ten times as long as it would alone. So what does not change from
@@ -7,19 +7,23 @@ call to call is worked out at the first one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cellwright.backends.cpu.engine import Engine
+from cellwright.backends.cpu.gradient import first_gradient
 from cellwright.backends.cpu.memory import empty
 
 __all__ = ["Direct"]
 
+_PLAIN = frozenset({Tensor, torch.nn.Parameter})
+
 
 class Direct:
-    """A compiled cell for batches of one shape that start from zero states.
+    """A compiled cell for batches of one shape that start from zero states at step 0.
 
     Parameters
     ----------
@@ -31,33 +35,151 @@ class Direct:
         Whether the sequences are read from the end.
     weights
         Blocks of weights like those that will be given.
+    stacked
+        Whether states after the last step are (1, B, n), as torch.nn has them, or (B, n).
     """
 
     def __init__(
-        self, engine: Engine, steps: int, rows: int, reverse: bool, weights: Sequence[Tensor]
+        self,
+        engine: Engine,
+        steps: int,
+        rows: int,
+        reverse: bool,
+        weights: Sequence[Tensor],
+        *,
+        stacked: bool,
     ) -> None:
-        self._run = engine.direct(steps, rows, reverse)
+        self.engine, self.reverse = engine, reverse
         self._dtype = engine.dtype
+        self._use, self._train, self._learn = (
+            engine.ready(way, steps, rows, reverse) for way in ("use", "train", "learn")
+        )
         self._seen = [(steps, rows, units) for units in engine.units_of_seen()]
-        self._states = [(1, rows, units) for units in engine.units_of_states()]
-        # Kernels read the first states, and never write them.
-        self._zeros = [torch.zeros(shape, dtype=engine.dtype) for shape in self._states]
+        states = [(rows, units) for units in engine.units_of_states()]
+        self._states = [(1, *shape) if stacked else shape for shape in states]
+        # Kernels read the first states, and never write them. A gradient may refer to them,
+        # which it could not if the first call of all was one of inference mode.
+        with torch.inference_mode(False):
+            self._zeros = [torch.zeros(shape, dtype=engine.dtype) for shape in states]
         self._first = [zero.data_ptr() for zero in self._zeros]
         self._shapes = [weight.shape for weight in weights]
+        *places, self._saved = engine.places_of_saved(steps * rows)
+        self._places = [place * engine.dtype.itemsize for place in places]
+        # Of what is kept for the gradient, how much there is of each kind, see `gradient`.
+        self.cuts = 1 + len(self._zeros) + len(weights), len(self._seen), bool(places), 0, 0
 
     def __call__(self, x: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]] | None:
-        """The output, (T, B, n), and each state after the last step, (1, B, n).
+        """The output, (T, B, n), and each state after the last step.
 
         None if the weights are not what they were when this was made: of another shape or
         type, or on another device.
         """
-        dtype = self._dtype
+        dtype, wanted = self._dtype, x.requires_grad
         for weight, shape in zip(weights, self._shapes, strict=True):
             if weight.shape != shape or weight.dtype is not dtype or not weight.is_cpu:
                 return None
+            if type(weight) not in _PLAIN:
+                return None
+            wanted = wanted or weight.requires_grad
         # Held until the end: a copy must not be let go while the kernel reads it.
         given = [x.contiguous(), *[weight.contiguous() for weight in weights]]
+        if wanted and torch.is_grad_enabled():
+            output, *after = _learning(self, *given)
+            return output, after
         found = [empty(*shape, dtype) for shape in self._seen + self._states]
         source, *blocks = [tensor.data_ptr() for tensor in given]
-        self._run(source, *self._first, *blocks, *[tensor.data_ptr() for tensor in found])
+        self._use(source, *self._first, *blocks, *[tensor.data_ptr() for tensor in found])
         return found[0], found[len(self._seen) :]
+
+    def train(self, given: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """What is seen, the states after and what is to be kept, of an input and weights."""
+        dtype = self._dtype
+        seen = [empty(*shape, dtype) for shape in self._seen]
+        after = [empty(*shape, dtype) for shape in self._states]
+        saved = [empty(self._saved, dtype)] if self._places else []
+        source, *blocks = [tensor.data_ptr() for tensor in given]
+        self._train(
+            source,
+            *self._first,
+            *blocks,
+            *[tensor.data_ptr() for tensor in seen],
+            *self._in_saved(saved),
+            *[tensor.data_ptr() for tensor in after],
+        )
+        return seen, after, [given[0], *self._zeros, *given[1:], *seen, *saved]
+
+    def learn(
+        self, kept: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """Gradients of the input and the weights; None where not wanted.
+
+        Parameters
+        ----------
+        kept
+            What `train` has returned last.
+        gradients
+            Of the output and of the states after; None for zero.
+        wanted
+            Whether each gradient is wanted.
+        """
+        inputs, seen, *_ = self.cuts
+        x, *weights = kept[0], *kept[1 + len(self._zeros) : inputs]
+        dtype = self._dtype
+        found = [
+            empty(*t.shape, dtype) if w else None
+            for t, w in zip((x, *weights), wanted, strict=True)
+        ]
+        coming = [None if g is None else g.contiguous() for g in gradients]
+        none = [None] * len(self._zeros)
+        self.engine.clear_unreached([found[0], *none, *found[1:]])
+        of_x, *of_weights = [0 if t is None else t.data_ptr() for t in found]
+        self._learn(
+            x.data_ptr(),
+            *self._first,
+            *[tensor.data_ptr() for tensor in kept[1 + len(self._zeros) : inputs + seen]],
+            *self._in_saved(kept[inputs + seen :]),
+            *[0 if t is None else t.data_ptr() for t in coming],
+            of_x,
+            *[0 for _ in none],
+            *of_weights,
+        )
+        return found
+
+    def _in_saved(self, saved: Sequence[Tensor]) -> list[int]:
+        if not saved:
+            return []
+        start = saved[0].data_ptr()
+        return [start + place for place in self._places]
+
+
+class _Learning(torch.autograd.Function):
+    """A run in training, told to torch's autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, direct: Direct, *given: Tensor) -> tuple[Tensor, ...]:
+        """Run, and remember what the gradient needs."""
+        seen, after, kept = direct.train(given)
+        ctx.set_materialize_grads(False)
+        ctx.direct = direct
+        ctx.save_for_backward(*kept)
+        return (seen[0], *after)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        """Gradients of the tensors that want one."""
+        direct, wanted = ctx.direct, ctx.needs_input_grad[1:]
+        if not torch.is_grad_enabled():
+            return (None, *direct.learn(ctx.saved_tensors, gradients, wanted))
+        # It is to be differentiated itself.
+        ctx.spec, ctx.reverse, ctx.cuts = direct.engine.spec, direct.reverse, direct.cuts
+        output, *after = gradients
+        states = len(after)
+        given = [output, *(g if g is None else g.flatten(end_dim=-2) for g in after)]
+        every = [wanted[0], *[False] * states, *wanted[1:]]
+        of_x, *others = first_gradient(ctx, given, every, None)
+        return (None, of_x, *others[states:])
+
+
+# torch's own `apply` looks among the arguments for what transforms have left behind, and there
+# is none of that where this is used.
+_learning: Callable[..., tuple[Tensor, ...]] = super(torch.autograd.Function, _Learning).apply

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -230,24 +230,37 @@ class Engine:
             return seen, after, saved
         return [_there(run.back(v)) for v in seen], [_there(run.back(v)) for v in after], saved
 
-    def direct(self, steps: int, rows: int, reverse: bool) -> Callable[..., None]:
-        """What runs batches of one shape without a gradient, as fast as it can be called.
+    def ready(
+        self, way: Literal["use", "train", "learn"], steps: int, rows: int, reverse: bool
+    ) -> Callable[..., None]:
+        """What runs batches of one shape that start from zero, as fast as it can be called.
 
-        It takes the address of each input, of each state before the first step, of each block
-        of weights, of what is seen and of each state after the last step.
+        Without a gradient ("use"), with what it needs saved ("train"), or that gradient itself
+        ("learn"). It takes the address of each input, of each state before the first step, of
+        each block of weights, of what is seen and, but for "use", of what is saved; then of
+        each state after the last step, or the gradients of what is seen and of these states,
+        and those of inputs, of first states and of blocks of weights, 0 for what is left out.
         """
         batch = Batch(steps, rows, reverse)
-        run = self._use.ready(batch, schedule(self.spec, batch))
+        function = {"use": self._use, "train": self._train, "learn": self._learn}[way]
+        run = function.ready(batch, schedule(self.spec, batch))
         if all(offsets == [0] for offsets in self._offsets):
             return run
         wide, offsets = self._cuts[1], self._offsets
+        end = wide + len(offsets)
+
+        def inside(blocks: Sequence[int]) -> list[int]:
+            pairs = zip(blocks, offsets, strict=True)
+            return [a + n if a else 0 for a, numbers in pairs for n in numbers]
 
         def in_blocks(*addresses: int) -> None:
-            blocks = addresses[wide : wide + len(offsets)]
-            inside = [a + n for a, ns in zip(blocks, offsets, strict=True) for n in ns]
-            run(*addresses[:wide], *inside, *addresses[wide + len(offsets) :])
+            run(*addresses[:wide], *inside(addresses[wide:end]), *addresses[end:])
 
-        return in_blocks
+        def with_gradients(*addresses: int) -> None:
+            last = len(addresses) - len(offsets)
+            in_blocks(*addresses[:last], *inside(addresses[last:]))
+
+        return with_gradients if way == "learn" else in_blocks
 
     def backward(
         self,
@@ -274,10 +287,7 @@ class Engine:
         found = [
             empty(*t.shape, t.dtype) if w else None for t, w in zip(tensors, wanted, strict=True)
         ]
-        for number in self._unreached:
-            gradient = found[number]
-            if gradient is not None:
-                gradient.zero_()
+        self.clear_unreached(found)
         given, outputs = self._given(run), list(map(run.steps, seen))
         coming = [*map(run.steps, gradients[: len(seen)]), *map(run.rows, gradients[len(seen) :])]
         rows = len(run.inputs) + len(run.states)
@@ -309,6 +319,13 @@ class Engine:
                 start = block.data_ptr()
                 found += [start + number for number in numbers]
         return found
+
+    def clear_unreached(self, gradients: Sequence[Tensor | None]) -> None:
+        """Write zeros where no gradient arrives: of inputs, states and weights, in this order."""
+        for number in self._unreached:
+            gradient = gradients[number]
+            if gradient is not None:
+                gradient.zero_()
 
     def clear_unwritten(self, saved: Tensor, run: Run) -> None:
         """Write zeros where a forward run has left what is saved as it was."""

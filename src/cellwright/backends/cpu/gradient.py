@@ -17,7 +17,14 @@ from cellwright.backends.cpu.packing import Packing
 from cellwright.backends.cpu.spec import Spec
 from cellwright.backends.reference import ReferenceBackend
 
-__all__ = ["differentiable", "of_gradient", "of_run", "remember_gradient", "remember_run"]
+__all__ = [
+    "differentiable",
+    "first_gradient",
+    "of_gradient",
+    "of_run",
+    "remember_gradient",
+    "remember_run",
+]
 
 
 class Differentiable(torch.autograd.Function):
@@ -43,7 +50,7 @@ class Differentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         """Gradients of the tensors that want one."""
-        found = _first_gradient(ctx, list(gradients), list(ctx.needs_input_grad[4:]), ctx.known)
+        found = first_gradient(ctx, list(gradients), list(ctx.needs_input_grad[4:]), ctx.known)
         return (None, None, None, None, *found)
 
 
@@ -66,7 +73,7 @@ def of_run(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     values, states, _ = ctx.counts
     wanted = [bool(w) for group in ctx.needs_input_grad[1:4] for w in group]
     given = gradients[: len(ctx.spec.seen) + states]
-    found = _first_gradient(ctx, given, wanted, None)
+    found = first_gradient(ctx, given, wanted, None)
     of_values, of_states = found[:values], found[values : values + states]
     return None, of_values, of_states, found[values + states :], None, None, None, None
 
@@ -93,7 +100,7 @@ def _remembered(ctx: Any) -> list[list[Tensor]]:
     return groups
 
 
-def _first_gradient(
+def first_gradient(
     ctx: Any, gradients: list[Tensor | None], wanted: list[bool], known: Engine | None
 ) -> list[Tensor | None]:
     """Run the kernel of the gradient: directly, unless it is to be differentiated itself."""

@@ -40,20 +40,19 @@ def empty(*arguments: Any) -> Tensor:
     # The tensor keeps the block alive, and its end gives the pages back.
     block = _block_type(len(pages)).from_buffer(pages)
     block.pages = pages
-    flat = torch.frombuffer(block, dtype=dtype, count=numbers)
-    # Not a view of it, which autograd would treat as one when it is changed in place.
-    tensor: Tensor = torch.empty(0, dtype=dtype, device="cpu")
-    tensor.set_(flat.untyped_storage(), 0, shape)  # type: ignore[call-overload]
-    return tensor
+    # Given its shape in place: autograd would treat a view as one when it is changed in place.
+    return torch.frombuffer(block, dtype=dtype, count=numbers).resize_(shape)
 
 
 def _take(size: int) -> mmap.mmap:
     for pages in tuple(_free):
         # Not one that is much too large: it would be missing elsewhere.
         if size <= len(pages) <= size + size // 4:
-            with suppress(ValueError):  # somebody else has taken it in between
+            try:
                 _free.remove(pages)
-                return pages
+            except ValueError:  # somebody else has taken it in between
+                continue
+            return pages
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
