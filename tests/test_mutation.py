@@ -327,6 +327,34 @@ MUTANTS = (
         "return rows",
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
     ),
+    Mutant(
+        "native: what a ragged batch does not have is left as memory held it",
+        "backends/cpu/native/ragged.hpp",
+        "else memset(x.to + places[row] * x.units, 0, bytes);",
+        "else continue;",
+        "tests/backends/test_cpu_packing.py",
+    ),
+    Mutant(
+        "native: rows of one length stand in any order",
+        "backends/cpu/native/ragged.hpp",
+        "places[next[done[row]++] + sorted[row]] = at;",
+        "places[next[done[row]++] + row] = at;",
+        "tests/backends/test_cpu_packing.py",
+    ),
+    Mutant(
+        "shortcut: gradients of the last states are not passed on",
+        "backends/cpu/direct.py",
+        "coming = [None if g is None else g.contiguous() for g in gradients]",
+        "coming = [None if n else g.contiguous() for n, g in enumerate(gradients)]",
+        "tests/nn/test_shortcut.py",
+    ),
+    Mutant(
+        "native: of a square of weights only half is turned",
+        "backends/cpu/native/vectors.hpp",
+        "if constexpr (2 * BLOCK < sizeof...(LANE)) turn<2 * BLOCK>(rows);",
+        "",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
 )
 
 

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 
 from cellwright.backends.cpu.arguments import Arguments, Given
-from cellwright.backends.cpu.library import Batch, Function, StreamFunctions, compiled
+from cellwright.backends.cpu.library import (
+    Batch,
+    Function,
+    RaggedFunctions,
+    StreamFunctions,
+    compiled,
+)
 from cellwright.backends.cpu.memory import empty
 from cellwright.backends.cpu.packing import Packing
 from cellwright.backends.cpu.schedule import schedule
@@ -42,6 +48,7 @@ class _Compiled:
     forward: Function
     backward: Function
     stream: StreamFunctions
+    ragged: RaggedFunctions
 
 
 @lru_cache(maxsize=256)
@@ -49,8 +56,8 @@ def _compiled(graph: Graph, record: tuple[str, ...], dtype: torch.dtype, narrow:
     inference, training = (plan(graph, record, training=t) for t in (False, True))
     assert training.backward is not None
     programs = (inference.forward, training.forward, training.backward)
-    (use, forward, backward), stream = compiled(programs, graph.name, dtype, narrow)
-    return _Compiled(inference, training, use, forward, backward, stream)
+    (use, forward, backward), stream, ragged = compiled(programs, graph.name, dtype, narrow)
+    return _Compiled(inference, training, use, forward, backward, stream, ragged)
 
 
 class Run(NamedTuple):
@@ -93,17 +100,32 @@ class Run(NamedTuple):
         """A value with a row for each sequence, as the kernel has them."""
         return self.packing.sort(value) if self.packing and value is not None else value
 
-    def steps(self, value: Any) -> Any:
-        """A value with a row for each step of each sequence, as the kernel has them."""
-        return self.packing.pack(value) if self.packing and value is not None else value
+    def inside(self, values: Sequence[Tensor | None]) -> Sequence[Any]:
+        """Values as the kernel has them: with three axes for each step, with two for each row."""
+        if self.packing is None:
+            return values
+        packed = self.packing.pack([None if v is None or v.dim() < 3 else v for v in values])
+        pairs = zip(values, packed, strict=True)
+        return [self.rows(v) if p is None else p for v, p in pairs]
 
-    def back(self, value: Tensor | None) -> Tensor | None:
-        """The other way round: a value as the caller has it."""
-        if value is None or self.packing is None:
-            return value
-        if value.dim() == 3:
-            return self.packing.unpack(value.flatten(0, 1), len(value))
-        return self.packing.unsort(value)
+    def room(self, *shape: int, dtype: torch.dtype) -> Tensor:
+        """An uninitialised value of some shape, as the kernel has it."""
+        if self.packing is None or len(shape) < 3:
+            return empty(*shape, dtype)
+        return self.packing.empty(shape[2], dtype)
+
+    def outside(self, values: Sequence[Tensor | None], axes: Iterable[int]) -> Sequence[Any]:
+        """Values as the caller has them, of so many axes."""
+        packing = self.packing
+        if packing is None:
+            return values
+        pairs = list(zip(values, axes, strict=True))
+        steps = self.inputs[0].shape[0]
+        unpacked = packing.unpack([None if n < 3 else v for v, n in pairs], steps)
+        return [
+            p if v is None or n == 3 else packing.unsort(v)
+            for p, (v, n) in zip(unpacked, pairs, strict=True)
+        ]
 
 
 class Engine:
@@ -188,7 +210,7 @@ class Engine:
     ) -> Run:
         """A run on inputs, states and weights, one after the other."""
         first, second = self._cuts
-        packing = None if active is None else Packing.of(active, reverse)
+        packing = None if active is None else Packing.of(active, reverse, self.code.ragged)
         inputs, states = tensors[:first], tensors[first:second]
         return Run(inputs, states, tensors[second:], start, reverse, packing)
 
@@ -217,18 +239,17 @@ class Engine:
         steps, rows = run.inputs[0].shape[:2]
         new = run.inputs[0].new_empty
         # A network is called again and again: what it gave last time has often been let go.
-        seen = [empty(steps, rows, units, self.dtype) for units in self.units_of_seen()]
+        seen = [run.room(steps, rows, units, dtype=self.dtype) for units in self.units_of_seen()]
         after = [new(rows, units) for units in self.units_of_states()]
         places = self.places_of_saved(steps * rows) if training else [0]
         saved = [empty(places[-1], self.dtype)] if places[-1] else []
-        given = self._given(run)
+        given = run.inside([*run.inputs, *run.states])
         addresses = [*_addresses(given), *self._addresses_in(run.weights)]
         addresses += [*_addresses(seen), *self._addresses_of(saved, places), *_addresses(after)]
         batch = run.batch
         (self._train if training else self._use)(batch, schedule(self.spec, batch), addresses)
-        if run.packing is None:
-            return seen, after, saved
-        return [_there(run.back(v)) for v in seen], [_there(run.back(v)) for v in after], saved
+        found = run.outside([*seen, *after], [3] * len(seen) + [2] * len(after))
+        return list(found[: len(seen)]), list(found[len(seen) :]), saved
 
     def ready(
         self, way: Literal["use", "train", "learn"], steps: int, rows: int, reverse: bool
@@ -285,27 +306,21 @@ class Engine:
         """
         tensors = [*run.inputs, *run.states, *run.weights]
         found = [
-            empty(*t.shape, t.dtype) if w else None for t, w in zip(tensors, wanted, strict=True)
+            run.room(*t.shape, dtype=t.dtype) if w else None
+            for t, w in zip(tensors, wanted, strict=True)
         ]
         self.clear_unreached(found)
-        given, outputs = self._given(run), list(map(run.steps, seen))
-        coming = [*map(run.steps, gradients[: len(seen)]), *map(run.rows, gradients[len(seen) :])]
         rows = len(run.inputs) + len(run.states)
-        addresses = [*_addresses(given), *self._addresses_in(run.weights)]
+        inside = run.inside([*tensors[:rows], *seen, *gradients])
+        addresses = [*_addresses(inside[:rows]), *self._addresses_in(run.weights)]
         places = self.places_of_saved(run.inputs[0].shape[0] * run.inputs[0].shape[1])
+        outputs, coming = inside[rows : rows + len(seen)], inside[rows + len(seen) :]
         addresses += [*_addresses(outputs), *self._addresses_of(saved, places)]
         addresses += _addresses([*coming, *found[:rows]])
         addresses += self._addresses_in(found[rows:])
         batch = run.batch
         self._learn(batch, schedule(self.spec, batch), addresses)
-        return found if run.packing is None else [*map(run.back, found[:rows]), *found[rows:]]
-
-    def _given(self, run: Run) -> list[Tensor]:
-        """Inputs and states before the first step, as the kernel has them."""
-        if run.packing is None:
-            return [*run.inputs, *run.states]
-        inputs = [run.rows(v) if v.dim() == 2 else run.steps(v) for v in run.inputs]
-        return [*inputs, *map(run.rows, run.states)]
+        return [*run.outside(found[:rows], [t.dim() for t in tensors[:rows]]), *found[rows:]]
 
     def _addresses_in(self, blocks: Sequence[Tensor | None]) -> list[int]:
         """The address of each weight, or of its gradient, within its block."""
@@ -330,7 +345,7 @@ class Engine:
     def clear_unwritten(self, saved: Tensor, run: Run) -> None:
         """Write zeros where a forward run has left what is saved as it was."""
         count = run.inputs[0].shape[0] * run.inputs[0].shape[1]
-        there = len(run.packing.flat) if run.packing else count
+        there = run.packing.there if run.packing else count
         places = self.places_of_saved(count)
         for units, place, end in zip(self._units[2], places, places[1:], strict=False):
             saved[place + there * units : end] = 0
@@ -355,8 +370,3 @@ def array_name(leaf: Node) -> str:
 
 def _addresses(tensors: Iterable[Tensor | None]) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-
-
-def _there(value: Tensor | None) -> Tensor:
-    assert value is not None
-    return value

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cellwright.backends.contract import Call, Weights, announce
 from cellwright.backends.cpu.engine import Engine, Run
-from cellwright.backends.cpu.packing import Packing
+from cellwright.backends.cpu.packing import Packing, active_of
 from cellwright.backends.cpu.spec import Spec
 from cellwright.backends.reference import ReferenceBackend
 
@@ -109,7 +109,7 @@ def first_gradient(
     values, states = len(ctx.spec.inputs), len(ctx.spec.inputs) + len(ctx.spec.states)
     inputs, before, weights = tensors[:values], tensors[values:states], tensors[states:]
     if known and not torch.is_grad_enabled():
-        packed = Packing(*packing) if packing else None
+        packed = Packing.again(packing, known.code.ragged) if packing else None
         run = Run(inputs, before, weights, start, ctx.reverse, packed)
         given = [None if g is None else g.contiguous() for g in gradients]
         return known.backward(run, given, seen, saved, wanted)
@@ -157,7 +157,7 @@ def of_gradient(ctx: Any, outer: list[Tensor | None]) -> tuple[Any, ...]:
 
     with torch.enable_grad():
         inner, behind = [fresh(t) for t in tensors], [fresh(g) for g in given]
-        active = Packing(*packing).active(len(tensors[0])) if packing else None
+        active = active_of(*packing) if packing else None
         start = begun[0] if begun else None
         first = _by_reference(spec, inner, behind, ctx, active, start)
         pairs = [

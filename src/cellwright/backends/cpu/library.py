@@ -127,7 +127,7 @@ def _address(tensor: Tensor | None) -> int:
 
 def compiled(
     programs: Sequence[Program], name: str, dtype: torch.dtype, narrow: bool
-) -> tuple[list[Function], StreamFunctions]:
+) -> tuple[list[Function], StreamFunctions, RaggedFunctions]:
     """Compile programs into a library, or find it in the cache."""
     # What runs them is compiled at the first cell ever, and then beside it.
     with ThreadPoolExecutor(1) as beside:
@@ -141,7 +141,7 @@ def compiled(
         for program, table in zip(programs, tables, strict=True)
     ]
     # Streams use the first program, which computes a cell without a thought of gradients.
-    return functions, StreamFunctions(run, tables[0])
+    return functions, StreamFunctions(run, tables[0]), RaggedFunctions(run)
 
 
 @lru_cache
@@ -154,6 +154,9 @@ def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
     run.close_stream.restype = None
     run.step_chain.argtypes = (ctypes.c_void_p, ctypes.c_int64)
     run.step_chain.restype = None
+    run.order_steps.argtypes = (ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 3)
+    run.order_steps.restype = ctypes.c_int64
+    run.move_rows.restype = None
     return run
 
 
@@ -175,3 +178,27 @@ class StreamFunctions:
         self.step = ctypes.cast(run.step_stream, ctypes.c_void_p).value
         self.chain = run.step_chain
         self.panel = int(run.panel_width())
+
+
+class RaggedFunctions:
+    """How rows of ragged batches are put in order; see ragged.hpp."""
+
+    def __init__(self, run: ctypes.CDLL) -> None:
+        self._order, self._move = run.order_steps, run.move_rows
+
+    def order(self, active: Tensor, *, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Places, order and lengths of a `Packing` for steps that exist, (T, B)."""
+        steps, batch = active.shape
+        found = tuple(torch.empty(n, dtype=torch.int64) for n in (steps * batch, batch, batch))
+        active = active.contiguous()
+        self._order(active.data_ptr(), steps, batch, reverse, *map(_address, found))
+        return found  # type: ignore[return-value]
+
+    def move(
+        self, places: Tensor, there: int, pairs: Sequence[tuple[Tensor, Tensor]], *, back: bool
+    ) -> None:
+        """Bring the rows of each first tensor to where they lie packed in the second, or back."""
+        head = [*openmp(), torch.get_num_threads(), places.data_ptr(), there, len(places), back]
+        arrays = [n for a, b in pairs for n in (a.data_ptr(), b.data_ptr(), a.shape[-1])]
+        numbers = [*head, len(pairs), *arrays]
+        self._move(struct.pack(f"{len(numbers)}q", *numbers))

@@ -178,8 +178,9 @@ def _run_backward(
     reverse: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
-    run = Run(inputs, states, weights, start, reverse, Packing(*packing) if packing else None)
     known = _engine(spec, inputs[0])
+    packed = Packing.again(packing, known.code.ragged) if packing else None
+    run = Run(inputs, states, weights, start, reverse, packed)
     there = iter(gradients)
     flat = [next(there).contiguous() if g else None for g in given]
     found = known.backward(run, flat, seen, saved, wanted)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["Packing"]
+from cellwright.backends.cpu.library import RaggedFunctions
+from cellwright.backends.cpu.memory import empty
+
+__all__ = ["Packing", "active_of"]
 
 
 @dataclass(frozen=True)
@@ -20,60 +25,67 @@ class Packing:
     Attributes
     ----------
     places
-        Index into the flat (time times batch) rows of each packed row; only the first
-        ``lengths.sum()`` entries count.
+        Index into the flat (time times batch) rows of each packed row, and behind these of
+        each that does not exist, (T · B,).
     order
         Row of the batch -> place among the sorted rows, (B,).
     lengths
         Number of steps of each sorted row, longest first, (B,).
+    functions
+        What orders and moves rows.
     """
 
     places: Tensor
     order: Tensor
     lengths: Tensor
+    functions: RaggedFunctions
 
     @staticmethod
-    def of(active: Tensor, reverse: bool) -> Packing:
+    def of(active: Tensor, reverse: bool, functions: RaggedFunctions) -> Packing:
         """Pack the steps that exist, (T, B), in the order in which a sequence is read."""
-        steps, batch = active.shape
-        exists = active.T.flip(1) if reverse else active.T
-        counts = exists.sum(1)
-        order = torch.argsort(counts, descending=True, stable=True)
-        lengths = counts[order]
-        # The n-th step that exists, of each sorted row.
-        nth = torch.argsort(exists[order].to(torch.uint8), dim=1, descending=True, stable=True)
-        step = (steps - 1 - nth if reverse else nth).T
-        there = torch.arange(steps).unsqueeze(1) < lengths
-        packed = (step * batch + order)[there]
-        places = torch.zeros(steps * batch, dtype=torch.int64)
-        places[: len(packed)] = packed
-        return Packing(places, order, lengths)
+        return Packing(*functions.order(active, reverse=reverse), functions)
+
+    @staticmethod
+    def again(tensors: Sequence[Tensor], functions: RaggedFunctions) -> Packing:
+        """What `tensors` were kept of."""
+        places, order, lengths = tensors
+        return Packing(places, order, lengths, functions)
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """All of it, to be kept for the gradient."""
         return self.places, self.order, self.lengths
 
-    @property
-    def flat(self) -> Tensor:
-        """The places of the packed rows, no more."""
-        return self.places[: int(self.lengths.sum())]
+    @cached_property
+    def there(self) -> int:
+        """How many packed rows there are."""
+        return int(self.lengths.sum())
 
-    def active(self, steps: int) -> Tensor:
-        """Which steps exist, (T, B)."""
-        exists = torch.zeros(steps * len(self.order), dtype=torch.bool)
-        return exists.index_fill_(0, self.flat, True).view(steps, -1)
+    def empty(self, units: int, dtype: torch.dtype) -> Tensor:
+        """Room for packed rows; not nothing where there are none, for it has an address."""
+        return empty(max(self.there, 1), units, dtype)
 
-    def pack(self, padded: Tensor) -> Tensor:
-        """(T, B, n) -> packed rows."""
-        return padded.reshape(-1, padded.shape[2]).index_select(0, self.flat)
+    def pack(self, padded: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """(T, B, n) -> packed rows, of each."""
+        packed = [None if v is None else self.empty(v.shape[2], v.dtype) for v in padded]
+        self._move(padded, packed, back=False)
+        return packed
 
-    def unpack(self, packed: Tensor, steps: int) -> Tensor:
-        """Packed rows -> (T, B, n), zero where no step exists."""
-        flat = self.flat
-        padded = packed.new_zeros(steps * len(self.order), packed.shape[-1])
-        padded.index_copy_(0, flat, packed[: len(flat)])
-        return padded.view(steps, len(self.order), packed.shape[-1])
+    def unpack(self, packed: Sequence[Tensor | None], steps: int) -> list[Tensor | None]:
+        """Packed rows -> (T, B, n), zero where no step exists, of each."""
+        batch = len(self.order)
+        padded = [None if v is None else empty(steps, batch, v.shape[1], v.dtype) for v in packed]
+        self._move(packed, padded, back=True)
+        return padded
+
+    def _move(
+        self, given: Sequence[Tensor | None], found: Sequence[Tensor | None], *, back: bool
+    ) -> None:
+        pairs = [
+            (a, b) for a, b in zip(given, found, strict=True) if a is not None and b is not None
+        ]
+        if pairs and len(self.places):
+            self.functions.move(self.places, self.there, pairs, back=back)
 
     def sort(self, rows: Tensor) -> Tensor:
         """Rows of the batch, longest sequence first."""
@@ -82,3 +94,10 @@ class Packing:
     def unsort(self, rows: Tensor) -> Tensor:
         """Rows, longest sequence first, in the order of the batch again."""
         return torch.empty_like(rows).index_copy_(0, self.order, rows)
+
+
+def active_of(places: Tensor, order: Tensor, lengths: Tensor) -> Tensor:
+    """Which steps exist, (T, B), from the tensors of a packing."""
+    exists = torch.zeros(len(places), dtype=torch.bool)
+    exists.index_fill_(0, places[: int(lengths.sum())], True)
+    return exists.view(-1, len(order))

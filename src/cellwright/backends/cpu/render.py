@@ -49,7 +49,7 @@ def runner(real: str, narrow: bool) -> str:
         Whether products may be computed from numbers rounded to bfloat16.
     """
     names = ("vectors", "program", "products", "team", "kept", "layout", "chunk", "run", "stream")
-    return "\n".join([*_head(real, narrow), *map(_native, names)])
+    return "\n".join([*_head(real, narrow), *map(_native, (*names, "ragged"))])
 
 
 def _head(real: str, narrow: bool) -> Iterable[str]:
