@@ -46,8 +46,8 @@ struct Stream {
   Int clock_room() const { return program.clock_count + 64 / sizeof(Range); }
 
   // This thread's part of a step. All threads of a team take part where weights are many enough
-  // to be shared, else the first one does it alone.
-  void step(Int number, Int id, Team& team) {
+  // to be shared, else the first one does it alone. They meet behind it, unless it is the last.
+  void step(Int number, Int id, Team& team, bool last) {
     bool shared = team.threads > 1 && team.threads == call.threads;
     Int since = 0;
     if (shared || id == 0) {
@@ -57,14 +57,14 @@ struct Stream {
       run.look_at_clocks(f);
       for (Int s = 0; s < program.sweep_count; s++) {
         run.run_sweep(program.sweeps[s], f, 0, call.batch, shared ? id : -1);
-        if (shared) team.meet(since);
+        if (shared && !(last && s + 1 == program.sweep_count)) team.meet(since);
       }
     }
-    if (!shared) team.meet(since);
+    if (!shared && !last) team.meet(since);
   }
 };
 
-typedef void (*StreamStep)(void* stream, Int number, Int id, Team* team);
+typedef void (*StreamStep)(void* stream, Int number, Int id, Team* team, bool last);
 
 struct Chain {  // a stack of streams, and what goes in and out at every step; see stream.py
   Int layers, number, inputs, threads;
@@ -79,20 +79,34 @@ struct ChainRun {
   Int steps;
   struct Copy { char *from, *to; Int bytes; };
 
+  // Where threads are is looked at now and then: those that look out for work stay where they are.
+  static constexpr Int OFTEN = 64;
+
+  Copy* copies() const { return (Copy*)(chain->layer + chain->layers); }
+
+  void give(Int step) const {
+    for (Copy* copy = copies(); copy < copies() + chain->inputs; copy++)
+      memcpy(copy->to, copy->from + step * copy->bytes, copy->bytes);
+  }
+  void take(Int step) const {
+    char** output = (char**)(copies() + chain->inputs);
+    Int bytes = (Int)output[3];
+    memcpy(output[2] + step * bytes, output[(chain->number + step) & 1], bytes);
+  }
+
+  // The first step has been given, and what the last one leaves is taken behind it: threads meet
+  // before this and after it.
   void run(Int id, Team& team) {
-    Copy* copies = (Copy*)(chain->layer + chain->layers);
-    char** output = (char**)(copies + chain->inputs);
-    char* to = output[2];
-    Int bytes = (Int)output[3], since = 0;
+    Int since = 0;
+    if (steps > 1 || chain->number % OFTEN == 0) team.gather(id, since);
     for (Int step = 0; step < steps; step++) {
-      Int number = chain->number + step;
-      if (id == 0)
-        for (Int i = 0; i < chain->inputs; i++)
-          memcpy(copies[i].to, copies[i].from + step * copies[i].bytes, copies[i].bytes);
-      if (step) team.meet(since); else team.gather(id, since);
+      if (step) {
+        if (id == 0) take(step - 1), give(step);
+        team.meet(since);
+      }
       for (Int l = 0; l < chain->layers; l++)
-        chain->layer[l].step(chain->layer[l].stream, number, id, &team);
-      if (id == 0) memcpy(to + step * bytes, output[number & 1], bytes);
+        chain->layer[l].step(chain->layer[l].stream, chain->number + step, id, &team,
+                             step + 1 == steps && l + 1 == chain->layers);
     }
   }
 };
@@ -113,14 +127,18 @@ static constexpr Int MANY_STEPS = 8, SHORT_AGO = 1000;
 
 static void run_chain(Chain* chain, Int steps) {
   static Team nobody;
+  if (!steps) return;
   bool shared = chain->threads > 1 && chain->openmp.parallel;
   Int now = shared ? microseconds() : 0;
+  ChainRun alone = {chain, steps};
+  alone.give(0);
   if (shared && (steps >= MANY_STEPS || now - chain->last < SHORT_AGO) && now >= crowded_until) {
-    SharedChainRun run{{chain, steps}, {}};
+    SharedChainRun run{alone, {}};
     chain->openmp.parallel(SharedChainRun::enter, &run, (unsigned)chain->threads, 0);
   } else {
-    ChainRun{chain, steps}.run(0, nobody);
+    alone.run(0, nobody);
   }
+  alone.take(steps - 1);
   chain->number += steps;
   if (shared) chain->last = microseconds();
 }
@@ -133,8 +151,8 @@ PUBLIC void* open_stream(const Program* program, const Int* arguments, Int count
   return nullptr;
 }
 PUBLIC void close_stream(void* stream) { delete (Stream*)stream; }
-PUBLIC void step_stream(void* stream, Int number, Int id, Team* team) {
-  ((Stream*)stream)->step(number, id, *team);
+PUBLIC void step_stream(void* stream, Int number, Int id, Team* team, bool last) {
+  ((Stream*)stream)->step(number, id, *team, last);
 }
 PUBLIC Int panel_width() { return PANEL; }
 PUBLIC void step_chain(void* chain, Int steps) { run_chain((Chain*)chain, steps); }
