@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from peers.timing import Budget
+
 __all__ = ["SHAPES", "Setting", "Shape"]
 
 # Batch, time, input, hidden.
@@ -21,8 +23,9 @@ SHAPES: tuple[Shape, ...] = (
     (1, 100, 64, 128),
     (32, 200, 1024, 1024),
 )
-# What --quick may take altogether.
+# What --quick may take altogether, and multiplications of an LSTM's longest sequences in it.
 QUICK_SECONDS = 180.0
+QUICK_WORK = 1.4e10
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,9 @@ class Setting:
     started: float = field(default_factory=time.perf_counter)
 
     @property
-    def seconds(self) -> float:
-        """For the rounds of one row, if the fewest rounds do not take longer."""
-        return 0.4 if self.quick else 6.0
-
-    @property
-    def rounds(self) -> int:
-        """The fewest rounds of one row."""
-        return 3 if self.quick else 5
+    def budget(self) -> Budget:
+        """Of one row."""
+        return Budget(0.4, 3, 0.4, 1.5) if self.quick else Budget(6.0, 5, 12.0)
 
     @property
     def seconds_left(self) -> float:
@@ -60,12 +58,14 @@ class Setting:
         return QUICK_SECONDS - (time.perf_counter() - self.started) if self.quick else float("inf")
 
     def shapes(self, *shapes: Shape) -> list[Shape]:
-        """Those to run, shortened if asked."""
+        """Those to run, shortened if asked or too long for a quick run."""
         return [self.short(shape) for shape in shapes if self.wants(str(shape))]
 
     def short(self, shape: Shape) -> Shape:
-        """A shape, its steps limited if asked."""
+        """A shape, its steps limited."""
         batch, steps, input, hidden = shape
+        if self.quick:
+            steps = min(steps, int(QUICK_WORK / (batch * (input + hidden) * 4 * hidden)))
         return batch, min(steps, self.max_steps or steps), input, hidden
 
     def wants(self, case: str) -> bool:

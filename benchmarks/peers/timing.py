@@ -18,7 +18,15 @@ from peers.claims import Meanwhile, Samples
 from peers.fma_peak import at_full_speed
 from peers.machine import Load
 
-__all__ = ["Candidate", "DisagreementError", "Timed", "check_agreement", "mark_changed", "measure"]
+__all__ = [
+    "Budget",
+    "Candidate",
+    "DisagreementError",
+    "Timed",
+    "check_agreement",
+    "mark_changed",
+    "measure",
+]
 
 # Threads of OpenMP, ONNX Runtime and XLA go on spinning after their work, some for 40 ms, and
 # would take a core from whoever is timed next. So nobody is timed before all of them sleep.
@@ -32,9 +40,7 @@ SLOW = 0.15
 MOST_CALLS = 20
 MOST_ROUNDS = 60
 # A group counts if the cores were at full speed before and after it, whoever's group it was,
-# and is short, as they may stay so for no longer than some 20 ms. So much of the time for rounds
-# may be spent on groups that do not count; whatever comes then does.
-PATIENCE = 2.0
+# and is short, as they may stay so for no longer than some 20 ms.
 LOOK_AGAIN = 0.05
 # Of the norm. Sums of some million float32 terms in another order differ by some 1e-6, and
 # kernels that are not the same computation by far more than this.
@@ -69,6 +75,28 @@ class Candidate:
     read: Callable[[Any], dict[str, Tensor]] | None = None
     before: Callable[[], None] = _nothing
     inner: int = 1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long candidates are timed.
+
+    Attributes
+    ----------
+    seconds
+        For rounds, if the fewest do not take longer.
+    rounds
+        The fewest.
+    patience
+        Seconds that may be spent on groups that do not count; whatever comes then does.
+    long
+        Seconds of a round of which there is one less.
+    """
+
+    seconds: float
+    rounds: int
+    patience: float = 0.0
+    long: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -160,14 +188,12 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
     return float((got - wanted).norm()) / norm if norm else float(got.norm())
 
 
-def measure(
-    candidates: dict[str, Candidate], seconds: float, least_rounds: int, *, busy: bool = False
-) -> Timed:
-    """Time candidates in turns until the seconds are used, for `least_rounds` at least.
+def measure(candidates: dict[str, Candidate], budget: Budget, *, busy: bool = False) -> Timed:
+    """Time candidates in turns until the budget is used.
 
     `busy` is for measuring what they do beside others, so on cores that are never at full speed.
     """
-    groups, load = _Groups(PATIENCE * seconds, busy=busy), Load()
+    groups, load = _Groups(budget.patience, busy=busy), Load()
     names = list(candidates)
     rounds: dict[str, list[float]] = {name: [] for name in names}
     takes = {}
@@ -183,9 +209,10 @@ def measure(
                     rounds[name].append(takes[name])
             else:
                 takes[name] = _timed(candidate)
-        end = time.perf_counter() + seconds
+        end = time.perf_counter() + budget.seconds
         done = min(map(len, rounds.values()))
-        while done < least_rounds or (done < MOST_ROUNDS and time.perf_counter() < end):
+        least = budget.rounds - (sum(takes.values()) > budget.long)
+        while done < least or (done < MOST_ROUNDS and time.perf_counter() < end):
             turn = done % len(names)
             for name in names[turn:] + names[:turn]:
                 rounds[name].append(groups.time(candidates[name], takes[name]))

@@ -18,7 +18,7 @@ from peers.report import summary, table, write
 from peers.sections import SECTIONS, vendor
 from peers.setting import SHAPES, Setting
 from peers.steps import forward_pass, training_step
-from peers.timing import Candidate, DisagreementError, check_agreement, measure
+from peers.timing import Budget, Candidate, DisagreementError, check_agreement, measure
 
 import cellwright as cw
 
@@ -93,7 +93,7 @@ def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out(monkey
     def named(name, seconds):
         return Candidate(lambda: (calls.append(name), time.sleep(seconds)))
 
-    timed = measure({"a": named("a", 0.004), "b": named("b", 0.008)}, seconds=0.0, least_rounds=5)
+    timed = measure({"a": named("a", 0.004), "b": named("b", 0.008)}, Budget(0.0, 5, 0.0))
     order = [name for name, _ in itertools.groupby(calls)]
     # Once to see how long they take, then five rounds, each starting with the other one.
     assert order == list("abababab")
@@ -112,7 +112,7 @@ def test_what_is_timed_while_the_cores_are_slow_is_timed_again(monkeypatch):
     def call():
         time.sleep(0.1 if next(calls) in slow else 0.012)
 
-    timed = measure({"a": Candidate(call)}, seconds=0.5, least_rounds=3)
+    timed = measure({"a": Candidate(call)}, Budget(0.5, 3, 1.0))
     assert timed.meanwhile.timed_again == 1
     assert timed.meanwhile.not_at_full_speed == 0
     assert max(timed.samples["a"].rounds) < 0.1
@@ -120,16 +120,24 @@ def test_what_is_timed_while_the_cores_are_slow_is_timed_again(monkeypatch):
 
 def test_cores_that_stay_slow_are_not_waited_for(monkeypatch):
     looks(monkeypatch, itertools.repeat(False))
-    timed = measure({"a": Candidate(lambda: time.sleep(0.012))}, seconds=0.1, least_rounds=4)
+    timed = measure({"a": Candidate(lambda: time.sleep(0.012))}, Budget(0.1, 4, 0.2))
     assert timed.meanwhile.not_at_full_speed >= 4
     section = Section("s", "Section", [Row("case", timed.samples, meanwhile=timed.meanwhile)])
     assert "not to be relied on" in table(section, 10)
     assert section.as_json()["rows"][0]["timed_again"] == timed.meanwhile.timed_again
 
 
+@pytest.mark.parametrize(("long", "rounds"), [(0.01, 2), (1.0, 3)])
+def test_of_long_rounds_there_is_one_less(monkeypatch, long, rounds):
+    looks(monkeypatch, itertools.repeat(True))
+    candidates = {name: Candidate(lambda: time.sleep(0.012)) for name in "ab"}
+    timed = measure(candidates, Budget(0.0, 3, long=long))
+    assert {len(samples.rounds) for samples in timed.samples.values()} == {rounds}
+
+
 def test_beside_others_nobody_waits_for_full_speed(monkeypatch):
     looks(monkeypatch, [])
-    timed = measure({"a": Candidate(lambda: None)}, seconds=0.0, least_rounds=2, busy=True)
+    timed = measure({"a": Candidate(lambda: None)}, Budget(0.0, 2, 0.0), busy=True)
     assert len(timed.samples["a"].rounds) == 2
 
 
@@ -143,7 +151,7 @@ def test_full_speed_is_nearly_the_peak(monkeypatch, rate, full):
 
 def test_calls_of_microseconds_are_timed_many_at_once():
     count = itertools.count()
-    timed = measure({"a": Candidate(lambda: next(count), inner=100)}, seconds=0.0, least_rounds=5)
+    timed = measure({"a": Candidate(lambda: next(count), inner=100)}, Budget(0.0, 5, 0.0))
     assert timed.samples["a"].median < 1e-5
     assert next(count) % 100 == 0
 

@@ -56,7 +56,7 @@ def _row(name: str, setting: Setting, notes: list[str]) -> Row:
     lstm = Recurrent("lstm", input, hidden, batch_first=False)
     candidates[LSTM] = _ours(lstm, x, grad)
     candidates[LSTM].call()  # compiles
-    timed = measure(candidates, setting.seconds, setting.rounds)
+    timed = measure(candidates, setting.budget)
     operations = {key: 6.0 * batch * steps * entries(of) for key, of in ((OURS, net), (LSTM, lstm))}
     row = Row(name, timed.samples, flops=operations[OURS], meanwhile=timed.meanwhile)
     for peer, asked in ASKED.items():

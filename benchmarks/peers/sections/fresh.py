@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,9 @@ def busy(setting: Setting) -> Section:
             for name, net in zip((OURS, TORCH), pair("LSTM", shape), strict=True)
         }
         check_agreement(f"busy {shape}", candidates)
-        alone = measure(candidates, setting.seconds, setting.rounds)
+        alone = measure(candidates, setting.budget)
         with neighbours():
-            beside = measure(candidates, setting.seconds, 3, busy=True)
+            beside = measure(candidates, replace(setting.budget, rounds=3), busy=True)
         row = Row(str(shape), alone.samples, meanwhile=alone.meanwhile)
         for name in candidates:
             row.samples[f"{name}, beside"] = beside.samples[name]

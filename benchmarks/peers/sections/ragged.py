@@ -44,7 +44,7 @@ def section(setting: Setting) -> Section:
         check_agreement(f"ragged {shape}", candidates)
         candidates[FULL] = _ours(ours, x, grad, None)
         candidates[FULL].call()
-        timed = measure(candidates, setting.seconds, setting.rounds)
+        timed = measure(candidates, setting.budget)
         flops = 6.0 * float(lengths.sum()) * entries(theirs)
         row = Row(
             f"{shape}, {part:.0%} exist", timed.samples, flops=flops, meanwhile=timed.meanwhile

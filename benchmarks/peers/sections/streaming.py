@@ -63,7 +63,7 @@ def section(setting: Setting) -> Section:
             steppers["ONNX Runtime, bound buffers"] = _onnx(theirs, x[:1], bound=True)
         check_agreement(f"streaming {case}", {n: s.candidate(x) for n, s in steppers.items()})
         candidates = {name: Candidate(s.step, inner=INNER) for name, s in steppers.items()}
-        timed = measure(candidates, setting.seconds, setting.rounds)
+        timed = measure(candidates, setting.budget)
         row = Row(case, timed.samples, meanwhile=timed.meanwhile)
         if OURS in steppers:
             row.claims.append(Claim("a step", timed.samples[OURS].median, "s", at_most=asked))

@@ -51,7 +51,7 @@ def training(kind: str, setting: Setting) -> Section:
             weights = dict(net.named_parameters())
             candidates[name] = training_step(lambda x, net=net: net(x)[0], x, weights, grad)
         check_agreement(f"{kind} training {shape}", candidates)
-        timed = measure(candidates, setting.seconds, setting.rounds)
+        timed = measure(candidates, setting.budget)
         flops = 3.0 * 2 * batch * steps * entries(net)
         row = Row(str(shape), timed.samples, flops=flops, meanwhile=timed.meanwhile)
         row.claims.append(ratio(row, peer, at_least=least))
@@ -78,7 +78,7 @@ def inference(kind: str, setting: Setting) -> Section:
         if with_onnx:
             candidates["ONNX Runtime"] = onnx_nodes.inference(net, x)
         check_agreement(f"{kind} inference {shape}", candidates)
-        timed = measure(candidates, setting.seconds, setting.rounds)
+        timed = measure(candidates, setting.budget)
         flops = 2.0 * batch * steps * entries(net)
         row = Row(str(shape), timed.samples, flops=flops, meanwhile=timed.meanwhile)
         least = min(ratio(row, peer).value for peer in candidates if peer != OURS)

@@ -51,7 +51,7 @@ def _row(name: str, setting: Setting, peak: float, bandwidth: float) -> Row:
     candidates = {key: _candidate(net, x) for key, net in nets.items()}
     for candidate in candidates.values():
         candidate.call()  # compiles
-    timed = measure(candidates, setting.seconds, setting.rounds)
+    timed = measure(candidates, setting.budget)
     flops = {key: 2.0 * batch * steps * _multiply_adds(net, steps) for key, net in nets.items()}
     row = Row(name, timed.samples, flops=flops[OURS], meanwhile=timed.meanwhile)
     seconds = {key: samples.median for key, samples in timed.samples.items()}
