@@ -193,4 +193,4 @@ def test_what_runs_cells_is_compiled_once(tmp_path):
     environment = os.environ | {"CELLWRIGHT_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", TWO_CELLS], check=True, env=environment)
     names = sorted(path.name.partition("-")[0] for path in tmp_path.glob("*.so"))
-    assert names == ["coupled_lstm", "elman", "runner_float"]
+    assert names == ["coupled_lstm", "elman", "runner_float", "tiles_float"]

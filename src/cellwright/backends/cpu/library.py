@@ -15,7 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cellwright.backends.cpu.render import gradients_of, matrices_of, render, runner, sizes_of
+from cellwright.backends.cpu.render import (
+    gradients_of,
+    matrices_of,
+    render,
+    runner,
+    sizes_of,
+    tiles,
+)
 from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
 from cellwright.plan import Program
@@ -147,7 +154,13 @@ def compiled(
 @lru_cache
 def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
     """What runs programs in this precision."""
-    run = _load(runner(REAL[dtype], narrow), f"runner_{'bfloat16' if narrow else REAL[dtype]}")
+    real, name = REAL[dtype], "bfloat16" if narrow else REAL[dtype]
+    with ThreadPoolExecutor(1) as beside:
+        multiplying = beside.submit(_load, tiles(real, narrow), f"tiles_{name}")
+        run = _load(runner(real, narrow), f"runner_{name}")
+        multiply = multiplying.result()
+    multiply.tiles.restype = run.take_tiles.restype = ctypes.c_void_p
+    run.take_tiles(ctypes.c_void_p(multiply.tiles()))
     run.open_stream.argtypes = (*[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p)
     run.open_stream.restype = ctypes.c_void_p
     run.close_stream.argtypes = (ctypes.c_void_p,)

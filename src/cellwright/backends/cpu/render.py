@@ -9,7 +9,7 @@ from cellwright.backends.cpu.equations import Equations, clock_text, time_lines
 from cellwright.ir import SCALAR, Node, Size
 from cellwright.plan import Part, Program, Sweep
 
-__all__ = ["gradients_of", "matrices_of", "render", "runner", "sizes_of"]
+__all__ = ["gradients_of", "matrices_of", "render", "runner", "sizes_of", "tiles"]
 
 _MASKS = {"block_diagonal": 1, "block_lower": 2, "block_upper": 3}
 
@@ -48,8 +48,13 @@ def runner(real: str, narrow: bool) -> str:
     narrow
         Whether products may be computed from numbers rounded to bfloat16.
     """
-    names = ("vectors", "program", "products", "team", "kept", "layout", "chunk", "run", "stream")
-    return "\n".join([*_head(real, narrow), *map(_native, (*names, "ragged"))])
+    names = ("vectors", "tile", "program", "products", "team", "kept", "layout", "chunk", "run")
+    return "\n".join([*_head(real, narrow), *map(_native, (*names, "stream", "ragged"))])
+
+
+def tiles(real: str, narrow: bool) -> str:
+    """Return the C++ source of the products that `runner` is made of, for every number of rows."""
+    return "\n".join([*_head(real, narrow), *map(_native, ("vectors", "tile", "multiply"))])
 
 
 def _head(real: str, narrow: bool) -> Iterable[str]:

@@ -2,9 +2,6 @@
 // fills in; only the pointwise equations are code of their own. This is all that the library of
 // a cell shares with the one that walks over the tables, which is the same for all cells.
 
-// What leaves a library.
-#define PUBLIC extern "C" __attribute__((visibility("default")))
-
 struct Range {
   Int first, end;
 };

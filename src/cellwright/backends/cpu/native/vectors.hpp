@@ -47,6 +47,8 @@ static constexpr Int PANEL = 2 * LANES;  // columns of weights that are multipli
 #define NARROW 0
 #endif
 
+// What leaves a library.
+#define PUBLIC extern "C" __attribute__((visibility("default")))
 #define ALWAYS_INLINE __attribute__((always_inline))
 #define INLINE static inline ALWAYS_INLINE
 

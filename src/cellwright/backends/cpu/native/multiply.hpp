@@ -1,0 +1,78 @@
+// Tiles of products for every number of rows, compiled apart from what uses them and beside it.
+
+// Gradients of weights, whose rows lie across, are summed from whole numbers.
+template <bool TURNED>
+INLINE Vector add(Vector sum, Real factor, Vector numbers) {
+  return TURNED ? sum + factor * numbers : multiply_add(sum, factor, numbers);
+}
+
+// sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products. Turned, the rows
+// of the segments lie across: entry (r, k) at rows[k stride + r] instead of rows[r stride + k].
+// Of the last panel often only the first half is wanted, and the other is left alone.
+template <int R, bool TURNED, bool HALF>
+static void multiply(const Segment* segments, Int count, const Real* addend, Int addend_stride,
+                     Real* sums, Int sums_stride) {
+  // Few rows have too few sums to hide the latency of an addition: take several depths at once.
+  constexpr int APART = R == 1 ? 4 : R <= 3 ? 2 : 1;
+  Vector low[APART][R] = {}, high[APART][R] = {};
+  if (addend)
+    for (int r = 0; r < R; r++) {
+      low[0][r] = *(const Anywhere*)(addend + r * addend_stride);
+      if (!HALF) high[0][r] = *(const Anywhere*)(addend + r * addend_stride + LANES);
+    }
+  for (Int s = 0; s < count; s++) {
+    const Real* __restrict__ rows = segments[s].rows;
+    const Real* __restrict__ panel = segments[s].panel;
+    const Int stride = segments[s].stride, depth = segments[s].depth, ahead = segments[s].ahead;
+    Int k = 0;
+    for (; k + APART <= depth; k += APART)
+#pragma GCC unroll 4
+      for (int apart = 0; apart < APART; apart++) {
+        Vector first = *(const Anywhere*)(panel + (k + apart) * PANEL);
+        Vector second = {};
+        if (!HALF) second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
+        if (TURNED) __builtin_prefetch(rows + (k + apart) * stride + ahead, 0, 2);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+          Real factor = TURNED ? rows[(k + apart) * stride + r] : rows[r * stride + k + apart];
+          low[apart][r] = add<TURNED>(low[apart][r], factor, first);
+          if (!HALF) high[apart][r] = add<TURNED>(high[apart][r], factor, second);
+        }
+      }
+    for (; k < depth; k++) {
+      Vector first = *(const Anywhere*)(panel + k * PANEL);
+      Vector second = {};
+      if (!HALF) second = *(const Anywhere*)(panel + k * PANEL + LANES);
+      for (int r = 0; r < R; r++) {
+        Real factor = TURNED ? rows[k * stride + r] : rows[r * stride + k];
+        low[0][r] = add<TURNED>(low[0][r], factor, first);
+        if (!HALF) high[0][r] = add<TURNED>(high[0][r], factor, second);
+      }
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    for (int apart = 1; apart < APART; apart++) {
+      low[0][r] += low[apart][r];
+      if (!HALF) high[0][r] += high[apart][r];
+    }
+    *(Anywhere*)(sums + r * sums_stride) = low[0][r];
+    if (!HALF) *(Anywhere*)(sums + r * sums_stride + LANES) = high[0][r];
+  }
+}
+
+template <bool TURNED, bool HALF, int... R>
+constexpr Multiply multiply_by_rows[] = {multiply<R + 1, TURNED, HALF>...};
+
+template <bool TURNED, bool HALF, int N, int... R>
+struct Count : Count<TURNED, HALF, N - 1, N - 1, R...> {};
+template <bool TURNED, bool HALF, int... R>
+struct Count<TURNED, HALF, 0, R...> {
+  static constexpr const Multiply* table = multiply_by_rows<TURNED, HALF, R...>;
+};
+
+static const Tiles every_tile[] = {
+    {Count<false, false, TILE_ROWS>::table, Count<false, true, TILE_ROWS>::table},
+    {Count<true, false, TILE_ROWS>::table, Count<true, true, TILE_ROWS>::table},
+};
+
+PUBLIC const Tiles* tiles() { return every_tile; }

@@ -1,0 +1,17 @@
+// What the products of all cells are made of: a tile of rows times a panel of weights.
+
+struct Segment {       // a stretch of a product's depth: rows times a panel
+  const Real* rows;    // first row of the tile
+  Int stride;          // from row to row
+  const Real* panel;   // (depth, PANEL)
+  Int depth;
+  Int ahead;           // of a turned tile: how far behind its rows the next tile's lie, to fetch them
+};
+
+// sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products, see multiply.hpp.
+typedef void (*Multiply)(const Segment*, Int, const Real*, Int, Real*, Int);
+
+// By the number of rows: plain or turned, the whole panel or its first half.
+struct Tiles {
+  const Multiply *whole, *half;
+};
