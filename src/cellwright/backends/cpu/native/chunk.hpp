@@ -163,7 +163,8 @@ struct Chunks : Layout {
   }
 
   // One of several pieces of the rows of some matrices, counted through all of them. Where some
-  // rows are less work than others, as with masks and clocks, the pieces take strips in turns.
+  // rows are less work than others, as with masks and clocks, the pieces take strips in turns, to
+  // and fro: what is more work comes first, so whoever is first would always have more.
   struct Share {
     Int piece, pieces, total;
     bool uneven;
@@ -172,8 +173,10 @@ struct Chunks : Layout {
     void each_stretch(Body body) const {
       constexpr Int STRIP = 2 * TILE_ROWS;
       if (uneven)
-        for (Int from = piece * STRIP; from < total; from += pieces * STRIP)
-          body(from, least(from + STRIP, total));
+        for (Int from = 0, turn = 0; from < total; from += STRIP, turn = (turn + 1) % (2 * pieces)) {
+          if (piece == (turn < pieces ? turn : 2 * pieces - 1 - turn))
+            body(from, least(from + STRIP, total));
+        }
       else if (total * piece / pieces < total * (piece + 1) / pieces)
         body(total * piece / pieces, total * (piece + 1) / pieces);
     }
