@@ -69,7 +69,7 @@ def memory(setting: Setting) -> Section:
     if not Path("/proc/self/clear_refs").exists():
         result.notes.append("this system does not tell the peak memory of a process")
         return result
-    for shape in setting.shapes(SHAPES[3], SHAPES[5], *(() if setting.quick else (SHAPES[7],))):
+    for shape in setting.shapes(SHAPES[3], *(() if setting.quick else (SHAPES[5], SHAPES[7]))):
         words = [str(number) for number in shape]
         found: dict[str, list[float]] = {OURS: [], TORCH: []}
         for _ in range(1 if setting.quick else 3):
