@@ -64,20 +64,22 @@ static void pack_square(const Real* from, Int stride, Int rows, Int depth, Real*
 }
 
 // Rows of W, PANEL of them and fewer at the end, to where products want them in the panels of a
-// matrix, which lie `apart`: they are one panel, or transposed these depths of all panels.
-static void pack_rows(const Weight& w, bool transposed, Int first, Real* panels, Int apart) {
+// matrix, which lie `apart`: they are one panel, or transposed these depths of all panels. Of the
+// panels the numbers `before` are left out.
+static void pack_rows(const Weight& w, bool transposed, Int first, Real* panels, Int apart,
+                      Int before) {
   Int end = least(first + PANEL, w.rows), columns = w.columns;
   const Real* row = w.values + first * w.stride;
   if (transposed) {
     for (Int k = first; k < end; k++, row += w.stride)
       for (Int unit = 0; unit < columns; unit += LANES) {
-        Real* to = panels + unit / PANEL * apart + k * PANEL + unit % PANEL;
+        Real* to = panels + (unit / PANEL * apart + k * PANEL + unit % PANEL - before);
         if (columns - unit >= LANES) *(Anywhere*)to = *(const Anywhere*)(row + unit);
         else *(Anywhere*)to = load<false>(row + unit, columns - unit);
         if (columns - unit <= LANES && unit % PANEL == 0) *(Anywhere*)(to + LANES) = Vector{};
       }
   } else {
-    Real* to = panels + first / PANEL * apart;
+    Real* to = panels + (first / PANEL * apart - before);
     for (Int k = 0; k < columns; k += LANES)
       for (Int j = 0; j < PANEL; j += LANES)
         pack_square(row + j * w.stride + k, w.stride, end - first - j, columns - k, to + k * PANEL + j);
@@ -88,9 +90,12 @@ static void pack_rows(const Weight& w, bool transposed, Int first, Real* panels,
   for (Int unit = units.first; unit < units.end; unit++) {
     Int wide = transposed ? columns : w.rows, depth = transposed ? w.rows : columns;
     Range kept = kept_depths(w.mask, w.blocks, transposed, wide, depth, unit, unit + 1);
-    Real* to = panels + unit / PANEL * apart + unit % PANEL;
-    for (Int k = depths.first; k < least(kept.first, depths.end); k++) to[k * PANEL] = 0;
-    for (Int k = -least(-kept.end, -depths.first); k < depths.end; k++) to[k * PANEL] = 0;
+    Int at = unit / PANEL * apart + unit % PANEL - before;
+    auto clear = [&](Int from, Int to) {
+      for (Int k = from; k < to; k++) panels[at + k * PANEL] = 0;
+    };
+    clear(depths.first, least(kept.first, depths.end));
+    clear(-least(-kept.end, -depths.first), depths.end);
   }
 }
 
@@ -100,9 +105,8 @@ static void pack_for_products(const Weight& w, bool transposed, Int first, Real*
   Int depth = transposed ? least(PANEL, w.rows - first) : w.columns;
   Int here = transposed ? panels_of(w.columns) : 1, wide = depth * PANEL;
   std::vector<Real> whole(here * wide);
-  // Where the panels would begin, if all depths and panels before were there.
   Int before = transposed ? first * PANEL : first / PANEL * wide;
-  pack_rows(w, transposed, first, whole.data() - before, wide);
+  pack_rows(w, transposed, first, whole.data(), wide, before);
   Real* to = panels + (transposed ? first / 2 * PANEL : first / PANEL * apart);
   for (Int p = 0; p < here; p++, to += apart)
     for (Int k = 0; k < depth; k += 2)
@@ -111,7 +115,7 @@ static void pack_for_products(const Weight& w, bool transposed, Int first, Real*
         to[k / 2 * PANEL + j] = pair_of(pair[0], k + 1 < depth ? pair[PANEL] : 0);
       }
 #else
-  pack_rows(w, transposed, first, panels, apart);
+  pack_rows(w, transposed, first, panels, apart, 0);
 #endif
 }
 
