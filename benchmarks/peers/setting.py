@@ -50,7 +50,9 @@ class Setting:
     @property
     def budget(self) -> Budget:
         """Of one row."""
-        return Budget(0.4, 3, 0.4, 1.5) if self.quick else Budget(6.0, 5, 12.0)
+        if self.quick:
+            return Budget(seconds=0.4, rounds=3, patience=0.4, long=1.5)
+        return Budget(seconds=6.0, rounds=5, patience=12.0)
 
     @property
     def seconds_left(self) -> float:
