@@ -5,7 +5,8 @@
 Ours and the peers are timed in turns in one run; ratios are the peer's median time over ours.
 Before that their outputs and gradients are compared, and whatever disagrees is an error. The
 weights count as changed before every training step, as they are in training. `--quick` takes
-three minutes, with fewer rounds and, at the largest sizes, fewer steps. Peers are optional: `pip install 'cellwright[benchmarks]'`.
+three minutes, with fewer rounds and, at the largest sizes, fewer steps. Peers are optional:
+`pip install 'cellwright[benchmarks]'`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and steps, three minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and steps")
     sections: dict[str, Any] = {"choices": SECTIONS, "help": ", ".join(SECTIONS)}
     parser.add_argument("--only", nargs="+", metavar="SECTION", **sections)
     parser.add_argument(
