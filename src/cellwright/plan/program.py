@@ -217,3 +217,17 @@ class Program:
         found = [group.clock for group in groups] + [part.clock for part in parts]
         found += [outer.clock for outer in self.outers]
         return tuple(dict.fromkeys(clock for clock in found if clock is not None))
+
+    @property
+    def left_behind(self) -> frozenset[Array]:
+        """Arrays of all steps that the equations write and that nothing here reads."""
+        passes = (*self.ahead, *self.sweeps)
+        parts = [part for sweep in passes for group in sweep.groups for part in group.parts]
+        parts += [part for sunk in self.sunk for part in sunk.parts]
+        read = {*self.loads.values(), *(part.source for part in parts)}
+        read.update(array.other for array in self.arrays if array.other)
+        read.update(side for outer in self.outers for side in (outer.left, outer.right))
+        read.update(total.array for total in self.sums)
+        read.update(sunk.target for sunk in self.sunk)
+        written = {array for sweep in passes for _, array in sweep.stores}
+        return frozenset(array for array in written - read if array.place == "step")

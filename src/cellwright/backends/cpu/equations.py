@@ -9,7 +9,7 @@ for the row, is then found out once a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from cellwright.backends.cpu.spelling import SPELLING
 from cellwright.ir import SCALAR, Node, Size, topological
@@ -34,6 +34,8 @@ class Equations:
         Where values lie that are not computed in the loop.
     index, size
         The numbers of arrays and sizes in the tables of the program.
+    left_behind
+        The arrays that nothing in the program reads.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class Equations:
         loads: Mapping[Node, Array],
         index: Mapping[Array, int],
         size: Mapping[Size, int],
+        left_behind: Collection[Array] = (),
     ) -> None:
-        self.sweep, self.name = sweep, name
+        self.sweep, self.name, self.left_behind = sweep, name, left_behind
         self.loads, self.index, self.size = loads, index, size
         self.here = set(sweep.nodes)
         roots = [*sweep.nodes, *(v for v, _ in sweep.stores), *(r.source for r in sweep.reductions)]
@@ -118,7 +121,7 @@ class Equations:
         loads = self.loads
         lines: list[str] | None = None
         if value in self.group:
-            text = f"*(const Vector*)(products + ({self.group[value]} * TILE_ROWS + r) * PANEL)"
+            text = f"*(const Vector*)(products + ({self.group[value]} * BLOCK_ROWS + r) * PANEL)"
             for other in self.sweep.groups[self.group[value]].others:
                 text += f" + {self.value(other)}"
         elif value in loads and value not in self.here:
@@ -213,7 +216,10 @@ class Equations:
         if value.kind == "truth":
             text = f"pick({text}, fill(1), Vector{{}})"
         place = self._pointer(array)
-        line = f"store<{self._whole(array)}>({place}, {text}, left);"
+        if array in self.left_behind:
+            line = f"store_far<{self._whole(array)}>(f.far, {place}, {text}, left);"
+        else:
+            line = f"store<{self._whole(array)}>({place}, {text}, left);"
         self.inside.append(f"if ({self.arrays[array]}) {line}" if array.optional else line)
 
     def _whole(self, array: Array) -> str:

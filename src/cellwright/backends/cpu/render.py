@@ -148,9 +148,9 @@ class _Tables:
     def text(self) -> str:
         """All tables and equations."""
         program, name = self.program, self.name
+        tables = program.loads, self.index, self.size, program.left_behind
         sweeps = [
-            Equations(s, f"{name}_sweep{n}", program.loads, self.index, self.size).text()
-            for n, s in enumerate(_passes(program))
+            Equations(s, f"{name}_sweep{n}", *tables).text() for n, s in enumerate(_passes(program))
         ]
         clocks = [
             clock_text(
@@ -167,7 +167,8 @@ class _Tables:
             "Array",
             "arrays",
             (
-                f"{a.place.upper()}, {size[a.size]}, {index[a.other] if a.other else -1}"
+                f"{a.place.upper()}, {size[a.size]}, {index[a.other] if a.other else -1}, "
+                f"{int(a in program.left_behind)}"
                 for a in program.arrays
             ),
         )

@@ -67,7 +67,16 @@ struct Chunks : Layout {
     }
     Int from = word_of(kept.first);
     return {source.at + row * source.stride + from, source.stride,
-            panels[m] + panel * panel_stride[m] + from * PANEL, words_of(kept.end) - from};
+            panels[m] + panel * panel_stride[m] + from * PANEL, words_of(kept.end) - from,
+            panels[m], 0};
+  }
+
+  // While tiles of rows are multiplied with a panel, the next one comes into the second cache:
+  // each tile fetches as many of its lines.
+  static void fetch_ahead(Segment& here, const Segment& next, Int rows) {
+    if (rows < LANES / 4 || !here.depth) return;
+    here.next = next.panel;
+    here.apart = next.depth * PANEL / (here.depth * ((rows + TILE_ROWS - 1) / TILE_ROWS));
   }
 
   // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.
@@ -78,8 +87,8 @@ struct Chunks : Layout {
     ON_STACK(Rows, sources, parts);
     ON_STACK(const Part*, used, parts);
     Int n = units(size);
-    for (Int from = first; from < end; from += CHUNK_BLOCK) {
-      Int block_end = least(from + CHUNK_BLOCK, end), count = 0;
+    for (Int from = first; from < end; from += BLOCK_ROWS) {
+      Int block_end = least(from + BLOCK_ROWS, end), count = 0;
       Real* room = room_of_thread;
       for (Int k = first_part; k < first_part + parts; k++) {
         const Part& part = program.parts[k];
@@ -91,7 +100,13 @@ struct Chunks : Layout {
       }
       for (Int p = 0; p < panels_of(n); p++)
         each_tile_of(steps, from, block_end, [&](Int row, Int rows, const Range* ticking) {
-          for (Int k = 0; k < count; k++) segments[k] = segment(*used[k], sources[k], row, p, ticking);
+          for (Int k = 0; k < count; k++) {
+            segments[k] = segment(*used[k], sources[k], row, p, ticking);
+            if (p + 1 == panels_of(n)) continue;
+            Segment next = segment(*used[k], sources[k], row, p + 1, ticking);
+            next.panel += next.depth * PANEL * (row - from) / (block_end - from);
+            fetch_ahead(segments[k], next, block_end - from);
+          }
           Real* to = target + row * target_stride + p * PANEL;
           Int left = least(PANEL, n - p * PANEL);
           if (left == PANEL || target_stride >= (p + 1) * PANEL) {

@@ -84,6 +84,7 @@ struct Layout {
   KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
+  bool far = false;             // whether what is left behind is written past the caches
 
   Layout(const Program& p, const Call& c)
       : program(p), call(c), base(p.array_count), stride(p.array_count), panels(p.matrix_count),
@@ -161,6 +162,7 @@ struct Layout {
       }
     }
     choose_chunk();
+    far = left_behind() > FAR;
     if (program.keeps_panels && !is_stream) look_for_panels();
     size_t total = 0;
     auto count = [&](Int numbers) { total += ((size_t)numbers * sizeof(Real) + 191) / 64 * 64; };
@@ -193,9 +195,16 @@ struct Layout {
     return true;
   }
 
-  static constexpr Int CHUNK_BLOCK = 8 * TILE_ROWS;  // rows that are multiplied with a panel
-
   static constexpr Int LINE = 64 / sizeof(Real);
+
+  static constexpr Int FAR = 8 << 20;  // bytes, which another program would hardly find in a cache
+
+  Int left_behind() const {
+    Int numbers = 0;
+    for (Int a = 0; a < program.array_count; a++)
+      if (program.arrays[a].left_behind && call.base[a]) numbers += units(program.arrays[a].size);
+    return numbers * sizeof(Real) * (offset ? offset[call.steps] : call.steps * call.batch);
+  }
 
   bool copies_rows(Int source) const { return NARROW || stride[source] * sizeof(Real) % 4096 == 0; }
   Int room_of(Int deep) const { return NARROW ? words_of(deep) : deep + LINE; }
@@ -212,7 +221,7 @@ struct Layout {
       count(program.groups[g].first_part, program.groups[g].parts);
     for (Int s = 0; s < program.sunk_count; s++)
       count(program.sunk[s].first_part, program.sunk[s].parts);
-    return numbers * (call.batch > CHUNK_BLOCK ? call.batch : CHUNK_BLOCK);
+    return numbers * (call.batch > BLOCK_ROWS ? call.batch : BLOCK_ROWS);
   }
   Real* copies_of(Int id) const { return copies + id * copies_size(); }
 

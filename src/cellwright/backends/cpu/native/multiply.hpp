@@ -14,8 +14,11 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
                      Real* sums, Int sums_stride) {
   // Few rows have too few sums to hide the latency of an addition: take several depths at once.
   constexpr int APART = R == 1 ? 4 : R <= 3 ? 2 : 1;
+  constexpr int SIDE = (TILE_ROWS + 1) / 2;
   Vector low[APART][R] = {}, high[APART][R] = {};
+  // Loops over rows are unrolled for the compiler to see that all sums can stay in registers.
   if (addend)
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       low[0][r] = *(const Anywhere*)(addend + r * addend_stride);
       if (!HALF) high[0][r] = *(const Anywhere*)(addend + r * addend_stride + LANES);
@@ -23,26 +26,34 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
   for (Int s = 0; s < count; s++) {
     const Real* __restrict__ rows = segments[s].rows;
     const Real* __restrict__ panel = segments[s].panel;
-    const Int stride = segments[s].stride, depth = segments[s].depth, ahead = segments[s].ahead;
+    const Real* __restrict__ next = segments[s].next;
+    const Int stride = segments[s].stride, depth = segments[s].depth, further = segments[s].apart;
+    const Real *upper = rows, *lower = rows + SIDE * stride;
+    auto row = [&](int r) { return r < SIDE ? upper + r * stride : lower + (r - SIDE) * stride; };
     Int k = 0;
-    for (; k + APART <= depth; k += APART)
+    for (; k + APART <= depth; k += APART, upper += APART, lower += APART) {
+      // Two pointers, of which the compiler does not know that they belong together: it would
+      // make one for every row, more than there are registers.
+      asm("" : "+r"(upper), "+r"(lower));
 #pragma GCC unroll 4
       for (int apart = 0; apart < APART; apart++) {
         Vector first = *(const Anywhere*)(panel + (k + apart) * PANEL);
         Vector second = {};
         if (!HALF) second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
-        if (TURNED) __builtin_prefetch(rows + (k + apart) * stride + ahead, 0, 2);
+        if (APART == 1) __builtin_prefetch(next, 0, 2), next += further;
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
-          Real factor = TURNED ? rows[(k + apart) * stride + r] : rows[r * stride + k + apart];
+          Real factor = TURNED ? rows[(k + apart) * stride + r] : row(r)[apart];
           low[apart][r] = add<TURNED>(low[apart][r], factor, first);
           if (!HALF) high[apart][r] = add<TURNED>(high[apart][r], factor, second);
         }
       }
+    }
     for (; k < depth; k++) {
       Vector first = *(const Anywhere*)(panel + k * PANEL);
       Vector second = {};
       if (!HALF) second = *(const Anywhere*)(panel + k * PANEL + LANES);
+#pragma GCC unroll 16
       for (int r = 0; r < R; r++) {
         Real factor = TURNED ? rows[k * stride + r] : rows[r * stride + k];
         low[0][r] = add<TURNED>(low[0][r], factor, first);
@@ -50,7 +61,9 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
       }
     }
   }
+#pragma GCC unroll 16
   for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
     for (int apart = 1; apart < APART; apart++) {
       low[0][r] += low[apart][r];
       if (!HALF) high[0][r] += high[apart][r];

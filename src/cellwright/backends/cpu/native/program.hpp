@@ -23,6 +23,7 @@ struct Array {
   Place place;
   Int size;   // which size
   Int other;  // PREVIOUS: the array of this step; NEXT: the CARRIED array it belongs to
+  bool left_behind;  // written and not read again
 };
 
 struct Part {  // one matrix times one array
@@ -42,6 +43,7 @@ struct alignas(64) Frame {  // where everything is at one step, for one thread
   const Int* stride;
   const Int* start;  // how many steps each row has behind it, where they differ
   Int started;       // or all of them
+  bool far;          // what is left behind is more than the caches hold
   const Int* sizes;
   Real* room;    // for rows of sources in the form in which products want them
   Int step;
@@ -53,8 +55,10 @@ INLINE Vector count_of(const Frame& f, Int row) {
   return fill((Real)(f.step + (f.start ? f.start[row] : f.started)));
 }
 
-// Pointwise equations of a sweep: behind products for a tile of rows and one panel of units, and
-// `products` is (groups, TILE_ROWS, PANEL); without them for any rows and units, and it is null.
+static constexpr Int BLOCK_ROWS = 8 * TILE_ROWS;  // rows that are multiplied with a panel
+
+// Pointwise equations of a sweep: behind products for a block of rows and one panel of units, and
+// `products` is (groups, BLOCK_ROWS, PANEL); without them for any rows and units, and it is null.
 typedef void (*Pointwise)(const Frame&, Int row, Int rows, Int unit, Int left,
                           const Real* products);
 

@@ -7,15 +7,42 @@ struct Run : Chunks {
   Team team;
   bool share_units = false;
 
+  // Products of a block of rows with one panel of one group.
+  void multiply_group(const Group& group, const Frame& f, Segment* parts, Int count, Int first,
+                      Int end, Int panel, Int units, Real* products) {
+    if (rests(group, f, panel)) {
+      memset(products, 0, (end - first) * PANEL * sizeof(Real));
+      return;
+    }
+    const Real* addend = nullptr;
+    Int addend_stride = 0;
+    if (call.hoist && group.hoisted >= 0) {
+      addend_stride = stride[group.hoisted];
+      addend = f.at[group.hoisted] + first * addend_stride + panel * PANEL;
+    }
+    each_tile(first, end, [&](Int, Int rows) {
+      multiply_rows<false>(rows, units - panel * PANEL, parts, count, addend, addend_stride, products, PANEL);
+      products += rows * PANEL;
+      if (addend) addend += rows * addend_stride;
+      for (Int k = 0; k < count; k++) {
+        parts[k].rows += rows * parts[k].stride;
+        parts[k].next += parts[k].depth * parts[k].apart;
+      }
+    });
+  }
+
   void sweep(const Sweep& w, Frame& f, Int first, Int end, Int first_panel, Int end_panel) {
     Int n = units(w.size), unit = first_panel * PANEL;
+    if (first >= end || first_panel >= end_panel) return;
     // Without products a row is passed over from end to end, as its numbers lie in memory.
     if (!w.groups) {
       w.pointwise(f, first, end - first, unit, least(n, end_panel * PANEL) - unit, nullptr);
       return;
     }
-    ON_STACK(Real, products, w.groups * TILE_ROWS * PANEL);
-    ON_STACK(Segment, segments, program.most_parts);
+    for (; end - first > BLOCK_ROWS; first += BLOCK_ROWS)
+      sweep(w, f, first, first + BLOCK_ROWS, first_panel, end_panel);
+    ON_STACK(Real, products, w.groups * BLOCK_ROWS * PANEL);
+    ON_STACK(Segment, segments, 2 * program.most_parts);
     ON_STACK(Rows, sources, w.groups * program.most_parts);
     Int first_part = program.groups[w.first_group].first_part;
     const Group& last = program.groups[w.first_group + w.groups - 1];
@@ -29,33 +56,31 @@ struct Run : Chunks {
       for (Int row = first; row < end; row++)
         *(Anywhere*)(f.at[x.lanes] + row * stride[x.lanes]) = fill(x.greatest ? -INFINITY : 0);
     }
-    for (Int n_panel = first_panel; n_panel < end_panel; n_panel++) {
-      // To and fro: what the last step read at its end is in the nearest cache still.
-      Int p = f.step & 1 ? end_panel - 1 - (n_panel - first_panel) : n_panel;
-      each_tile(first, end, [&](Int row, Int rows) {
-        for (Int g = 0; g < w.groups; g++) {
-          const Group& group = program.groups[w.first_group + g];
-          Real* sums = products + g * TILE_ROWS * PANEL;
-          if (rests(group, f, p)) {
-            memset(sums, 0, rows * PANEL * sizeof(Real));
-            continue;
-          }
-          Int count = 0;
-          for (Int k = group.first_part; k < group.first_part + group.parts; k++) {
-            if (call.hoist && program.parts[k].hoistable) continue;
-            segments[count++] =
-                segment(program.parts[k], sources[k - first_part], row, p, f.ticking);
-          }
-          const Real* addend = nullptr;
-          Int addend_stride = 0;
-          if (call.hoist && group.hoisted >= 0) {
-            addend_stride = stride[group.hoisted];
-            addend = f.at[group.hoisted] + row * addend_stride + p * PANEL;
-          }
-          multiply_rows<false>(rows, n - p * PANEL, segments, count, addend, addend_stride, sums, PANEL);
-        }
-        w.pointwise(f, row, rows, p * PANEL, n - p * PANEL, products);
-      });
+    // To and fro: what the last step read at its end is in the nearest cache still.
+    bool fro = f.step & 1;
+    Int p = fro ? end_panel - 1 : first_panel, turn = fro ? -1 : 1;
+    Segment *here = segments, *next = segments + program.most_parts;
+    auto look_at_parts = [&](Int g, Int panel, Segment* to) {
+      const Group& group = program.groups[w.first_group + g];
+      Int count = 0;
+      for (Int k = group.first_part; k < group.first_part + group.parts; k++)
+        if (!(call.hoist && program.parts[k].hoistable))
+          to[count++] = segment(program.parts[k], sources[k - first_part], first, panel, f.ticking);
+      return count;
+    };
+    Int count = look_at_parts(0, p, here);
+    for (Int left = end_panel - first_panel; left-- > 0; p += turn) {
+      for (Int g = 0; g < w.groups; g++) {
+        Int following = 0;
+        if (g + 1 < w.groups) following = look_at_parts(g + 1, p, next);
+        else if (left) following = look_at_parts(0, p + turn, next);
+        for (Int k = 0; k < least(count, following); k++) fetch_ahead(here[k], next[k], end - first);
+        multiply_group(program.groups[w.first_group + g], f, here, count, first, end, p, n,
+                       products + g * BLOCK_ROWS * PANEL);
+        std::swap(here, next);
+        count = following;
+      }
+      w.pointwise(f, first, end - first, p * PANEL, n - p * PANEL, products);
     }
     for (Int r = 0; r < w.reductions; r++) {
       const Reduction& x = program.reductions[w.first_reduction + r];
@@ -157,10 +182,10 @@ struct Run : Chunks {
     f.step = 0;
     each_piece(id, [&](Int piece, Int pieces) {
       Int end = rows * (piece + 1) / pieces;
-      for (Int from = rows * piece / pieces; from < end; from += CHUNK_BLOCK)
+      for (Int from = rows * piece / pieces; from < end; from += BLOCK_ROWS)
         for (Int s = 0; s < program.ahead_count; s++) {
           const Sweep& w = program.sweeps[s];
-          sweep(w, f, from, least(from + CHUNK_BLOCK, end), 0, panels_of(units(w.size)));
+          sweep(w, f, from, least(from + BLOCK_ROWS, end), 0, panels_of(units(w.size)));
         }
     });
   }
@@ -217,6 +242,7 @@ struct Run : Chunks {
     ON_STACK(Range, ticking, program.clock_count);
     Frame f;
     f.at = places, f.ticking = ticking, f.stride = stride.data(), f.sizes = call.sizes;
+    f.far = far;
     look_at_start(f);
     f.room = copies_of(id);
     f.since = microseconds();
@@ -245,6 +271,7 @@ struct Run : Chunks {
       }
       fresh = false;
     }
+    if (far) std::atomic_thread_fence(std::memory_order_seq_cst);  // also for what is on its way
     team.meet(f.since);
     if (id == 0 && kept) kept->digests = digests;
     finish(call.batch * id / members, call.batch * (id + 1) / members);

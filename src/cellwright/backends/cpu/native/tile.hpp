@@ -5,7 +5,8 @@ struct Segment {       // a stretch of a product's depth: rows times a panel
   Int stride;          // from row to row
   const Real* panel;   // (depth, PANEL)
   Int depth;
-  Int ahead;           // of a turned tile: how far behind its rows the next tile's lie, to fetch them
+  const Real* next;    // at every depth a line is fetched ahead, for tiles of a few rows: from here,
+  Int apart;           // and so far from one to the next
 };
 
 // sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products, see multiply.hpp.

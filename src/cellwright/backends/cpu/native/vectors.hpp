@@ -98,6 +98,27 @@ INLINE void store(Real* to, Vector value, Int left) {
     if (lane < left) to[lane] = value[lane];
 }
 
+// The same past the caches, if it is `far` and the vector is a line: what is not read for long
+// neither pushes out what is, nor is it read before it is written.
+template <bool WHOLE>
+INLINE void store_far(bool far, Real* to, Vector value, Int left) {
+  if (WHOLE && far && (uintptr_t)to % VECTOR_BYTES == 0) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(value, (Vector*)to);
+    return;
+#elif defined(__AVX512F__)
+    typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+    __builtin_ia32_movntps512((float*)to, (Floats)value);
+    return;
+#elif defined(__AVX__)
+    typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+    __builtin_ia32_movntps256((float*)to, (Floats)value);
+    return;
+#endif
+  }
+  store<WHOLE>(to, value, left);
+}
+
 // All units of a row, vector by vector.
 struct Whole { static constexpr bool value = true; };
 struct Some { static constexpr bool value = false; };
