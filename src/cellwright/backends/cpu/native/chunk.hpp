@@ -79,6 +79,13 @@ struct Chunks : Layout {
     here.apart = next.depth * PANEL / (here.depth * ((rows + TILE_ROWS - 1) / TILE_ROWS));
   }
 
+  // The same for the rows of the next tile, which the first panel is the first to read.
+  static void fetch_rows(Segment& here, Int rows) {
+    if (!here.depth) return;
+    here.next = here.rows + rows * here.stride;
+    here.apart = rows * here.stride / here.depth;
+  }
+
   // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.
   void multiply_chunk(Int first_part, Int parts, bool only_hoistable, Int size, Int first,
                       Int end, Int chunk_row, Real* target, Int target_stride, bool adds,
@@ -102,10 +109,13 @@ struct Chunks : Layout {
         each_tile_of(steps, from, block_end, [&](Int row, Int rows, const Range* ticking) {
           for (Int k = 0; k < count; k++) {
             segments[k] = segment(*used[k], sources[k], row, p, ticking);
-            if (p + 1 == panels_of(n)) continue;
-            Segment next = segment(*used[k], sources[k], row, p + 1, ticking);
-            next.panel += next.depth * PANEL * (row - from) / (block_end - from);
-            fetch_ahead(segments[k], next, block_end - from);
+            if (p == 0) {
+              fetch_rows(segments[k], rows);
+            } else if (p + 1 < panels_of(n)) {
+              Segment next = segment(*used[k], sources[k], row, p + 1, ticking);
+              next.panel += next.depth * PANEL * (row - from) / (block_end - from);
+              fetch_ahead(segments[k], next, block_end - from);
+            }
           }
           Real* to = target + row * target_stride + p * PANEL;
           Int left = least(PANEL, n - p * PANEL);
