@@ -251,6 +251,27 @@ MUTANTS = (
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and normed'",
     ),
     Mutant(
+        "native: the lower rows of a tile are taken a row too late",
+        "backends/cpu/native/multiply.hpp",
+        "*lower = rows + SIDE * stride;",
+        "*lower = rows + (SIDE + 1) * stride;",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "native: what is written past the caches is another gate",
+        "backends/cpu/native/vectors.hpp",
+        "__builtin_ia32_movntps512((float*)to, (Floats)value);",
+        "__builtin_ia32_movntps512((float*)to, (Floats)(value + value));",
+        "tests/backends/test_cpu_numbers.py -k beyond_all_caches",
+    ),
+    Mutant(
+        "native: of a batch of many rows the first block is left out",
+        "backends/cpu/native/run.hpp",
+        "sweep(w, f, first, first + BLOCK_ROWS, first_panel, end_panel);",
+        "(void)0;",
+        "tests/backends/test_cpu_numbers.py -k beyond_all_caches",
+    ),
+    Mutant(
         "native: the initial state is not read",
         "backends/cpu/native/layout.hpp",
         "to[unit] = given ? given[row * n + unit] : 0;",

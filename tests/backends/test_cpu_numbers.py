@@ -92,6 +92,33 @@ def test_the_same_threads_give_the_same_bits(threads):
             assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+def test_a_batch_beyond_all_caches_is_as_good_as_its_parts(name, ragged, threads):
+    # So much is saved that it is written past the caches and fetched back from there, and one
+    # thread has more rows than are multiplied with a panel at once.
+    rows, steps, hidden = 260, 80, 96
+    assert rows * steps * hidden * 3 * 4 * (0.5 if ragged else 1) > 8 << 20
+    x = torch.randn(rows, steps, 16, requires_grad=True)
+    net = cw.Recurrent(name, 16, hidden, backend="cpu")
+    lengths = torch.randint(0, steps + 1, (rows,)) if ragged else torch.full((rows,), steps)
+
+    def run(first, end):
+        part = lengths[first:end] if ragged else None
+        y, _ = net(x[first:end], lengths=part)
+        gradients = torch.autograd.grad(y.pow(2).sum(), [x, *net.parameters()])
+        return [y.detach(), gradients[0][first:end]], gradients[1:]
+
+    (y, dx), weights = run(0, rows)
+    parts = [run(first, first + 20) for first in range(0, rows, 20)]
+    torch.testing.assert_close(y, torch.cat([p[0][0] for p in parts]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(dx, torch.cat([p[0][1] for p in parts]), rtol=1e-5, atol=1e-5)
+    for whole, pieces in zip(weights, zip(*(p[1] for p in parts), strict=True), strict=True):
+        torch.testing.assert_close(
+            whole, sum(pieces), rtol=1e-4, atol=2e-5 * float(whole.abs().max())
+        )
+
+
 WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 PARALLEL = ctypes.CFUNCTYPE(None, WORK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 

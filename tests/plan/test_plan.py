@@ -212,6 +212,15 @@ def test_the_state_before_a_step_is_read_where_the_one_after_was_written():
     assert (before.place, after.place) == ("carried", "next")
 
 
+def test_what_only_the_gradient_reads_is_left_behind_and_found_there():
+    found = planned("lstm")
+    names = {array.name for array in found.forward.left_behind}
+    assert names == {"saved i", "saved f", "saved g", "saved o"}  # c and h are read a step later
+    assert names < {array.name for array in found.backward.found}
+    assert {array.name for array in found.forward.found} == {"input x"}
+    assert planned("elman").forward.left_behind == frozenset()
+
+
 def test_a_state_that_is_the_last_value_of_another_can_be_read_backward():
     value = node("tanh", node("mul", H, C))
     graph = Graph("test", (X,), (H, C), (value, H))

@@ -219,6 +219,18 @@ class Program:
         return tuple(dict.fromkeys(clock for clock in found if clock is not None))
 
     @property
+    def written(self) -> frozenset[Array]:
+        """Arrays that the equations write."""
+        passes = (*self.ahead, *self.sweeps)
+        return frozenset(array for sweep in passes for _, array in sweep.stores)
+
+    @property
+    def found(self) -> frozenset[Array]:
+        """Arrays of all steps that lie there before the first one."""
+        steps = (array for array in self.arrays if array.place in ("step", "previous"))
+        return frozenset(array for array in steps if (array.other or array) not in self.written)
+
+    @property
     def left_behind(self) -> frozenset[Array]:
         """Arrays of all steps that the equations write and that nothing here reads."""
         passes = (*self.ahead, *self.sweeps)
@@ -229,5 +241,4 @@ class Program:
         read.update(side for outer in self.outers for side in (outer.left, outer.right))
         read.update(total.array for total in self.sums)
         read.update(sunk.target for sunk in self.sunk)
-        written = {array for sweep in passes for _, array in sweep.stores}
-        return frozenset(array for array in written - read if array.place == "step")
+        return frozenset(array for array in self.written - read if array.place == "step")

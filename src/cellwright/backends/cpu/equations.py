@@ -34,8 +34,8 @@ class Equations:
         Where values lie that are not computed in the loop.
     index, size
         The numbers of arrays and sizes in the tables of the program.
-    left_behind
-        The arrays that nothing in the program reads.
+    found, left_behind
+        The arrays that nothing in the program writes, and those that nothing reads.
     """
 
     def __init__(
@@ -45,9 +45,11 @@ class Equations:
         loads: Mapping[Node, Array],
         index: Mapping[Array, int],
         size: Mapping[Size, int],
+        found: Collection[Array] = (),
         left_behind: Collection[Array] = (),
     ) -> None:
-        self.sweep, self.name, self.left_behind = sweep, name, left_behind
+        self.sweep, self.name = sweep, name
+        self.found, self.left_behind = found, left_behind
         self.loads, self.index, self.size = loads, index, size
         self.here = set(sweep.nodes)
         roots = [*sweep.nodes, *(v for v, _ in sweep.stores), *(r.source for r in sweep.reductions)]
@@ -75,6 +77,7 @@ class Equations:
             self._store(value, array)
         for reduction in self.sweep.reductions:
             self._reduce(reduction)
+        self.inside.extend(self._fetches())
         return "\n".join(self._row_by_row() if self.by_row else self._unit_by_unit())
 
     def _unit_by_unit(self) -> list[str]:
@@ -210,6 +213,19 @@ class Equations:
         else:
             text = f"load<{self._whole(array)}>({place}, left)"
         return f"{self.arrays[array]} ? {text} : Vector{{}}" if array.optional else text
+
+    def _fetches(self) -> Iterable[str]:
+        """What each step reads anew is asked for a step ahead: too far apart to be foreseen."""
+        arrays = [array for array in self.arrays if array in self.found and array.size != SCALAR]
+        if not arrays:
+            return
+        yield "if (f.further) {"
+        for array in arrays:
+            name, stride = self.arrays[array], f"f.stride[{self.index[array]}]"
+            place = f"{name} + {'unit' if self.by_row else f'r * {name}s'} + f.further * {stride}"
+            condition = f"if ({name}) " if array.optional else ""
+            yield f"  {condition}fetch({place});"
+        yield "}"
 
     def _store(self, value: Node, array: Array) -> None:
         text = self.value(value)

@@ -148,9 +148,11 @@ class _Tables:
     def text(self) -> str:
         """All tables and equations."""
         program, name = self.program, self.name
-        tables = program.loads, self.index, self.size, program.left_behind
+        # Beside products there is time to fetch what the next step reads; alone it would not help.
+        found = program.found if any(sweep.groups for sweep in program.sweeps) else ()
+        places = program.loads, self.index, self.size, found, program.left_behind
         sweeps = [
-            Equations(s, f"{name}_sweep{n}", *tables).text() for n, s in enumerate(_passes(program))
+            Equations(s, f"{name}_sweep{n}", *places).text() for n, s in enumerate(_passes(program))
         ]
         clocks = [
             clock_text(

@@ -85,6 +85,7 @@ struct Layout {
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
   bool far = false;             // whether what is left behind is written past the caches
+  bool fetches = false;         // whether what a step reads has to be fetched from beyond them
 
   Layout(const Program& p, const Call& c)
       : program(p), call(c), base(p.array_count), stride(p.array_count), panels(p.matrix_count),
@@ -162,7 +163,7 @@ struct Layout {
       }
     }
     choose_chunk();
-    far = left_behind() > FAR;
+    far = bytes_of_steps(true) > FAR, fetches = bytes_of_steps(false) > FAR;
     if (program.keeps_panels && !is_stream) look_for_panels();
     size_t total = 0;
     auto count = [&](Int numbers) { total += ((size_t)numbers * sizeof(Real) + 191) / 64 * 64; };
@@ -197,12 +198,16 @@ struct Layout {
 
   static constexpr Int LINE = 64 / sizeof(Real);
 
-  static constexpr Int FAR = 8 << 20;  // bytes, which another program would hardly find in a cache
+  static constexpr Int FAR = 8 << 20;  // bytes, of which a later step would find little in a cache
 
-  Int left_behind() const {
+  // What is given or taken for all steps, or only what is not read here.
+  Int bytes_of_steps(bool left_behind) const {
     Int numbers = 0;
-    for (Int a = 0; a < program.array_count; a++)
-      if (program.arrays[a].left_behind && call.base[a]) numbers += units(program.arrays[a].size);
+    for (Int a = 0; a < program.array_count; a++) {
+      const Array& array = program.arrays[a];
+      bool counts = array.place == STEP && (array.left_behind || !left_behind) && call.base[a];
+      if (counts) numbers += units(array.size);
+    }
     return numbers * sizeof(Real) * (offset ? offset[call.steps] : call.steps * call.batch);
   }
 
@@ -361,6 +366,8 @@ struct Layout {
       f.at[a] = from;
     }
     f.step = step;
+    Int next = program.backward ? step - 1 : step + 1;
+    f.further = fetches && next >= 0 && next < call.steps ? at(next) - at(step) : 0;
     look_at_clocks(f);
   }
 

@@ -43,6 +43,7 @@ struct alignas(64) Frame {  // where everything is at one step, for one thread
   const Int* stride;
   const Int* start;  // how many steps each row has behind it, where they differ
   Int started;       // or all of them
+  Int further;       // from the rows of this step to those of the next one, to fetch them, or 0
   bool far;          // what is left behind is more than the caches hold
   const Int* sizes;
   Real* room;    // for rows of sources in the form in which products want them

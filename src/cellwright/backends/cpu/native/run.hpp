@@ -179,7 +179,7 @@ struct Run : Chunks {
     for (Int a = 0; a < program.array_count; a++)
       if (program.arrays[a].place == STEP && base[a]) f.at[a] = base[a] + chunk_row * stride[a];
       else if (program.arrays[a].place == CHUNK || program.arrays[a].place == VECTOR) f.at[a] = base[a];
-    f.step = 0;
+    f.step = 0, f.further = 0;
     each_piece(id, [&](Int piece, Int pieces) {
       Int end = rows * (piece + 1) / pieces;
       for (Int from = rows * piece / pieces; from < end; from += BLOCK_ROWS)

@@ -37,7 +37,8 @@ struct Stream {
         bool lent = run.is_ours(p.arrays[a].place) && !call.base[a];
         f.at[a] = lent ? run.base[a] : which ? (Real*)later[(which - 1) * n + a] : call.base[a];
       }
-      f.stride = run.stride.data(), f.sizes = call.sizes, f.far = false;
+      f.stride = run.stride.data(), f.sizes = call.sizes;
+      f.far = false, f.further = 0;
       f.room = run.copies_of(k / 3);
     }
   }

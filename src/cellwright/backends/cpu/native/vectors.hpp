@@ -88,6 +88,8 @@ INLINE Vector load(const Real* from, Int left) {
   return value;
 }
 
+INLINE void fetch(const Real* from) { __builtin_prefetch(from, 0, 2); }
+
 template <bool WHOLE>
 INLINE void store(Real* to, Vector value, Int left) {
   if (WHOLE) {
