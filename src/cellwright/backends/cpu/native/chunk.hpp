@@ -74,7 +74,7 @@ struct Chunks : Layout {
   // While tiles of rows are multiplied with a panel, the next one comes into the second cache:
   // each tile fetches as many of its lines.
   static void fetch_ahead(Segment& here, const Segment& next, Int rows) {
-    if (rows < LANES / 4 || !here.depth) return;
+    if (rows <= FEW_ROWS || !here.depth) return;
     here.next = next.panel;
     here.apart = next.depth * PANEL / (here.depth * ((rows + TILE_ROWS - 1) / TILE_ROWS));
   }

@@ -12,8 +12,8 @@ INLINE Vector add(Vector sum, Real factor, Vector numbers) {
 template <int R, bool TURNED, bool HALF>
 static void multiply(const Segment* segments, Int count, const Real* addend, Int addend_stride,
                      Real* sums, Int sums_stride) {
-  // Few rows have too few sums to hide the latency of an addition: take several depths at once.
-  constexpr int APART = R == 1 ? 4 : R <= 3 ? 2 : 1;
+  // Of few rows several depths are taken at once.
+  constexpr int APART = R == 1 ? 4 : R <= FEW_ROWS ? 2 : 1;
   constexpr int SIDE = (TILE_ROWS + 1) / 2;
   Vector low[APART][R] = {}, high[APART][R] = {};
   // Loops over rows are unrolled for the compiler to see that all sums can stay in registers.

@@ -5,9 +5,11 @@ struct Segment {       // a stretch of a product's depth: rows times a panel
   Int stride;          // from row to row
   const Real* panel;   // (depth, PANEL)
   Int depth;
-  const Real* next;    // at every depth a line is fetched ahead, for tiles of a few rows: from here,
+  const Real* next;    // at every depth a line is fetched ahead, if rows are not few: from here,
   Int apart;           // and so far from one to the next
 };
+
+static constexpr Int FEW_ROWS = 3;  // too few sums in a tile to hide the latency of an addition
 
 // sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products, see multiply.hpp.
 typedef void (*Multiply)(const Segment*, Int, const Real*, Int, Real*, Int);
