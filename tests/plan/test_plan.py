@@ -212,13 +212,13 @@ def test_the_state_before_a_step_is_read_where_the_one_after_was_written():
     assert (before.place, after.place) == ("carried", "next")
 
 
-def test_what_only_the_gradient_reads_is_left_behind_and_found_there():
+def test_what_only_the_gradient_reads_is_only_written_before():
     found = planned("lstm")
-    names = {array.name for array in found.forward.left_behind}
+    names = {array.name for array in found.forward.only_written}
     assert names == {"saved i", "saved f", "saved g", "saved o"}  # c and h are read a step later
-    assert names < {array.name for array in found.backward.found}
-    assert {array.name for array in found.forward.found} == {"input x"}
-    assert planned("elman").forward.left_behind == frozenset()
+    assert names < {array.name for array in found.backward.only_read}
+    assert {array.name for array in found.forward.only_read} == {"input x"}
+    assert planned("elman").forward.only_written == frozenset()
 
 
 def test_a_state_that_is_the_last_value_of_another_can_be_read_backward():

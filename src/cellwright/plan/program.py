@@ -209,36 +209,41 @@ class Program:
     ahead: tuple[Sweep, ...] = ()
 
     @property
+    def passes(self) -> tuple[Sweep, ...]:
+        """All sweeps, those ahead of the loop first."""
+        return (*self.ahead, *self.sweeps)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All products, those that are sunk last."""
+        groups = [group for sweep in self.passes for group in sweep.groups]
+        sums = [group.parts for group in groups] + [sunk.parts for sunk in self.sunk]
+        return tuple(part for parts in sums for part in parts)
+
+    @property
     def clocks(self) -> tuple[Node, ...]:
         """What says at each step which units rest."""
-        groups = [group for sweep in self.sweeps for group in sweep.groups]
-        parts = [part for group in groups for part in group.parts]
-        parts += [part for sunk in self.sunk for part in sunk.parts]
-        found = [group.clock for group in groups] + [part.clock for part in parts]
+        found = [group.clock for sweep in self.sweeps for group in sweep.groups]
+        found += [part.clock for part in self.parts]
         found += [outer.clock for outer in self.outers]
         return tuple(dict.fromkeys(clock for clock in found if clock is not None))
 
     @property
-    def written(self) -> frozenset[Array]:
-        """Arrays that the equations write."""
-        passes = (*self.ahead, *self.sweeps)
-        return frozenset(array for sweep in passes for _, array in sweep.stores)
-
-    @property
-    def found(self) -> frozenset[Array]:
-        """Arrays of all steps that lie there before the first one."""
+    def only_read(self) -> frozenset[Array]:
+        """Arrays of all steps that nothing here writes."""
+        written = self._written()
         steps = (array for array in self.arrays if array.place in ("step", "previous"))
-        return frozenset(array for array in steps if (array.other or array) not in self.written)
+        return frozenset(array for array in steps if (array.other or array) not in written)
 
     @property
-    def left_behind(self) -> frozenset[Array]:
-        """Arrays of all steps that the equations write and that nothing here reads."""
-        passes = (*self.ahead, *self.sweeps)
-        parts = [part for sweep in passes for group in sweep.groups for part in group.parts]
-        parts += [part for sunk in self.sunk for part in sunk.parts]
-        read = {*self.loads.values(), *(part.source for part in parts)}
+    def only_written(self) -> frozenset[Array]:
+        """Arrays of all steps that equations write and that nothing here reads."""
+        read = {*self.loads.values(), *(part.source for part in self.parts)}
         read.update(array.other for array in self.arrays if array.other)
         read.update(side for outer in self.outers for side in (outer.left, outer.right))
         read.update(total.array for total in self.sums)
         read.update(sunk.target for sunk in self.sunk)
-        return frozenset(array for array in self.written - read if array.place == "step")
+        return frozenset(array for array in self._written() - read if array.place == "step")
+
+    def _written(self) -> set[Array]:
+        return {array for sweep in self.passes for _, array in sweep.stores}

@@ -34,8 +34,8 @@ class Equations:
         Where values lie that are not computed in the loop.
     index, size
         The numbers of arrays and sizes in the tables of the program.
-    found, left_behind
-        The arrays that nothing in the program writes, and those that nothing reads.
+    fetched, only_written
+        Arrays of all steps: what is read of them is asked for a step ahead; nothing reads them.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Equations:
         loads: Mapping[Node, Array],
         index: Mapping[Array, int],
         size: Mapping[Size, int],
-        found: Collection[Array] = (),
-        left_behind: Collection[Array] = (),
+        fetched: Collection[Array] = (),
+        only_written: Collection[Array] = (),
     ) -> None:
         self.sweep, self.name = sweep, name
-        self.found, self.left_behind = found, left_behind
+        self.fetched, self.only_written = fetched, only_written
         self.loads, self.index, self.size = loads, index, size
         self.here = set(sweep.nodes)
         roots = [*sweep.nodes, *(v for v, _ in sweep.stores), *(r.source for r in sweep.reductions)]
@@ -216,7 +216,7 @@ class Equations:
 
     def _fetches(self) -> Iterable[str]:
         """What each step reads anew is asked for a step ahead: too far apart to be foreseen."""
-        arrays = [array for array in self.arrays if array in self.found and array.size != SCALAR]
+        arrays = [array for array in self.arrays if array in self.fetched and array.size != SCALAR]
         if not arrays:
             return
         yield "if (f.further) {"
@@ -232,10 +232,9 @@ class Equations:
         if value.kind == "truth":
             text = f"pick({text}, fill(1), Vector{{}})"
         place = self._pointer(array)
-        if array in self.left_behind:
-            line = f"store_far<{self._whole(array)}>(f.far, {place}, {text}, left);"
-        else:
-            line = f"store<{self._whole(array)}>({place}, {text}, left);"
+        whole = self._whole(array)
+        call = f"store_far<{whole}>(f.far, " if array in self.only_written else f"store<{whole}>("
+        line = f"{call}{place}, {text}, left);"
         self.inside.append(f"if ({self.arrays[array]}) {line}" if array.optional else line)
 
     def _whole(self, array: Array) -> str:

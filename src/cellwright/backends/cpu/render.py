@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from cellwright.backends.cpu.equations import Equations, clock_text, time_lines
 from cellwright.ir import SCALAR, Node, Size
-from cellwright.plan import Part, Program, Sweep
+from cellwright.plan import Part, Program
 
 __all__ = ["gradients_of", "matrices_of", "render", "runner", "sizes_of", "tiles"]
 
@@ -67,7 +67,7 @@ def sizes_of(program: Program) -> tuple[Size, ...]:
     found: dict[Size, None] = {SCALAR: None}
     for array in program.arrays:
         found[array.size] = None
-    for part in _parts(program):
+    for part in program.parts:
         found[part.matrix.size] = None
         found[_columns(part.matrix)] = None
     for value in _values(program):
@@ -78,7 +78,7 @@ def sizes_of(program: Program) -> tuple[Size, ...]:
 
 def matrices_of(program: Program) -> tuple[Node, ...]:
     """The matrices that a program is told, in this order."""
-    return tuple(dict.fromkeys(part.matrix for part in _parts(program)))
+    return tuple(dict.fromkeys(part.matrix for part in program.parts))
 
 
 def gradients_of(program: Program) -> tuple[Node, ...]:
@@ -88,9 +88,9 @@ def gradients_of(program: Program) -> tuple[Node, ...]:
 
 def _values(program: Program) -> Iterable[Node]:
     """Every value that a program's equations speak of."""
-    stack = [v for s in _passes(program) for v in s.nodes]
-    stack += [v for s in _passes(program) for v, _ in s.stores]
-    stack += [r.source for s in _passes(program) for r in s.reductions]
+    stack = [v for s in program.passes for v in s.nodes]
+    stack += [v for s in program.passes for v, _ in s.stores]
+    stack += [r.source for s in program.passes for r in s.reductions]
     seen: set[Node] = set()
     while stack:
         value = stack.pop()
@@ -98,19 +98,6 @@ def _values(program: Program) -> Iterable[Node]:
             seen.add(value)
             yield value
             stack.extend(value.inputs)
-
-
-def _passes(program: Program) -> tuple[Sweep, ...]:
-    """All sweeps, those ahead of the loop first, as the tables have them."""
-    return (*program.ahead, *program.sweeps)
-
-
-def _parts(program: Program) -> Iterable[Part]:
-    for sweep in _passes(program):
-        for group in sweep.groups:
-            yield from group.parts
-    for sunk in program.sunk:
-        yield from sunk.parts
 
 
 def _columns(matrix: Node) -> Size:
@@ -137,22 +124,22 @@ class _Tables:
         self.index = {array: n for n, array in enumerate(program.arrays)}
         self.size = {size: n for n, size in enumerate(sizes_of(program))}
         self.matrices: dict[tuple[Node, bool], int] = {}
-        for part in _parts(program):
+        for part in program.parts:
             self.matrices.setdefault((part.matrix, part.transposed), len(self.matrices))
         self.clock = {clock: n for n, clock in enumerate(program.clocks)}
         self.given = {matrix: n for n, matrix in enumerate(matrices_of(program))}
         self.wanted = {matrix: n for n, matrix in enumerate(gradients_of(program))}
-        groups = [g.parts for s in _passes(program) for g in s.groups]
+        groups = [g.parts for s in program.passes for g in s.groups]
         self.most_parts = _most(len(parts) for parts in (*groups, *(s.parts for s in program.sunk)))
 
     def text(self) -> str:
         """All tables and equations."""
         program, name = self.program, self.name
         # Beside products there is time to fetch what the next step reads; alone it would not help.
-        found = program.found if any(sweep.groups for sweep in program.sweeps) else ()
-        places = program.loads, self.index, self.size, found, program.left_behind
+        fetched = program.only_read if any(sweep.groups for sweep in program.sweeps) else ()
+        places = program.loads, self.index, self.size, fetched, program.only_written
         sweeps = [
-            Equations(s, f"{name}_sweep{n}", *places).text() for n, s in enumerate(_passes(program))
+            Equations(s, f"{name}_sweep{n}", *places).text() for n, s in enumerate(program.passes)
         ]
         clocks = [
             clock_text(
@@ -164,13 +151,13 @@ class _Tables:
 
     def _tables(self) -> Iterable[str]:
         program = self.program
-        index, size = self.index, self.size
+        index, size, only_written = self.index, self.size, program.only_written
         yield self._table(
             "Array",
             "arrays",
             (
                 f"{a.place.upper()}, {size[a.size]}, {index[a.other] if a.other else -1}, "
-                f"{int(a in program.left_behind)}"
+                f"{int(a in only_written)}"
                 for a in program.arrays
             ),
         )
@@ -206,7 +193,7 @@ class _Tables:
         groups: list[str] = []
         sweeps: list[str] = []
         reductions: list[str] = []
-        for number, sweep in enumerate(_passes(program)):
+        for number, sweep in enumerate(program.passes):
             sweeps.append(
                 f"{size[sweep.size]}, {len(groups)}, {len(sweep.groups)}, {len(reductions)}, "
                 f"{len(sweep.reductions)}, {self.name}_sweep{number}"
@@ -234,11 +221,11 @@ class _Tables:
 
     def _program(self) -> str:
         p, n = self.program, self.name
-        groups = sum(len(sweep.groups) for sweep in _passes(p))
+        groups = sum(len(sweep.groups) for sweep in p.passes)
         fields = [
             f"{n}_arrays, {len(p.arrays)}, {n}_parts, {n}_groups, {groups}, "
             f"{self.most_parts}, {n}_reductions",
-            f"{n}_sweeps, {len(p.ahead)}, {len(_passes(p))}, {n}_matrices, {len(self.matrices)}",
+            f"{n}_sweeps, {len(p.ahead)}, {len(p.passes)}, {n}_matrices, {len(self.matrices)}",
             f"{n}_sunk, {len(p.sunk)}, {n}_outers, {len(p.outers)}, {n}_sums, {len(p.sums)}",
             f"{n}_states, {len(p.states)}, {n}_clocks, {len(self.clock)}",
             f"{len(self.size)}, {int(p.backward)}",

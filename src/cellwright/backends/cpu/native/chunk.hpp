@@ -76,14 +76,14 @@ struct Chunks : Layout {
   static void fetch_ahead(Segment& here, const Segment& next, Int rows) {
     if (rows <= FEW_ROWS || !here.depth) return;
     here.next = next.panel;
-    here.apart = next.depth * PANEL / (here.depth * ((rows + TILE_ROWS - 1) / TILE_ROWS));
+    here.further = next.depth * PANEL / (here.depth * ((rows + TILE_ROWS - 1) / TILE_ROWS));
   }
 
   // The same for the rows of the next tile, which the first panel is the first to read.
   static void fetch_rows(Segment& here, Int rows) {
     if (!here.depth) return;
     here.next = here.rows + rows * here.stride;
-    here.apart = rows * here.stride / here.depth;
+    here.further = rows * here.stride / here.depth;
   }
 
   // Rows [first, end) of a chunk times the parts of a sum of products, into `target`.

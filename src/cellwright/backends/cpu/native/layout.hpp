@@ -84,7 +84,7 @@ struct Layout {
   KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
-  bool far = false;             // whether what is left behind is written past the caches
+  bool far = false;             // whether what is only written goes past the caches
   bool fetches = false;         // whether what a step reads has to be fetched from beyond them
 
   Layout(const Program& p, const Call& c)
@@ -201,11 +201,11 @@ struct Layout {
   static constexpr Int FAR = 8 << 20;  // bytes, of which a later step would find little in a cache
 
   // What is given or taken for all steps, or only what is not read here.
-  Int bytes_of_steps(bool left_behind) const {
+  Int bytes_of_steps(bool only_written) const {
     Int numbers = 0;
     for (Int a = 0; a < program.array_count; a++) {
       const Array& array = program.arrays[a];
-      bool counts = array.place == STEP && (array.left_behind || !left_behind) && call.base[a];
+      bool counts = array.place == STEP && (array.only_written || !only_written) && call.base[a];
       if (counts) numbers += units(array.size);
     }
     return numbers * sizeof(Real) * (offset ? offset[call.steps] : call.steps * call.batch);
@@ -226,7 +226,7 @@ struct Layout {
       count(program.groups[g].first_part, program.groups[g].parts);
     for (Int s = 0; s < program.sunk_count; s++)
       count(program.sunk[s].first_part, program.sunk[s].parts);
-    return numbers * (call.batch > BLOCK_ROWS ? call.batch : BLOCK_ROWS);
+    return numbers * BLOCK_ROWS;
   }
   Real* copies_of(Int id) const { return copies + id * copies_size(); }
 

@@ -27,7 +27,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
     const Real* __restrict__ rows = segments[s].rows;
     const Real* __restrict__ panel = segments[s].panel;
     const Real* __restrict__ next = segments[s].next;
-    const Int stride = segments[s].stride, depth = segments[s].depth, further = segments[s].apart;
+    const Int stride = segments[s].stride, depth = segments[s].depth, further = segments[s].further;
     const Real *upper = rows, *lower = rows + SIDE * stride;
     auto row = [&](int r) { return r < SIDE ? upper + r * stride : lower + (r - SIDE) * stride; };
     Int k = 0;
@@ -49,7 +49,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
         }
       }
     }
-    for (; k < depth; k++) {
+    for (; APART > 1 && k < depth; k++) {
       Vector first = *(const Anywhere*)(panel + k * PANEL);
       Vector second = {};
       if (!HALF) second = *(const Anywhere*)(panel + k * PANEL + LANES);

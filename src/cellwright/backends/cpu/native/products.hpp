@@ -153,7 +153,7 @@ static void outer_tile(const Segment* pieces, Int count, Int depth, Int rows, In
       segments[i].panel += p * depth * PANEL;
       // Every depth is a line of its own, far from the one before: no processor guesses the next.
       segments[i].next = segments[i].rows + (p == last ? 2 * rows - 1 : 0);
-      segments[i].apart = segments[i].stride;
+      segments[i].further = segments[i].stride;
     }
     Int wide = least(PANEL, units - p * PANEL);
     if (wide == PANEL) {

@@ -23,7 +23,7 @@ struct Array {
   Place place;
   Int size;   // which size
   Int other;  // PREVIOUS: the array of this step; NEXT: the CARRIED array it belongs to
-  bool left_behind;  // written and not read again
+  bool only_written;  // and not read here
 };
 
 struct Part {  // one matrix times one array
@@ -44,7 +44,7 @@ struct alignas(64) Frame {  // where everything is at one step, for one thread
   const Int* start;  // how many steps each row has behind it, where they differ
   Int started;       // or all of them
   Int further;       // from the rows of this step to those of the next one, to fetch them, or 0
-  bool far;          // what is left behind is more than the caches hold
+  bool far;          // what is only written is more than the caches hold
   const Int* sizes;
   Real* room;    // for rows of sources in the form in which products want them
   Int step;

@@ -26,7 +26,7 @@ struct Run : Chunks {
       if (addend) addend += rows * addend_stride;
       for (Int k = 0; k < count; k++) {
         parts[k].rows += rows * parts[k].stride;
-        parts[k].next += parts[k].depth * parts[k].apart;
+        parts[k].next += parts[k].depth * parts[k].further;
       }
     });
   }
@@ -271,7 +271,7 @@ struct Run : Chunks {
       }
       fresh = false;
     }
-    if (far) std::atomic_thread_fence(std::memory_order_seq_cst);  // also for what is on its way
+    if (far) std::atomic_thread_fence(std::memory_order_seq_cst);  // past the caches, stores overtake
     team.meet(f.since);
     if (id == 0 && kept) kept->digests = digests;
     finish(call.batch * id / members, call.batch * (id + 1) / members);

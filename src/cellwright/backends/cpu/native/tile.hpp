@@ -6,7 +6,7 @@ struct Segment {       // a stretch of a product's depth: rows times a panel
   const Real* panel;   // (depth, PANEL)
   Int depth;
   const Real* next;    // at every depth a line is fetched ahead, if rows are not few: from here,
-  Int apart;           // and so far from one to the next
+  Int further;         // and so far from one to the next
 };
 
 static constexpr Int FEW_ROWS = 3;  // too few sums in a tile to hide the latency of an addition
