@@ -48,7 +48,6 @@ struct alignas(64) Frame {  // where everything is at one step, for one thread
   const Int* sizes;
   Real* room;    // for rows of sources in the form in which products want them
   Int step;
-  Int since;     // when this thread last met the others
   Range* ticking;  // for each clock, all units that tick at this step lie within
 };
 

@@ -1,11 +1,16 @@
-// Runs a program over a batch of sequences. Every thread executes `Run::work`; what threads
-// share they write in turns, with a meeting in between.
+// Runs a program over a batch of sequences. Every thread executes `Run::work`, from one shared
+// work to the next. A call is cut into as many pieces as there were to be threads, whoever does
+// them, so that every bit of the result is the same on a busy machine: how rows are cut into
+// tiles decides in which order products are added up.
 
 struct Run : Chunks {
-  using Chunks::Chunks;
-
   Team team;
+  std::vector<std::atomic<Int>> claims;
   bool share_units = false;
+
+  Run(const Program& p, const Call& c) : Chunks(p, c), claims(c.threads) {
+    team.claims = claims.data();
+  }
 
   // Products of a block of rows with one panel of one group.
   void multiply_group(const Group& group, const Frame& f, Segment* parts, Int count, Int first,
@@ -114,37 +119,35 @@ struct Run : Chunks {
   // Whether there are rows enough for each thread to have its own.
   bool rows_suffice() const { return call.batch >= 8 * call.threads; }
 
-  // A call is cut into as many pieces as there were to be threads, whether they come or not, so
-  // that every bit of the result is the same on a busy machine: how rows are cut into tiles
-  // decides in which order products are added up.
+  // Shared by all: `body(piece)` for each piece of the rows, or of what else there is.
   template <class Body>
-  void each_piece(Int id, Body body) const {
-    Int pieces = call.threads, members = team.threads;
-    for (Int piece = pieces * id / members; piece < pieces * (id + 1) / members; piece++)
-      body(piece, pieces);
-  }
+  void share(Member& me, Body body) { team.share(me, call.threads, body); }
 
   // The steps of a chunk. Threads either share the units and meet after every pass over them,
   // or each does some rows without a look at the others; rows are few where one does them all.
-  void run_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row) {
+  void run_chunk(Member& me, Frame& f, Int first_step, Int end_step, Int chunk_row) {
     Int n = 0, s = program.ahead_count, steps = end_step - first_step;
+    auto step = [&] { return program.backward ? end_step - 1 - n : first_step + n; };
     auto pass = [&](Int first, Int end, bool shared) {
-      Int step = program.backward ? end_step - 1 - n : first_step + n;
-      if (s == program.ahead_count) look_at(f, step, chunk_row);
-      run_sweep(program.sweeps[s], f, first, least(end, rows_at(step)), shared ? id : -1);
+      if (s == program.ahead_count) look_at(f, step(), chunk_row);
+      run_sweep(program.sweeps[s], f, first, least(end, rows_at(step())), shared ? me.id : -1);
       if (++s == program.sweep_count) s = program.ahead_count, n++;
     };
     if (program.sweep_count == program.ahead_count) return;
     while (share_units && !team.parted && n < steps) {
       pass(0, call.batch, true);
-      team.meet(f.since);
+      team.meet(me);
     }
-    Int done = n, sweeps_done = s;
-    each_piece(id, [&](Int piece, Int pieces) {
+    if (n == steps) return;
+    Int done = n, sweeps_done = s, pieces = call.threads;
+    share(me, [&](Int piece) {
       bool all = call.share_units && !rows_suffice();
       Int first = all ? 0 : cut(piece, pieces, first_step, end_step);
       Int end = all ? (piece ? 0 : call.batch) : cut(piece + 1, pieces, first_step, end_step);
-      for (n = done, s = sweeps_done; n < steps;) pass(first, end, false);
+      n = done, s = sweeps_done;
+      look_at(f, step(), chunk_row);  // they may have parted within a step
+      while (n < steps) pass(first, end, false);
+      if (far) std::atomic_thread_fence(std::memory_order_seq_cst);  // past the caches, stores overtake
     });
   }
 
@@ -174,39 +177,41 @@ struct Run : Chunks {
     }
   }
 
-  // What can be done for all steps of a chunk at once, before the loop and behind it.
-  void go_ahead(Int id, Frame& f, Int chunk_row, Int rows) {
+  // What can be done for all steps of a chunk at once, before the loop: pointwise, and products.
+  void go_ahead(Frame& f, Int first, Int end) {
+    for (; first < end; first += BLOCK_ROWS)
+      for (Int s = 0; s < program.ahead_count; s++) {
+        const Sweep& w = program.sweeps[s];
+        sweep(w, f, first, least(first + BLOCK_ROWS, end), 0, panels_of(units(w.size)));
+      }
+  }
+
+  void hoist_chunk(Frame& f, Int first, Int end, Int chunk_row) {
+    for (Int g = 0; g < program.group_count; g++) {
+      const Group& group = program.groups[g];
+      if (group.hoisted >= 0)
+        multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size, first,
+                       end, chunk_row, base[group.hoisted], stride[group.hoisted], false, f.room);
+    }
+  }
+
+  void before_chunk(Member& me, Frame& f, Int chunk_row, Int rows) {
     for (Int a = 0; a < program.array_count; a++)
       if (program.arrays[a].place == STEP && base[a]) f.at[a] = base[a] + chunk_row * stride[a];
       else if (program.arrays[a].place == CHUNK || program.arrays[a].place == VECTOR) f.at[a] = base[a];
     f.step = 0, f.further = 0;
-    each_piece(id, [&](Int piece, Int pieces) {
-      Int end = rows * (piece + 1) / pieces;
-      for (Int from = rows * piece / pieces; from < end; from += BLOCK_ROWS)
-        for (Int s = 0; s < program.ahead_count; s++) {
-          const Sweep& w = program.sweeps[s];
-          sweep(w, f, from, least(from + BLOCK_ROWS, end), 0, panels_of(units(w.size)));
-        }
+    share(me, [&](Int piece) {
+      Int first = rows * piece / call.threads, end = rows * (piece + 1) / call.threads;
+      go_ahead(f, first, end);
+      if (call.hoist) hoist_chunk(f, first, end, chunk_row);
     });
-  }
-
-  void hoist_chunk(Int id, Int chunk_row, Int rows) {
-    for (Int g = 0; g < program.group_count; g++) {
-      const Group& group = program.groups[g];
-      if (group.hoisted < 0) continue;
-      each_piece(id, [&](Int piece, Int pieces) {
-        multiply_chunk(group.first_part, group.parts, true, program.arrays[group.hoisted].size,
-                       rows * piece / pieces, rows * (piece + 1) / pieces, chunk_row,
-                       base[group.hoisted], stride[group.hoisted], false, copies_of(id));
-      });
-    }
   }
 
   // Steps of fewer rows are too many to look at each of them.
   static constexpr Int WORTH_A_LOOK = 8;
 
-  void sink_chunk(Int id, Frame& f, Int first_step, Int end_step, Int chunk_row, Int rows,
-                  bool fresh) {
+  void behind_chunk(Member& me, Frame& f, Int first_step, Int end_step, Int chunk_row, Int rows,
+                    bool fresh) {
     Stretch steps = {first_step, end_step, chunk_row, nullptr};
     std::vector<Range> ticking;
     if (program.clock_count && call.batch >= WORTH_A_LOOK && end_step - first_step <= MOST_PIECES) {
@@ -216,41 +221,23 @@ struct Run : Chunks {
       }
       steps.ticking = ticking.data();
     }
-    each_piece(id, [&](Int piece, Int pieces) {
+    Int pieces = call.threads;
+    share(me, [&](Int piece) {
       for (Int s = 0; s < program.sunk_count; s++) {
         const Sunk& x = program.sunk[s];
         Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
         if (!base[x.target]) continue;
-        if (is_thin(x)) multiply_thin(x, first, end, chunk_row, packed + id * pack_size);
+        if (is_thin(x)) multiply_thin(x, first, end, chunk_row, packed + me.id * pack_size);
         else multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
                             chunk_row, base[x.target] + chunk_row * stride[x.target],
-                            stride[x.target], x.adds, copies_of(id), &steps);
+                            stride[x.target], x.adds, f.room, &steps);
       }
       add_sums(piece, pieces, rows, fresh);
-      add_outers(piece, pieces, steps, rows, fresh, id);
+      add_outers(piece, pieces, steps, rows, fresh, me.id);
     });
   }
 
-  void work() {
-    Int id = team.joined.fetch_add(1);
-    if (call.openmp.threads && team.threads > 1) team.threads = call.openmp.threads();
-    Int members = team.threads;
-    if (kept) each_piece(id, [&](Int piece, Int pieces) { digest(piece, pieces); });
-    else pack(id, members);
-    begin(call.batch * id / members, call.batch * (id + 1) / members);
-    ON_STACK(Real*, places, program.array_count);
-    ON_STACK(Range, ticking, program.clock_count);
-    Frame f;
-    f.at = places, f.ticking = ticking, f.stride = stride.data(), f.sizes = call.sizes;
-    f.far = far;
-    look_at_start(f);
-    f.room = copies_of(id);
-    f.since = microseconds();
-    team.gather(id, f.since);
-    if (kept && kept->digests != digests) {
-      pack(id, members);
-      team.meet(f.since);
-    }
+  void run_chunks(Member& me, Frame& f) {
     Int chunks = chunk ? (call.steps + chunk - 1) / chunk : 0;
     bool fresh = true;
     for (Int n = 0; n < chunks; n++) {
@@ -260,23 +247,42 @@ struct Run : Chunks {
       Int rows = 0;
       for (Int step = first_step; step < end_step; step++) rows += rows_at(step);
       if (!rows) continue;
-      if (program.ahead_count) go_ahead(id, f, chunk_row, rows);
-      if (call.hoist) hoist_chunk(id, chunk_row, rows);
-      if (!apart) team.meet(f.since);
-      run_chunk(id, f, first_step, end_step, chunk_row);
-      if (!apart) team.meet(f.since);
-      if (behind()) {
-        sink_chunk(id, f, first_step, end_step, chunk_row, rows, fresh);
-        team.meet(f.since);
-      }
+      if (program.ahead_count || call.hoist) before_chunk(me, f, chunk_row, rows);
+      run_chunk(me, f, first_step, end_step, chunk_row);
+      if (behind()) behind_chunk(me, f, first_step, end_step, chunk_row, rows, fresh);
       fresh = false;
     }
-    if (far) std::atomic_thread_fence(std::memory_order_seq_cst);  // past the caches, stores overtake
-    team.meet(f.since);
-    if (id == 0 && kept) kept->digests = digests;
-    finish(call.batch * id / members, call.batch * (id + 1) / members);
-    if (id == 0) end_of_gradients(fresh);
-    team.meet(f.since);
+    share(me, [&](Int piece) {
+      finish(call.batch * piece / call.threads, call.batch * (piece + 1) / call.threads);
+      if (piece) return;
+      if (kept) kept->digests = digests;
+      end_of_gradients(fresh);
+    });
+  }
+
+  void work() {
+    Member me = {team.joined.fetch_add(1)};
+    if (call.openmp.threads && team.threads > 1) team.threads = call.openmp.threads();
+    ON_STACK(Real*, places, program.array_count);
+    ON_STACK(Range, ticking, program.clock_count);
+    Frame f;
+    f.at = places, f.ticking = ticking, f.stride = stride.data(), f.sizes = call.sizes;
+    f.far = far;
+    look_at_start(f);
+    f.room = copies_of(me.id);
+    me.since = microseconds();
+    share(me, [&](Int piece) {
+      if (kept) digest(piece, call.threads);
+      else pack(piece, call.threads);
+      begin(call.batch * piece / call.threads, call.batch * (piece + 1) / call.threads);
+    });
+    team.gather(me);
+    if (kept)
+      share(me, [&](Int piece) {
+        if (kept->digests != digests) pack(piece, call.threads);
+      });
+    run_chunks(me, f);
+    team.leave();
   }
 
   void end_of_gradients(bool untouched) {
@@ -300,6 +306,14 @@ struct Run : Chunks {
 
   static void enter(void* self) { ((Run*)self)->work(); }
 
+  // Whether this takes one thread no longer than others on its core may keep it from it.
+  bool soon_done() const {
+    Int weights = 0;
+    for (Int m = 0; m < program.matrix_count; m++)
+      weights += units(program.matrices[m].rows) * units(program.matrices[m].columns);
+    return weights * call.batch * call.steps < (Int)1 << 27;
+  }
+
   // 0, or 1 where memory did not suffice.
   int go() {
     static thread_local Arena arena;
@@ -309,10 +323,10 @@ struct Run : Chunks {
       return 1;
     }
     // Threads that would meet at every step are of no use where they do not run side by side:
-    // each takes rows then, or one takes all.
-    bool few = team.crowded && call.share_units && !rows_suffice();
+    // each takes rows then, or one takes all, as it does what is done before the other comes.
+    bool one = team.crowded && ((call.share_units && !rows_suffice()) || soon_done());
     share_units = call.share_units && !team.crowded;
-    run_together(call.openmp, team, enter, this, few ? 1 : call.threads);
+    run_together(call.openmp, team, enter, this, one ? 1 : call.threads);
     free(offset);
     if (kept) return_panels(kept);
     return 0;

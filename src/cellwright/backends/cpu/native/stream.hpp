@@ -48,24 +48,23 @@ struct Stream {
 
   // This thread's part of a step. All threads of a team take part where weights are many enough
   // to be shared, else the first one does it alone. They meet behind it, unless it is the last.
-  void step(Int number, Int id, Team& team, bool last) {
+  void step(Int number, Member& me, Team& team, bool last) {
     bool shared = team.threads > 1 && team.threads == call.threads;
-    Int since = 0;
-    if (shared || id == 0) {
-      Frame& f = frames[3 * id + (number ? 2 - (number & 1) : 0)];
+    if (shared || me.id == 0) {
+      Frame& f = frames[3 * me.id + (number ? 2 - (number & 1) : 0)];
       f.step = number;
       run.look_at_start(f);
       run.look_at_clocks(f);
       for (Int s = 0; s < program.sweep_count; s++) {
-        run.run_sweep(program.sweeps[s], f, 0, call.batch, shared ? id : -1);
-        if (shared && !(last && s + 1 == program.sweep_count)) team.meet(since);
+        run.run_sweep(program.sweeps[s], f, 0, call.batch, shared ? me.id : -1);
+        if (shared && !(last && s + 1 == program.sweep_count)) team.meet(me);
       }
     }
-    if (!shared && !last) team.meet(since);
+    if (!shared && !last) team.meet(me);
   }
 };
 
-typedef void (*StreamStep)(void* stream, Int number, Int id, Team* team, bool last);
+typedef void (*StreamStep)(void* stream, Int number, Member* me, Team* team, bool last);
 
 struct Chain {  // a stack of streams, and what goes in and out at every step; see stream.py
   Int layers, number, inputs, threads;
@@ -97,16 +96,15 @@ struct ChainRun {
 
   // The first step has been given, and what the last one leaves is taken behind it: threads meet
   // before this and after it.
-  void run(Int id, Team& team) {
-    Int since = 0;
-    if (steps > 1 || chain->number % OFTEN == 0) team.gather(id, since);
+  void run(Member me, Team& team) {
+    if (steps > 1 || chain->number % OFTEN == 0) team.gather(me);
     for (Int step = 0; step < steps; step++) {
       if (step) {
-        if (id == 0) take(step - 1), give(step);
-        team.meet(since);
+        if (me.id == 0) take(step - 1), give(step);
+        team.meet(me);
       }
       for (Int l = 0; l < chain->layers; l++)
-        chain->layer[l].step(chain->layer[l].stream, chain->number + step, id, &team,
+        chain->layer[l].step(chain->layer[l].stream, chain->number + step, &me, &team,
                              step + 1 == steps && l + 1 == chain->layers);
     }
   }
@@ -116,9 +114,10 @@ struct SharedChainRun : ChainRun {
   Team team;
   static void enter(void* self) {
     SharedChainRun* shared = (SharedChainRun*)self;
-    Int id = shared->team.joined.fetch_add(1);
+    Member me = {shared->team.joined.fetch_add(1)};
     shared->team.threads = shared->chain->openmp.threads();
-    shared->run(id, shared->team);
+    shared->run(me, shared->team);
+    shared->team.leave();
   }
 };
 
@@ -133,11 +132,12 @@ static void run_chain(Chain* chain, Int steps) {
   Int now = shared ? microseconds() : 0;
   ChainRun alone = {chain, steps};
   alone.give(0);
-  if (shared && (steps >= MANY_STEPS || now - chain->last < SHORT_AGO) && now >= crowded_until) {
+  if (shared && (steps >= MANY_STEPS || now - chain->last < SHORT_AGO) && !Company::here(now)) {
     SharedChainRun run{alone, {}};
     chain->openmp.parallel(SharedChainRun::enter, &run, (unsigned)chain->threads, 0);
+    run.team.all_have_left();
   } else {
-    alone.run(0, nobody);
+    alone.run({0}, nobody);
   }
   alone.take(steps - 1);
   chain->number += steps;
@@ -152,8 +152,8 @@ PUBLIC void* open_stream(const Program* program, const Int* arguments, Int count
   return nullptr;
 }
 PUBLIC void close_stream(void* stream) { delete (Stream*)stream; }
-PUBLIC void step_stream(void* stream, Int number, Int id, Team* team, bool last) {
-  ((Stream*)stream)->step(number, id, *team, last);
+PUBLIC void step_stream(void* stream, Int number, Member* me, Team* team, bool last) {
+  ((Stream*)stream)->step(number, *me, *team, last);
 }
 PUBLIC Int panel_width() { return PANEL; }
 PUBLIC void step_chain(void* chain, Int steps) { run_chain((Chain*)chain, steps); }

@@ -25,16 +25,16 @@ INLINE Int microseconds() {
 }
 
 // Waits until `done()`: at first attentively, for the other side is usually close; then giving
-// the core away, because on a busy machine the other side may need it to get there; then asleep.
-// Returns about how many microseconds that took.
+// the core away, because on a busy machine the other side may need it to get there; then asleep;
+// and no longer than `patience`. Returns about how many microseconds that took.
 template <class Done>
-INLINE Int wait_until(Done done) {
+INLINE Int wait_until(Done done, Int patience = INT64_MAX) {
   for (int spin = 0; spin < 256; spin++) {
     if (done()) return 0;
     breathe();
   }
   Int start = microseconds(), waited = 0;
-  while (!done()) {
+  while (!done() && waited < patience) {
     if (waited < 100) sched_yield();
     else usleep(50);
     waited = microseconds() - start;
@@ -42,39 +42,70 @@ INLINE Int wait_until(Done done) {
   return waited;
 }
 
-// When threads wait for each other longer than this, and longer than they worked, somebody else
-// is on their cores. For a while they then do not meet at every step. Who does what, and so
-// every bit of the result, does not depend on it.
-static constexpr Int LONG_WAIT = 500, CROWDED_FOR = 50000;
-// The first meeting has to wait for threads that sleep, as they do after a pause of their own
-// choice: to wake one on a virtual machine takes up to a millisecond.
-static constexpr Int LONG_WAY = 4000;
-static std::atomic<Int> crowded_until{0};
-// One long wait may be an accident; two, one soon after the other, are company.
-static constexpr Int SOON = 250000;
-static std::atomic<Int> last_long_wait{-SOON};
+// Whether somebody else is on our cores: threads wait for each other longer than LONG_WAIT, and
+// longer than they worked. One long wait may be an accident; two, one soon after the other, are
+// company. For a while threads then do not meet at every step, and what is soon done is done by
+// one. Who does what, and so every bit of the result, does not depend on it.
+struct Company {
+  static constexpr Int LONG_WAIT = 500, SOON = 250000, FOR_A_WHILE = 50000;
+  static std::atomic<Int> until, last;
+
+  static bool here(Int now) { return now < until.load(std::memory_order_relaxed); }
+  static void comes(Int now) { until.store(now + FOR_A_WHILE, std::memory_order_relaxed); }
+  static bool is_long(Int waited, Int worked) { return waited > LONG_WAIT && waited > worked; }
+  static void kept_us_waiting(Int now) {
+    if (now - last.exchange(now, std::memory_order_relaxed) < SOON) comes(now);
+  }
+};
+std::atomic<Int> Company::until{0}, Company::last{-Company::SOON};
+
+struct Member {  // of a team: one of its threads
+  Int id;
+  Int since = 0;             // when it last found the others there
+  Int shares = 0, goal = 0;  // shared works that it has been through, and pieces of all of them
+};
 
 // What is written at every meeting lies in lines of its own: in a line that the others read all
 // the time, each meeting would cost them a trip to the other core.
 struct Team {
   std::atomic<Int> threads{1};
-  std::atomic<Int> joined{0};
+  std::atomic<Int> joined{0}, arrived{0};
+  std::atomic<Int> first_left{0};  // when the first thread had nothing left to do
   std::atomic<bool> slow{false}, parted{false};
   static constexpr Int MOST_PLACES = 64;
-  std::atomic<int> places[MOST_PLACES];  // on which core each thread is, at the first meeting
-  bool crowded = microseconds() < crowded_until.load(std::memory_order_relaxed);
+  std::atomic<int> places[MOST_PLACES];  // on which core each thread is, when it arrives
+  bool crowded = Company::here(microseconds());
+  std::atomic<Int>* claims = nullptr;  // of each piece: the last shared work in which it was taken
   alignas(64) std::atomic<Int> waiting{0};
   alignas(64) std::atomic<Int> turn{0};
+  alignas(64) std::atomic<Int> done{0};  // pieces of all shared works so far
   alignas(64) char apart = 0;
 
-  // The first meeting. Linux may wake a thread on the core of the one that wakes it, and where
-  // it does not know that cores share a cache, as in some virtual machines, it leaves both there
-  // for ten milliseconds, although another core is idle. So the second one moves away.
-  void gather(Int id, Int& since) {
+  Team() {
+    for (std::atomic<int>& place : places) place.store(-1, std::memory_order_relaxed);
+  }
+
+  // A thread needs some microseconds to come, and up to a millisecond if it slept.
+  static constexpr Int PATIENCE = 100;
+
+  // Linux may wake a thread on the core of the one that wakes it, and where it does not know that
+  // cores share a cache, as in some virtual machines, it leaves both there for ten milliseconds,
+  // although another core is idle. So the others are given a moment to run, and move away.
+  void gather(Member& me) {
 #ifdef __linux__
-    if (id < MOST_PLACES) places[id].store(sched_getcpu(), std::memory_order_relaxed);
-    meet(since, LONG_WAY);
-    if (id >= MOST_PLACES) return;
+    if (me.id < MOST_PLACES) places[me.id].store(sched_getcpu(), std::memory_order_relaxed);
+    arrived.fetch_add(1, std::memory_order_acq_rel);
+    if (!crowded)
+      wait_until([&] { return arrived.load(std::memory_order_acquire) >= threads; }, PATIENCE);
+    me.since = microseconds();
+    if (me.id < MOST_PLACES) move_away(me.id);
+#else
+    me.since = microseconds();
+#endif
+  }
+
+#ifdef __linux__
+  void move_away(Int id) {
     bool taken = false;
     int here = places[id].load(std::memory_order_relaxed);
     for (Int n = 0; n < id; n++) taken |= places[n].load(std::memory_order_relaxed) == here;
@@ -88,30 +119,64 @@ struct Team {
     if (!CPU_COUNT(&others)) return;
     sched_setaffinity(0, sizeof others, &others);
     sched_setaffinity(0, sizeof before, &before);
-#else
-    meet(since, LONG_WAY);
+  }
 #endif
+
+  // Work that is shared: `body(piece)` for each of so many pieces, by whoever comes first, and all
+  // are done when this returns. A thread takes its own ones, for which its caches are warm, and
+  // then what others have not begun: nobody waits for a thread that has no core to run on.
+  template <class Body>
+  void share(Member& me, Int pieces, Body body) {
+    Int members = threads.load(std::memory_order_relaxed);
+    if (members == 1) {
+      for (Int piece = 0; piece < pieces; piece++) body(piece);
+      return;
+    }
+    Int number = ++me.shares, goal = me.goal += pieces;
+    Int first = pieces * me.id / members, own = pieces * (me.id + 1) / members - first;
+    for (Int n = 0; n < pieces; n++) {
+      // The others' from their ends, where they come last.
+      Int piece = n < own ? first + n : (first - 1 - (n - own) + pieces) % pieces;
+      Int seen = claims[piece].load(std::memory_order_relaxed);
+      if (seen >= number || !claims[piece].compare_exchange_strong(seen, number)) continue;
+      body(piece);
+      done.fetch_add(1, std::memory_order_acq_rel);
+    }
+    waited(me, wait_until([&] { return done.load(std::memory_order_acquire) >= goal; }));
   }
 
   // All threads reach this point before any goes on. After a long wait they part for the work
   // in which they would meet at every step; all learn of it at the same meeting.
-  void meet(Int& since, Int long_wait = LONG_WAIT) {
+  void meet(Member& me) {
     if (threads.load(std::memory_order_relaxed) == 1) return;
     Int now = turn.load(std::memory_order_relaxed);
     if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
       if (slow.load(std::memory_order_relaxed)) parted.store(true, std::memory_order_relaxed);
       waiting.store(0, std::memory_order_relaxed);
       turn.store(now + 1, std::memory_order_release);
+      me.since = microseconds();
     } else {
-      Int waited = wait_until([&] { return turn.load(std::memory_order_acquire) != now; });
-      if (waited > long_wait && waited > microseconds() - waited - since) {
-        Int end = microseconds();
-        slow.store(true, std::memory_order_relaxed);
-        if (end - last_long_wait.exchange(end, std::memory_order_relaxed) < SOON)
-          crowded_until.store(end + CROWDED_FOR, std::memory_order_relaxed);
-      }
+      waited(me, wait_until([&] { return turn.load(std::memory_order_acquire) != now; }));
     }
-    since = microseconds();
+  }
+
+  void waited(Member& me, Int waited) {
+    Int now = microseconds();
+    if (Company::is_long(waited, now - waited - me.since)) {
+      slow.store(true, std::memory_order_relaxed);
+      Company::kept_us_waiting(now);
+    }
+    me.since = now;
+  }
+
+  // OpenMP itself waits for threads that never came to do their share.
+  void leave() {
+    Int nobody = 0;
+    first_left.compare_exchange_strong(nobody, microseconds());
+  }
+  void all_have_left() const {
+    Int now = microseconds(), first = first_left.load(std::memory_order_relaxed);
+    if (first && now - first > Company::LONG_WAIT) Company::kept_us_waiting(now);
   }
 };
 
@@ -208,6 +273,7 @@ static void run_together(const OpenMP& openmp, Team& team, Work work, void* data
   team.threads = threads;
   if (threads > 1 && openmp.parallel) {
     openmp.parallel(work, data, (unsigned)threads, 0);
+    team.all_have_left();
     return;
   }
   Pool* pool = threads > 1 ? pool_of_this_process() : nullptr;
