@@ -143,7 +143,7 @@ struct Chunks : Layout {
     Int deep = 0;
     for (Int k = x.first_part; k < x.first_part + x.parts; k++)
       deep += (depth(program.parts[k].weight) + LANES - 1) / LANES * LANES;
-    return units(program.arrays[x.target].size) <= THIN && deep * THIN <= pack_size;
+    return units(program.arrays[x.target].size) <= THIN && deep * THIN <= MOST_THIN;
   }
 
   // What `multiply_chunk` does, unit by unit of the target.
@@ -177,65 +177,6 @@ struct Chunks : Layout {
     }
   }
 
-  const Real* right_row(const Outer& x, Int step, Int row, Int chunk_row) const {
-    const Array& array = program.arrays[x.right];
-    Int wide = stride[x.right];
-    if (array.place == CHUNK) return base[x.right] + (at(step) - chunk_row + row) * wide;
-    if (array.place == STEP) return base[x.right] + (at(step) + row) * wide;
-    if (array.place == PREVIOUS && step)
-      return base[array.other] + (at(step - 1) + row) * wide;
-    return base[x.right] + row * wide;
-  }
-
-  // One of several pieces of the rows of some matrices, counted through all of them. Where some
-  // rows are less work than others, as with masks and clocks, the pieces take strips in turns, to
-  // and fro: what is more work comes first, so whoever is first would always have more.
-  struct Share {
-    Int piece, pieces, total;
-    bool uneven;
-
-    template <class Body>
-    void each_stretch(Body body) const {
-      constexpr Int STRIP = 2 * TILE_ROWS;
-      if (uneven)
-        for (Int from = 0, turn = 0; from < total; from += STRIP, turn = (turn + 1) % (2 * pieces)) {
-          if (piece == (turn < pieces ? turn : 2 * pieces - 1 - turn))
-            body(from, least(from + STRIP, total));
-        }
-      else if (total * piece / pieces < total * (piece + 1) / pieces)
-        body(total * piece / pieces, total * (piece + 1) / pieces);
-    }
-  };
-
-  // Gradients of matrices from the rows of one chunk: one of several pieces of their rows.
-  void add_outers(Int piece, Int pieces, const Stretch& steps, Int rows, bool fresh, Int id) {
-    Int chunk_row = steps.chunk_row;
-    const Real** right_rows = this->right_rows + id * most_rows;
-    for (Int o = 0; o < program.outer_count;) {
-      Int run = o;
-      Share mine = {piece, pieces, 0, false};
-      for (; run < program.outer_count && program.outers[run].right == program.outers[o].right; run++) {
-        const Outer& x = program.outers[run];
-        mine.total += gradient(run) ? units(program.arrays[x.left].size) : 0;
-        mine.uneven |= x.mask || x.clock >= 0;
-      }
-      bool some = false;
-      mine.each_stretch([&](Int, Int) { some = true; });
-      if (some) {
-        for (Int step = steps.first; step < steps.end; step++)
-          for (Int row = 0; row < rows_at(step); row++)
-            right_rows[at(step) - chunk_row + row] =
-                right_row(program.outers[o], step, row, chunk_row);
-        if (units(program.arrays[program.outers[o].right].size) <= THIN)
-          add_thin_outers(o, run, mine, rows, fresh, right_rows);
-        else for (Int from = 0; from < rows; from += OUTER_DEPTH)
-          add_outers_of(o, run, mine, steps, from, least(OUTER_DEPTH, rows - from),
-                        fresh && !from, right_rows + from, packed + id * pack_size);
-      }
-      o = run;
-    }
-  }
-
   // Gradients of vectors from the rows of one chunk: one of several pieces of their units.
   void add_sums(Int piece, Int pieces, Int rows, bool fresh) const {
     for (Int s = 0; s < program.sum_count; s++) {
@@ -262,92 +203,5 @@ struct Chunks : Layout {
     for (Int row = 0; row < rows; row++)
       for (int v = 0; v < VECTORS; v++) sums[v] += *(const Anywhere*)(from + row * wide + v * LANES);
     for (int v = 0; v < VECTORS; v++) store<false>(to + v * LANES, sums[v], left - v * LANES);
-  }
-
-  Real* gradient(Int outer) const {
-    return (Real*)call.gradients[2 * program.outers[outer].gradient];
-  }
-
-  // The rows [from, from + depth) of a chunk in which some of the units [first, end) of the left
-  // side tick, as pieces of a sum.
-  Int pieces_of(const Outer& x, const Stretch& steps, Int from, Int depth, Int first, Int end,
-                const Real* right, Segment* pieces) const {
-    const Real* left = base[x.left] + first;
-    Int wide = stride[x.left], count = 0;
-    if (x.clock < 0 || !steps.ticking) {
-      pieces[0] = {left + from * wide, wide, right, depth};
-      return 1;
-    }
-    for (Int step = steps.first; step < steps.end; step++) {
-      Range ticking = steps.ticking[(step - steps.first) * program.clock_count + x.clock];
-      if (ticking.first >= end || ticking.end <= first) continue;
-      Int row = at(step) - steps.chunk_row, last = least(row + rows_at(step), from + depth);
-      row = row < from ? from : row;
-      if (row < last) pieces[count++] = {left + row * wide, wide, right + (row - from) * PANEL, last - row};
-    }
-    return count;
-  }
-
-  void add_outers_of(Int first, Int end, const Share& mine, const Stretch& steps, Int from,
-                     Int depth, bool fresh, const Real* const* right_rows, Real* pack) {
-    Segment pieces[MOST_PIECES];
-    Int n = units(program.arrays[program.outers[first].right].size);
-    Int columns = OUTER_NUMBERS / depth / PANEL * PANEL;
-    columns = columns < PANEL ? PANEL : columns;
-    for (Int c = 0; c < n; c += columns) {
-      Int count = least(columns, n - c);
-      pack_right(right_rows, depth, c, count, pack);
-      each_left(first, end, mine, [&](Int o, Int left, Int stride_of, Int low, Int high) {
-        bool starts = fresh && first_of_gradient(o);
-        const Outer& x = program.outers[o];
-        Int m = units(program.arrays[left].size);
-        each_tile(low, high, [&](Int row, Int rows) {
-          Range kept = kept_depths(x.mask, x.blocks, false, m, n, row, row + rows);
-          kept = {kept.first < c ? 0 : kept.first - c, least(kept.end - c, count)};
-          Int found = pieces_of(x, steps, from, depth, row, row + rows, pack, pieces);
-          outer_tile(pieces, found, depth, rows, count, kept, gradient(o) + row * stride_of + c,
-                     stride_of, starts);
-        });
-      });
-    }
-  }
-
-  void add_thin_outers(Int first, Int end, const Share& mine, Int rows, bool fresh,
-                       const Real* const* right_rows) const {
-    Int n = units(program.arrays[program.outers[first].right].size);
-    each_left(first, end, mine, [&](Int o, Int left, Int stride_of, Int low, Int high) {
-      bool starts = fresh && first_of_gradient(o);
-      for (Int row = low; row < high; row += LANES)
-        for (Int column = 0; column < n; column++) {
-          Vector sum = {};
-          for (Int k = 0; k < rows; k++)
-            sum += right_rows[k][column] * *(const Anywhere*)(base[left] + k * stride[left] + row);
-          for (Int lane = 0; lane < LANES && row + lane < high; lane++) {
-            Real& to = gradient(o)[(row + lane) * stride_of + column];
-            to = (starts ? 0 : to) + sum[lane];
-          }
-        }
-    });
-  }
-
-  // Matrices whose gradients have one right side: of each the rows that are within a share.
-  template <class Body>
-  void each_left(Int first, Int end, const Share& share, Body body) const {
-    share.each_stretch([&](Int mine, Int mine_end) {
-      Int unit = 0;
-      for (Int o = first; o < end; o++) {
-        if (!gradient(o)) continue;
-        Int left = program.outers[o].left, m = units(program.arrays[left].size);
-        Int low = mine - unit < 0 ? 0 : mine - unit, high = least(m, mine_end - unit);
-        if (low < high) body(o, left, call.gradients[2 * program.outers[o].gradient + 1], low, high);
-        unit += m;
-      }
-    });
-  }
-
-  bool first_of_gradient(Int outer) const {
-    for (Int o = 0; o < outer; o++)
-      if (program.outers[o].gradient == program.outers[outer].gradient) return false;
-    return true;
   }
 };

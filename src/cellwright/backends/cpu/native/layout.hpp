@@ -74,9 +74,9 @@ struct Layout {
   std::vector<Int> stride;
   std::vector<Real*> panels;      // first panel of each matrix
   std::vector<Int> panel_stride;  // from one of its panels to the next
-  Real* packed;       // (threads, pack_size), for gradients of matrices
-  Int pack_size = 0;
-  const Real** right_rows;  // (threads, most_rows), where the rows of a gradient's right side lie
+  Real* packed;       // a block of the right side of gradients of matrices
+  Real* thin_columns; // (threads, thin_size), a matrix of few columns, transposed
+  Int thin_size = 0;
   Real* copies;       // (threads, copies_size()), rows as products want them
   Int* offset;        // first row of each step, where lengths differ
   Int chunk;
@@ -172,11 +172,6 @@ struct Layout {
       auto place = [&](Real*& where, Int numbers) {
         if (pass) where = arena.take(numbers); else count(numbers);
       };
-      auto place_pointers = [&](const Real**& where, Int pointers) {
-        Real* room = nullptr;
-        place(room, pointers * sizeof(Real*) / sizeof(Real));
-        where = (const Real**)room;
-      };
       for (Int a = 0; a < program.array_count; a++)
         if (is_ours(program.arrays[a].place))
           place(base[a], rows_of(program.arrays[a]) * stride[a]);
@@ -188,15 +183,16 @@ struct Layout {
         if (kept) next += numbers; else place(where, numbers);
         return where;
       });
-      pack_size = program.outer_count ? OUTER_NUMBERS + OUTER_DEPTH * PANEL : 0;
-      place(packed, pack_size * call.threads);
-      place_pointers(right_rows, program.outer_count ? most_rows * call.threads : 0);
+      place(packed, program.outer_count ? OUTER_NUMBERS + OUTER_DEPTH * PANEL : 0);
+      thin_size = program.sunk_count ? MOST_THIN : 0;
+      place(thin_columns, thin_size * call.threads);
       place(copies, copies_size() * call.threads);
     }
     return true;
   }
 
   static constexpr Int LINE = 64 / sizeof(Real);
+  static constexpr Int MOST_THIN = 1 << 16;  // numbers of a matrix that is multiplied column by column
 
   static constexpr Int FAR = 8 << 20;  // bytes, of which a later step would find little in a cache
 

@@ -123,24 +123,18 @@ static constexpr Int OUTER_DEPTH = 1024;      // rows that are added up in regis
 static constexpr Int MOST_PIECES = 128;       // steps that such a sum looks at one by one
 static constexpr Int OUTER_NUMBERS = 1 << 17; // packed numbers, which stay in the second cache
 
-// Rows of the right side of a weight's gradient, packed into panels over its units.
-static void pack_right(const Real* const* rows, Int depth, Int from, Int count, Real* to) {
-  for (Int p = 0; p < panels_of(count); p++)
-    for (Int k = 0; k < depth; k++) {
-      const Real* row = rows[k] + from + p * PANEL;
-      Real* line = to + (p * depth + k) * PANEL;
-      Int left = count - p * PANEL;
-      if (left >= PANEL) {
-        *(Vector*)line = *(const Anywhere*)row;
-        *(Vector*)(line + LANES) = *(const Anywhere*)(row + LANES);
-      } else {
-        for (Int j = 0; j < PANEL; j++) line[j] = j < left ? row[j] : 0;
-      }
-    }
+// A row of the right side of a weight's gradient, into panels over its units that lie `apart`.
+INLINE void pack_row(const Real* row, Int units, Real* to, Int apart) {
+  for (; units >= PANEL; units -= PANEL, row += PANEL, to += apart) {
+    *(Vector*)to = *(const Anywhere*)row;
+    *(Vector*)(to + LANES) = *(const Anywhere*)(row + LANES);
+  }
+  if (units)
+    for (Int j = 0; j < PANEL; j++) to[j] = j < units ? row[j] : 0;
 }
 
 // gradient (rows, units) += left^T right, or = where it is fresh; left in pieces of (depth, rows),
-// right packed by `pack_right`, of whose first panel the pieces tell. Only panels with units in
+// right packed by `pack_row`, of whose first panel the pieces tell. Only panels with units in
 // `kept`.
 static void outer_tile(const Segment* pieces, Int count, Int depth, Int rows, Int units, Range kept,
                        Real* gradient, Int stride, bool fresh) {

@@ -3,12 +3,12 @@
 // them, so that every bit of the result is the same on a busy machine: how rows are cut into
 // tiles decides in which order products are added up.
 
-struct Run : Chunks {
+struct Run : Gradients {
   Team team;
   std::vector<std::atomic<Int>> claims;
   bool share_units = false;
 
-  Run(const Program& p, const Call& c) : Chunks(p, c), claims(c.threads) {
+  Run(const Program& p, const Call& c) : Gradients(p, c), claims(MOST_TURNS * c.threads) {
     team.claims = claims.data();
   }
 
@@ -119,9 +119,33 @@ struct Run : Chunks {
   // Whether there are rows enough for each thread to have its own.
   bool rows_suffice() const { return call.batch >= 8 * call.threads; }
 
-  // Shared by all: `body(piece)` for each piece of the rows, or of what else there is.
+  // How many pieces each thread gets of many rows, of which so many are worth a piece: a power of
+  // two, so that boundaries of gates are likely to be some of pieces.
+  static constexpr Int MOST_TURNS = 16;
+  Int turns_of(Int rows, Int worth) const {
+    Int turns = 1;
+    while (turns < MOST_TURNS && 2 * turns * worth * call.threads <= rows) turns *= 2;
+    return turns;
+  }
+
+  // Shared by all: `body(piece, pieces)`, so many turns for each thread. Those of the threads
+  // follow each other to and fro: where rows are more work the further ahead they are, whoever is
+  // first would always have more.
   template <class Body>
-  void share(Member& me, Body body) { team.share(me, call.threads, body); }
+  void share(Member& me, Int turns, Body body) {
+    Int threads = call.threads;
+    team.share(me, turns * threads, [&](Int number) {
+      Int thread = number / turns, turn = number % turns;
+      body(turn * threads + (turn & 1 ? threads - 1 - thread : thread), turns * threads);
+    });
+  }
+  template <class Body>
+  void share_rows(Member& me, Int rows, Int turns, Body body) {
+    share(me, turns, [&](Int piece, Int pieces) {
+      Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
+      if (first < end) body(first, end);
+    });
+  }
 
   // The steps of a chunk. Threads either share the units and meet after every pass over them,
   // or each does some rows without a look at the others; rows are few where one does them all.
@@ -139,8 +163,8 @@ struct Run : Chunks {
       team.meet(me);
     }
     if (n == steps) return;
-    Int done = n, sweeps_done = s, pieces = call.threads;
-    share(me, [&](Int piece) {
+    Int done = n, sweeps_done = s;
+    share(me, 1, [&](Int piece, Int pieces) {
       bool all = call.share_units && !rows_suffice();
       Int first = all ? 0 : cut(piece, pieces, first_step, end_step);
       Int end = all ? (piece ? 0 : call.batch) : cut(piece + 1, pieces, first_step, end_step);
@@ -200,8 +224,7 @@ struct Run : Chunks {
       if (program.arrays[a].place == STEP && base[a]) f.at[a] = base[a] + chunk_row * stride[a];
       else if (program.arrays[a].place == CHUNK || program.arrays[a].place == VECTOR) f.at[a] = base[a];
     f.step = 0, f.further = 0;
-    share(me, [&](Int piece) {
-      Int first = rows * piece / call.threads, end = rows * (piece + 1) / call.threads;
+    share_rows(me, rows, turns_of(rows, BLOCK_ROWS), [&](Int first, Int end) {
       go_ahead(f, first, end);
       if (call.hoist) hoist_chunk(f, first, end, chunk_row);
     });
@@ -221,20 +244,38 @@ struct Run : Chunks {
       }
       steps.ticking = ticking.data();
     }
-    Int pieces = call.threads;
-    share(me, [&](Int piece) {
+    share(me, turns_of(rows, BLOCK_ROWS), [&](Int piece, Int pieces) {
+      Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
       for (Int s = 0; s < program.sunk_count; s++) {
         const Sunk& x = program.sunk[s];
-        Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
-        if (!base[x.target]) continue;
-        if (is_thin(x)) multiply_thin(x, first, end, chunk_row, packed + me.id * pack_size);
+        if (!base[x.target] || first == end) continue;
+        if (is_thin(x)) multiply_thin(x, first, end, chunk_row, thin_columns + me.id * thin_size);
         else multiply_chunk(x.first_part, x.parts, false, program.arrays[x.target].size, first, end,
                             chunk_row, base[x.target] + chunk_row * stride[x.target],
                             stride[x.target], x.adds, f.room, &steps);
       }
       add_sums(piece, pieces, rows, fresh);
-      add_outers(piece, pieces, steps, rows, fresh, me.id);
     });
+    for (Int o = 0; o < program.outer_count;) {
+      Lefts lefts = lefts_from(o);
+      if (lefts.rows) add_outers_of(me, lefts, steps, rows, fresh);
+      o = lefts.end;
+    }
+  }
+
+  void add_outers_of(Member& me, const Lefts& lefts, const Stretch& steps, Int rows, bool fresh) {
+    const Outer& x = program.outers[lefts.first];
+    Int n = units(program.arrays[x.right].size);
+    Int turns = turns_of(lefts.rows, (lefts.uneven ? 2 : 4) * TILE_ROWS);
+    Block block = {0, 0, 0, 0, fresh};
+    for (; block.from < rows; block.from += block.depth, block.fresh = false) {
+      block.depth = least(OUTER_DEPTH, rows - block.from);
+      for (block.unit = 0; block.unit < n; block.unit += block.units) {
+        block.units = least(units_of_block(block.depth), n - block.unit);
+        share_rows(me, block.depth, 1, [&](Int first, Int end) { pack_right(x, steps, block, first, end); });
+        share_rows(me, lefts.rows, turns, [&](Int first, Int end) { add_outers(lefts, steps, block, first, end); });
+      }
+    }
   }
 
   void run_chunks(Member& me, Frame& f) {
@@ -252,8 +293,8 @@ struct Run : Chunks {
       if (behind()) behind_chunk(me, f, first_step, end_step, chunk_row, rows, fresh);
       fresh = false;
     }
-    share(me, [&](Int piece) {
-      finish(call.batch * piece / call.threads, call.batch * (piece + 1) / call.threads);
+    share(me, 1, [&](Int piece, Int pieces) {
+      finish(call.batch * piece / pieces, call.batch * (piece + 1) / pieces);
       if (piece) return;
       if (kept) kept->digests = digests;
       end_of_gradients(fresh);
@@ -271,15 +312,15 @@ struct Run : Chunks {
     look_at_start(f);
     f.room = copies_of(me.id);
     me.since = microseconds();
-    share(me, [&](Int piece) {
-      if (kept) digest(piece, call.threads);
-      else pack(piece, call.threads);
-      begin(call.batch * piece / call.threads, call.batch * (piece + 1) / call.threads);
+    share(me, 1, [&](Int piece, Int pieces) {
+      if (kept) digest(piece, pieces);
+      else pack(piece, pieces);
+      begin(call.batch * piece / pieces, call.batch * (piece + 1) / pieces);
     });
     team.gather(me);
     if (kept)
-      share(me, [&](Int piece) {
-        if (kept->digests != digests) pack(piece, call.threads);
+      share(me, 1, [&](Int piece, Int pieces) {
+        if (kept->digests != digests) pack(piece, pieces);
       });
     run_chunks(me, f);
     team.leave();
