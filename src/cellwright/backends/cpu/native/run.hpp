@@ -323,7 +323,7 @@ struct Run : Gradients {
         if (kept->digests != digests) pack(piece, pieces);
       });
     run_chunks(me, f);
-    team.leave();
+    team.leave(me);
   }
 
   void end_of_gradients(bool untouched) {
@@ -364,8 +364,10 @@ struct Run : Gradients {
       return 1;
     }
     // Threads that would meet at every step are of no use where they do not run side by side:
-    // each takes rows then, or one takes all, as it does what is done before the other comes.
-    bool one = team.crowded && ((call.share_units && !rows_suffice()) || soon_done());
+    // each takes rows then, or one takes all, as it does what one alone has done before the other
+    // comes.
+    bool few = call.share_units && !rows_suffice(), alone = Company::is_better_alone(team.start);
+    bool one = few ? team.crowded || alone : alone && soon_done();
     share_units = call.share_units && !team.crowded;
     run_together(call.openmp, team, enter, this, one ? 1 : call.threads);
     free(offset);

@@ -96,7 +96,7 @@ struct ChainRun {
 
   // The first step has been given, and what the last one leaves is taken behind it: threads meet
   // before this and after it.
-  void run(Member me, Team& team) {
+  void run(Member& me, Team& team) {
     if (steps > 1 || chain->number % OFTEN == 0) team.gather(me);
     for (Int step = 0; step < steps; step++) {
       if (step) {
@@ -117,7 +117,7 @@ struct SharedChainRun : ChainRun {
     Member me = {shared->team.joined.fetch_add(1)};
     shared->team.threads = shared->chain->openmp.threads();
     shared->run(me, shared->team);
-    shared->team.leave();
+    shared->team.leave(me);
   }
 };
 
@@ -128,20 +128,21 @@ static constexpr Int MANY_STEPS = 8, SHORT_AGO = 1000;
 static void run_chain(Chain* chain, Int steps) {
   static Team nobody;
   if (!steps) return;
-  bool shared = chain->threads > 1 && chain->openmp.parallel;
-  Int now = shared ? microseconds() : 0;
+  bool could = chain->threads > 1 && chain->openmp.parallel;
+  Int start = could ? microseconds() : 0;
   ChainRun alone = {chain, steps};
   alone.give(0);
-  if (shared && (steps >= MANY_STEPS || now - chain->last < SHORT_AGO) && !Company::here(now)) {
+  if (could && (steps >= MANY_STEPS || start - chain->last < SHORT_AGO) && !Company::is_better_alone(start)) {
     SharedChainRun run{alone, {}};
     chain->openmp.parallel(SharedChainRun::enter, &run, (unsigned)chain->threads, 0);
-    run.team.all_have_left();
+    run.team.all_have_left(chain->last = microseconds());
   } else {
-    alone.run({0}, nobody);
+    Member me = {0};
+    alone.run(me, nobody);
+    if (could) chain->last = microseconds();
   }
   alone.take(steps - 1);
   chain->number += steps;
-  if (shared) chain->last = microseconds();
 }
 
 PUBLIC void* open_stream(const Program* program, const Int* arguments, Int count,

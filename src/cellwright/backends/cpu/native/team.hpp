@@ -42,26 +42,43 @@ INLINE Int wait_until(Done done, Int patience = INT64_MAX) {
   return waited;
 }
 
-// Whether somebody else is on our cores: threads wait for each other longer than LONG_WAIT, and
-// longer than they worked. One long wait may be an accident; two, one soon after the other, are
-// company. For a while threads then do not meet at every step, and what is soon done is done by
-// one. Who does what, and so every bit of the result, does not depend on it.
+// Whether somebody else is on our cores, in which case threads wait for each other. Who does what,
+// and so every bit of the result, does not depend on it.
 struct Company {
+  // One wait that is longer than this, and than the work before it, may be an accident; two, one
+  // soon after the other, are company: for a while threads do not meet at every step.
   static constexpr Int LONG_WAIT = 500, SOON = 250000, FOR_A_WHILE = 50000;
   static std::atomic<Int> until, last;
 
   static bool here(Int now) { return now < until.load(std::memory_order_relaxed); }
-  static void comes(Int now) { until.store(now + FOR_A_WHILE, std::memory_order_relaxed); }
   static bool is_long(Int waited, Int worked) { return waited > LONG_WAIT && waited > worked; }
   static void kept_us_waiting(Int now) {
-    if (now - last.exchange(now, std::memory_order_relaxed) < SOON) comes(now);
+    if (now - last.exchange(now, std::memory_order_relaxed) < SOON) until = now + FOR_A_WHILE;
+  }
+
+  // Where threads waited longer than they worked, of late, one alone is faster: it does for a while
+  // what is soon done, and then they try again.
+  static constexpr Int OF_LATE = 100000, TRIAL = 5000;
+  static std::atomic<double> waited, worked;  // microseconds, the longer ago the less
+  static std::atomic<Int> ended, tried, alone_until;
+
+  static bool is_better_alone(Int now) { return now < alone_until.load(std::memory_order_relaxed); }
+  static void shared(Int start, Int now, Int wait, Int threads) {
+    double kept = OF_LATE / (OF_LATE + double(now - ended.exchange(now)));
+    waited = waited * kept + wait, worked = worked * kept + (now - start - wait);
+    if ((tried += now - start) < TRIAL) return;
+    tried = 0;
+    if (waited > worked * (threads - 1)) alone_until = now + FOR_A_WHILE;
   }
 };
 std::atomic<Int> Company::until{0}, Company::last{-Company::SOON};
+std::atomic<double> Company::waited{0}, Company::worked{0};
+std::atomic<Int> Company::ended{0}, Company::tried{0}, Company::alone_until{0};
 
 struct Member {  // of a team: one of its threads
   Int id;
   Int since = 0;             // when it last found the others there
+  Int waited = 0;            // for them, in all
   Int shares = 0, goal = 0;  // shared works that it has been through, and pieces of all of them
 };
 
@@ -71,10 +88,12 @@ struct Team {
   std::atomic<Int> threads{1};
   std::atomic<Int> joined{0}, arrived{0};
   std::atomic<Int> first_left{0};  // when the first thread had nothing left to do
+  std::atomic<Int> longest_wait{0};  // of a thread, in all
   std::atomic<bool> slow{false}, parted{false};
   static constexpr Int MOST_PLACES = 64;
   std::atomic<int> places[MOST_PLACES];  // on which core each thread is, when it arrives
-  bool crowded = Company::here(microseconds());
+  Int start = microseconds();
+  bool crowded = Company::here(start);
   std::atomic<Int>* claims = nullptr;  // of each piece: the last shared work in which it was taken
   alignas(64) std::atomic<Int> waiting{0};
   alignas(64) std::atomic<Int> turn{0};
@@ -162,6 +181,7 @@ struct Team {
 
   void waited(Member& me, Int waited) {
     Int now = microseconds();
+    me.waited += waited;
     if (Company::is_long(waited, now - waited - me.since)) {
       slow.store(true, std::memory_order_relaxed);
       Company::kept_us_waiting(now);
@@ -169,14 +189,17 @@ struct Team {
     me.since = now;
   }
 
-  // OpenMP itself waits for threads that never came to do their share.
-  void leave() {
-    Int nobody = 0;
+  // The last that a thread does. OpenMP itself then waits for those that did not come to their share.
+  void leave(const Member& me) {
+    Int nobody = 0, most = longest_wait.load(std::memory_order_relaxed);
     first_left.compare_exchange_strong(nobody, microseconds());
+    while (me.waited > most && !longest_wait.compare_exchange_weak(most, me.waited)) {
+    }
   }
-  void all_have_left() const {
-    Int now = microseconds(), first = first_left.load(std::memory_order_relaxed);
-    if (first && now - first > Company::LONG_WAIT) Company::kept_us_waiting(now);
+  void all_have_left(Int now) const {
+    Int end = now - first_left;
+    if (end > Company::LONG_WAIT) Company::kept_us_waiting(now);
+    Company::shared(start, now, longest_wait + end, threads);
   }
 };
 
@@ -273,13 +296,14 @@ static void run_together(const OpenMP& openmp, Team& team, Work work, void* data
   team.threads = threads;
   if (threads > 1 && openmp.parallel) {
     openmp.parallel(work, data, (unsigned)threads, 0);
-    team.all_have_left();
+    team.all_have_left(microseconds());
     return;
   }
   Pool* pool = threads > 1 ? pool_of_this_process() : nullptr;
   if (pool && !pool->taken.exchange(true)) {
     pool->run(work, data, team.threads);
     pool->taken.store(false);
+    team.all_have_left(microseconds());
   } else {
     team.threads = 1;
     work(data);
