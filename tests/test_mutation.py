@@ -295,9 +295,30 @@ MUTANTS = (
     Mutant(
         "native: who is alone cuts a call in another way",
         "backends/cpu/native/run.hpp",
-        "Int pieces = call.threads, members = team.threads;\n    for",
-        "Int pieces = team.threads, members = team.threads;\n    for",
+        "Int threads = call.threads;\n    team.share(",
+        "Int threads = team.threads;\n    team.share(",
         "tests/backends/test_cpu_numbers.py -k who_works",
+    ),
+    Mutant(
+        "native: who parted within a step does not know which",
+        "backends/cpu/native/run.hpp",
+        "look_at(f, step(), chunk_row);  // they may",
+        "// they may",
+        "tests/backends/test_cpu_numbers.py -k who_works",
+    ),
+    Mutant(
+        "native: who waits for others does not try it alone",
+        "backends/cpu/native/team.hpp",
+        "alone_until = now + FOR_A_WHILE;",
+        "alone_until = now;",
+        "tests/backends/test_cpu_numbers.py -k soon_done",
+    ),
+    Mutant(
+        "native: a piece of a right side is packed over the one before",
+        "backends/cpu/native/gradients.hpp",
+        "packed + (before + row - block.from) * PANEL, block.depth * PANEL",
+        "packed + row * PANEL, block.depth * PANEL",
+        "tests/conformance/test_compiled.py -k 'spread and lstm'",
     ),
     Mutant(
         "native: a short sequence goes on",

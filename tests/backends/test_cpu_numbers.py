@@ -10,7 +10,7 @@ import torch
 from odd_cells import normed_lstm
 
 import cellwright as cw
-from cellwright.backends.cpu import library
+from cellwright.backends.cpu import arguments, library, stream
 from cellwright.pipeline import compile
 from cellwright.toolchain import compiler
 
@@ -138,12 +138,40 @@ def one_comes_late(work, data, threads, flags):
     other.join()
 
 
+def one_comes_after_it(work, data, threads, flags):
+    work(data)
+    other = threading.Thread(target=work, args=(data,))
+    other.start()
+    other.join()
+
+
+# Seconds after which others are tried again, although they were late.
+AGAIN = 0.06
+
+
+class Threads:
+    """Another OpenMP, whose threads come when the given function calls them; see how often."""
+
+    def __init__(self, parallel, threads, monkeypatch):
+        self.calls = 0
+
+        def counted(work, data, threads, flags):
+            self.calls += 1
+            parallel(work, data, threads, flags)
+
+        self.functions = PARALLEL(counted), ctypes.CFUNCTYPE(ctypes.c_int)(lambda: threads)
+        places = [ctypes.cast(f, ctypes.c_void_p).value for f in self.functions]
+        for module in (arguments, library, stream):
+            monkeypatch.setattr(module, "openmp", lambda: places)
+
+
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("rows", [1, 5, 6, 13, 20])
 @pytest.mark.parametrize("name", ["lstm", "gru", "normed"])
 def test_who_works_on_a_call_does_not_decide_a_bit_of_it(name, rows, ragged, monkeypatch):
     # Whether both threads come, or one does everything, or the second comes so late that they
-    # part for the rest of the call: as on a machine that others use, too.
+    # part for the rest of the call, or when nothing is left to do: as on a machine that others
+    # use, too.
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     large = rows == 20 and not ragged  # weights so large that threads share the units
     hidden, steps = (640, 5) if large else (40, 400 // rows)
@@ -154,17 +182,48 @@ def test_who_works_on_a_call_does_not_decide_a_bit_of_it(name, rows, ragged, mon
     lengths = [steps * (n + 1) // rows for n in range(rows)] if ragged else None
 
     def run():
+        time.sleep(AGAIN)
         y, _ = net(x, lengths=lengths)
+        time.sleep(AGAIN)
         return [y.detach(), *torch.autograd.grad(y.pow(2).sum(), [x, *net.parameters()])]
 
     expected = run()
-    for parallel, threads in ((one_alone, 1), (one_comes_late, 2)):
-        entry = PARALLEL(parallel)
-        count = ctypes.CFUNCTYPE(ctypes.c_int)(lambda threads=threads: threads)
-        places = [ctypes.cast(f, ctypes.c_void_p).value for f in (entry, count)]
-        monkeypatch.setattr(library, "openmp", lambda places=places: places)
+    ways = [(one_alone, 1), (one_comes_late, 2)]
+    if rows >= 8:  # enough for rows of their own, without a meeting at every step
+        ways.append((one_comes_after_it, 2))
+    for parallel, threads in ways:
+        team = Threads(parallel, threads, monkeypatch)
         for one, other in zip(run(), expected, strict=True):
             assert torch.equal(one, other), parallel.__name__
+        assert team.calls  # and not torch's own threads
+
+
+@pytest.mark.parametrize("kind", ["batch", "stream"])
+def test_one_thread_does_what_is_soon_done_while_others_keep_it_waiting(kind, monkeypatch):
+    def late(work, data, threads, flags):
+        work(data)
+        time.sleep(0.02)  # what was left to do for the other has long been done
+        work(data)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    team = Threads(late, 2, monkeypatch)
+    net = cw.Recurrent("lstm", 128, 256, backend="cpu")
+    x = torch.randn(16, 4, 128)
+    one_by_one = net.stream(1)
+
+    @torch.inference_mode()
+    def shares():
+        before = team.calls
+        net(x) if kind == "batch" else one_by_one.step(x[:1, 0])
+        return team.calls > before
+
+    time.sleep(AGAIN)
+    first = [shares() for _ in range(60)]
+    assert any(first)
+    assert not all(first)
+    # After a while it tries again; not every time, if somebody else keeps it from its core. The
+    # other threads look out for a step only if one was just before.
+    assert any(time.sleep(AGAIN) or shares() or shares() for _ in range(5))
 
 
 def test_products_of_bfloat16_are_made_of_bfloat16():

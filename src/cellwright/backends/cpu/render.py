@@ -48,7 +48,18 @@ def runner(real: str, narrow: bool) -> str:
     narrow
         Whether products may be computed from numbers rounded to bfloat16.
     """
-    names = ("vectors", "tile", "program", "products", "team", "kept", "layout", "chunk", "gradients", "run")
+    names = (
+        "vectors",
+        "tile",
+        "program",
+        "products",
+        "team",
+        "kept",
+        "layout",
+        "chunk",
+        "gradients",
+        "run",
+    )
     return "\n".join([*_head(real, narrow), *map(_native, (*names, "stream", "ragged"))])
 
 
