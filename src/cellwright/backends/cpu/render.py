@@ -48,19 +48,9 @@ def runner(real: str, narrow: bool) -> str:
     narrow
         Whether products may be computed from numbers rounded to bfloat16.
     """
-    names = (
-        "vectors",
-        "tile",
-        "program",
-        "products",
-        "team",
-        "kept",
-        "layout",
-        "chunk",
-        "gradients",
-        "run",
-    )
-    return "\n".join([*_head(real, narrow), *map(_native, (*names, "stream", "ragged"))])
+    tables = ("vectors", "tile", "program", "products", "team", "kept", "layout")
+    walks = ("chunk", "gradients", "run", "stream", "ragged")
+    return "\n".join([*_head(real, narrow), *map(_native, (*tables, *walks))])
 
 
 def tiles(real: str, narrow: bool) -> str:

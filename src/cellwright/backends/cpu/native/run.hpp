@@ -119,12 +119,18 @@ struct Run : Gradients {
   // Whether there are rows enough for each thread to have its own.
   bool rows_suffice() const { return call.batch >= 8 * call.threads; }
 
-  // How many pieces each thread gets of many rows, of which so many are worth a piece: a power of
-  // two, so that boundaries of gates are likely to be some of pieces.
+  // How many pieces each thread gets of the rows of a chunk: each is multiplied as one block.
   static constexpr Int MOST_TURNS = 16;
-  Int turns_of(Int rows, Int worth) const {
-    Int turns = 1;
-    while (turns < MOST_TURNS && 2 * turns * worth * call.threads <= rows) turns *= 2;
+  Int turns_of(Int rows) const {
+    Int together = BLOCK_ROWS * call.threads;
+    return rows ? least((rows + together - 1) / together, MOST_TURNS) : 1;
+  }
+
+  // The same of left sides, with so many rows or more to a piece: a power of two, so that
+  // boundaries of gates are likely to be some of pieces.
+  Int turns_of(const Lefts& lefts) const {
+    Int turns = 1, worth = (lefts.uneven ? 2 : 4) * TILE_ROWS * call.threads;
+    while (turns < MOST_TURNS && 2 * turns * worth <= lefts.rows) turns *= 2;
     return turns;
   }
 
@@ -162,6 +168,7 @@ struct Run : Gradients {
       pass(0, call.batch, true);
       team.meet(me);
     }
+    settle();
     if (n == steps) return;
     Int done = n, sweeps_done = s;
     share(me, 1, [&](Int piece, Int pieces) {
@@ -171,8 +178,13 @@ struct Run : Gradients {
       n = done, s = sweeps_done;
       look_at(f, step(), chunk_row);  // they may have parted within a step
       while (n < steps) pass(first, end, false);
-      if (far) std::atomic_thread_fence(std::memory_order_seq_cst);  // past the caches, stores overtake
+      settle();
     });
+  }
+
+  // Past the caches, stores overtake others.
+  void settle() const {
+    if (far) std::atomic_thread_fence(std::memory_order_seq_cst);
   }
 
   // One pass over rows: this thread's share of it, or (-1) all.
@@ -224,7 +236,7 @@ struct Run : Gradients {
       if (program.arrays[a].place == STEP && base[a]) f.at[a] = base[a] + chunk_row * stride[a];
       else if (program.arrays[a].place == CHUNK || program.arrays[a].place == VECTOR) f.at[a] = base[a];
     f.step = 0, f.further = 0;
-    share_rows(me, rows, turns_of(rows, BLOCK_ROWS), [&](Int first, Int end) {
+    share_rows(me, rows, turns_of(rows), [&](Int first, Int end) {
       go_ahead(f, first, end);
       if (call.hoist) hoist_chunk(f, first, end, chunk_row);
     });
@@ -244,7 +256,7 @@ struct Run : Gradients {
       }
       steps.ticking = ticking.data();
     }
-    share(me, turns_of(rows, BLOCK_ROWS), [&](Int piece, Int pieces) {
+    share(me, turns_of(rows), [&](Int piece, Int pieces) {
       Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
       for (Int s = 0; s < program.sunk_count; s++) {
         const Sunk& x = program.sunk[s];
@@ -254,7 +266,7 @@ struct Run : Gradients {
                             chunk_row, base[x.target] + chunk_row * stride[x.target],
                             stride[x.target], x.adds, f.room, &steps);
       }
-      add_sums(piece, pieces, rows, fresh);
+      if (piece < call.threads) add_sums(piece, call.threads, rows, fresh);
     });
     for (Int o = 0; o < program.outer_count;) {
       Lefts lefts = lefts_from(o);
@@ -265,8 +277,7 @@ struct Run : Gradients {
 
   void add_outers_of(Member& me, const Lefts& lefts, const Stretch& steps, Int rows, bool fresh) {
     const Outer& x = program.outers[lefts.first];
-    Int n = units(program.arrays[x.right].size);
-    Int turns = turns_of(lefts.rows, (lefts.uneven ? 2 : 4) * TILE_ROWS);
+    Int n = units(program.arrays[x.right].size), turns = turns_of(lefts);
     Block block = {0, 0, 0, 0, fresh};
     for (; block.from < rows; block.from += block.depth, block.fresh = false) {
       block.depth = least(OUTER_DEPTH, rows - block.from);
