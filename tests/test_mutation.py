@@ -300,18 +300,18 @@ MUTANTS = (
         "tests/backends/test_cpu_numbers.py -k who_works",
     ),
     Mutant(
-        "native: who parted within a step does not know which",
-        "backends/cpu/native/run.hpp",
-        "look_at(f, step(), chunk_row);  // they may",
-        "// they may",
-        "tests/backends/test_cpu_numbers.py -k who_works",
-    ),
-    Mutant(
         "native: who waits for others does not try it alone",
         "backends/cpu/native/team.hpp",
         "alone_until = now + FOR_A_WHILE;",
         "alone_until = now;",
         "tests/backends/test_cpu_numbers.py -k soon_done",
+    ),
+    Mutant(
+        "native: two parts of a gradient are added to it at the same time",
+        "backends/cpu/native/gradients.hpp",
+        "if (again || x.right",
+        "if (x.right",
+        "tests/conformance/test_compiled.py -k 'spread and turned_twice'",
     ),
     Mutant(
         "native: a piece of a right side is packed over the one before",

@@ -173,7 +173,7 @@ def test_who_works_on_a_call_does_not_decide_a_bit_of_it(name, rows, ragged, mon
     # part for the rest of the call, or when nothing is left to do: as on a machine that others
     # use, too.
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    large = rows == 20 and not ragged  # weights so large that threads share the units
+    large = rows == 20 and not ragged  # weights that no core's own cache has room for
     hidden, steps = (640, 5) if large else (40, 400 // rows)
     torch.manual_seed(0)
     cell = normed_lstm if name == "normed" else name
@@ -195,7 +195,7 @@ def test_who_works_on_a_call_does_not_decide_a_bit_of_it(name, rows, ragged, mon
         team = Threads(parallel, threads, monkeypatch)
         for one, other in zip(run(), expected, strict=True):
             assert torch.equal(one, other), parallel.__name__
-        assert team.calls  # and not torch's own threads
+        assert team.calls >= 2  # forth and back, and not torch's own threads
 
 
 @pytest.mark.parametrize("kind", ["batch", "stream"])
@@ -219,8 +219,7 @@ def test_one_thread_does_what_is_soon_done_while_others_keep_it_waiting(kind, mo
 
     time.sleep(AGAIN)
     first = [shares() for _ in range(60)]
-    assert any(first)
-    assert not all(first)
+    assert 1 <= sum(first) < 30
     # After a while it tries again; not every time, if somebody else keeps it from its core. The
     # other threads look out for a step only if one was just before.
     assert any(time.sleep(AGAIN) or shares() or shares() for _ in range(5))

@@ -150,7 +150,15 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 # Every cell is one more source to compile for single precision, and for what is recorded; and
 # the cells of the zoo have much in common.
 BOTH_PRECISIONS = {*TYPICAL, "everything", "normed_lstm"}
-SPREAD = {*BOTH_PRECISIONS, "resting", "intersection_rnn", "embedded", "delayed", "tied"}
+SPREAD = {
+    *BOTH_PRECISIONS,
+    "resting",
+    "intersection_rnn",
+    "embedded",
+    "delayed",
+    "tied",
+    "turned_twice",
+}
 RECORDED = {
     "resting",
     "elman",

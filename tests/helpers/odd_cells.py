@@ -82,6 +82,18 @@ def tied():
     return verify_cell(Graph("tied", (x,), (h,), (node("tanh", total),), signals))
 
 
+def turned_twice():
+    """One matrix turned for two values: both left sides of its gradient have one right side."""
+    x = node("input", name="x", size="input")
+    h = node("state", name="h", size="hidden")
+    inward = node("matrix", name="Wx", size="hidden", columns="input", mask=None)
+    matrix = node("matrix", name="W", size="hidden", columns="hidden", mask=None)
+    one = node("tanh", node("add", node("matmul", inward, x), h))
+    other = node("sigmoid", h)
+    both = [node("matmul_transposed", matrix, value) for value in (one, other)]
+    return verify_cell(Graph("turned_twice", (x,), (h,), (node("tanh", node("add", *both)),), ()))
+
+
 def uneven(graph):
     """The same equations, the groups of units cut as equal as can be where they must be equal."""
 
@@ -96,4 +108,5 @@ GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
 ODD = (everything, embedded, normed_lstm, resting, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()
+GRAPHS["turned_twice"] = turned_twice()
 GRAPHS["uneven_clockwork"] = uneven(GRAPHS["clockwork"])

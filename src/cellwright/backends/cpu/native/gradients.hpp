@@ -12,7 +12,9 @@ struct Gradients : Chunks {
     Lefts lefts = {first, first, 0, false};
     for (Int& o = lefts.end; o < program.outer_count; o++) {
       const Outer& x = program.outers[o];
-      if (x.right != program.outers[first].right) break;
+      bool again = false;  // who adds to a gradient comes after who begins it
+      for (Int other = first; other < o; other++) again |= program.outers[other].gradient == x.gradient;
+      if (again || x.right != program.outers[first].right) break;
       lefts.rows += gradient(o) ? units(program.arrays[x.left].size) : 0;
       lefts.uneven |= x.mask || x.clock >= 0;
     }

@@ -75,12 +75,11 @@ struct Layout {
   std::vector<Real*> panels;      // first panel of each matrix
   std::vector<Int> panel_stride;  // from one of its panels to the next
   Real* packed;       // a block of the right side of gradients of matrices
-  Real* thin_columns; // (threads, thin_size), a matrix of few columns, transposed
+  Real* thin_columns; // (threads, thin_size), a column of a matrix that has few
   Int thin_size = 0;
   Real* copies;       // (threads, copies_size()), rows as products want them
   Int* offset;        // first row of each step, where lengths differ
   Int chunk;
-  bool apart = false;           // nothing to wait for between chunks
   KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
@@ -114,9 +113,9 @@ struct Layout {
 
   // Steps taken together before gradients of weights are added up: enough rows for products
   // at full speed, few enough that what lies between stays in the cache. 512 is best on an idle
-  // machine by some 3 %, but on a busy one every meeting costs a slice of somebody else's time.
+  // machine by some 3 %, but on a busy one every wait costs a slice of somebody else's time.
   static constexpr Int CHUNK_ROWS = 1024;
-  // Where much lies between, as with normalised gates, fewer rows are worth their meetings, unless
+  // Where much lies between, as with normalised gates, fewer rows are worth their waits, unless
   // the gradients of matrices, which are read and written once a chunk, are as much.
   static constexpr Int FEWEST_ROWS = 128, CACHED = 3 << 20;  // of each thread; bytes
 
@@ -138,7 +137,6 @@ struct Layout {
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
     if (!wanted) wanted = chunk_rows() / (call.batch ? call.batch : 1);
     chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
-    apart = !between && chunk == call.steps;  // shares of a further chunk need a meeting
     most_rows = chunk * call.batch;
   }
 

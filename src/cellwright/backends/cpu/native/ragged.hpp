@@ -52,7 +52,6 @@ struct Moves {
   bool back;
   const Array* arrays;
   Int count;
-  Team team;
   std::atomic<Int> next{0};
 
   void work() {
@@ -67,15 +66,13 @@ struct Moves {
         else memset(x.to + places[row] * x.units, 0, bytes);
     }
   }
-  static void enter(void* self) {
-    ((Moves*)self)->work();
-    ((Moves*)self)->team.leave({0});
-  }
+  static void enter(void* self) { ((Moves*)self)->work(); }
 };
 
 // Rows of some arrays to where they lie packed, or back, and zeros where no step exists.
 PUBLIC void move_rows(const Int* a) {
   Moves moves = {(const Int*)a[3], a[4], a[5], a[6] != 0, (const Moves::Array*)(a + 8), a[7]};
-  run_together({(decltype(OpenMP::parallel))a[0], (decltype(OpenMP::threads))a[1]}, moves.team,
+  Team team;
+  run_together({(decltype(OpenMP::parallel))a[0], (decltype(OpenMP::threads))a[1]}, team,
                Moves::enter, &moves, a[2]);
 }

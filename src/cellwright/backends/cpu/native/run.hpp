@@ -119,7 +119,7 @@ struct Run : Gradients {
   // Whether there are rows enough for each thread to have its own.
   bool rows_suffice() const { return call.batch >= 8 * call.threads; }
 
-  // How many pieces each thread gets of the rows of a chunk: each is multiplied as one block.
+  // How many pieces each thread gets of the rows of a chunk: blocks, as long as these are not many.
   static constexpr Int MOST_TURNS = 16;
   Int turns_of(Int rows) const {
     Int together = BLOCK_ROWS * call.threads;
@@ -166,9 +166,9 @@ struct Run : Gradients {
     if (program.sweep_count == program.ahead_count) return;
     while (share_units && !team.parted && n < steps) {
       pass(0, call.batch, true);
+      settle();
       team.meet(me);
     }
-    settle();
     if (n == steps) return;
     Int done = n, sweeps_done = s;
     share(me, 1, [&](Int piece, Int pieces) {

@@ -42,16 +42,18 @@ INLINE Int wait_until(Done done, Int patience = INT64_MAX) {
   return waited;
 }
 
-// Whether somebody else is on our cores, in which case threads wait for each other. Who does what,
-// and so every bit of the result, does not depend on it.
+// Whether somebody else is on our cores, in which case threads wait for each other. It decides who
+// does what, and not a bit of the result.
 struct Company {
   // One wait that is longer than this, and than the work before it, may be an accident; two, one
   // soon after the other, are company: for a while threads do not meet at every step.
   static constexpr Int LONG_WAIT = 500, SOON = 250000, FOR_A_WHILE = 50000;
+  // The first wait is for threads that sleep, as they do after a pause of their own choice: to wake
+  // one on a virtual machine takes up to a millisecond.
+  static constexpr Int LONG_WAY = 4000;
   static std::atomic<Int> until, last;
 
   static bool here(Int now) { return now < until.load(std::memory_order_relaxed); }
-  static bool is_long(Int waited, Int worked) { return waited > LONG_WAIT && waited > worked; }
   static void kept_us_waiting(Int now) {
     if (now - last.exchange(now, std::memory_order_relaxed) < SOON) until = now + FOR_A_WHILE;
   }
@@ -64,7 +66,9 @@ struct Company {
 
   static bool is_better_alone(Int now) { return now < alone_until.load(std::memory_order_relaxed); }
   static void shared(Int start, Int now, Int wait, Int threads) {
-    double kept = OF_LATE / (OF_LATE + double(now - ended.exchange(now)));
+    if (threads < 2) return;
+    Int passed = now - ended.exchange(now);
+    double kept = OF_LATE / double(OF_LATE + (passed < 0 ? 0 : passed));
     waited = waited * kept + wait, worked = worked * kept + (now - start - wait);
     if ((tried += now - start) < TRIAL) return;
     tried = 0;
@@ -79,6 +83,7 @@ struct Member {  // of a team: one of its threads
   Int id;
   Int since = 0;             // when it last found the others there
   Int waited = 0;            // for them, in all
+  bool has_waited = false;   // or at least met them
   Int shares = 0, goal = 0;  // shared works that it has been through, and pieces of all of them
 };
 
@@ -87,8 +92,7 @@ struct Member {  // of a team: one of its threads
 struct Team {
   std::atomic<Int> threads{1};
   std::atomic<Int> joined{0}, arrived{0};
-  std::atomic<Int> first_left{0};  // when the first thread had nothing left to do
-  std::atomic<Int> longest_wait{0};  // of a thread, in all
+  std::atomic<Int> first_left{0}, first_waited{0};  // when the first thread left, and its waits
   std::atomic<bool> slow{false}, parted{false};
   static constexpr Int MOST_PLACES = 64;
   std::atomic<int> places[MOST_PLACES];  // on which core each thread is, when it arrives
@@ -182,24 +186,27 @@ struct Team {
   void waited(Member& me, Int waited) {
     Int now = microseconds();
     me.waited += waited;
-    if (Company::is_long(waited, now - waited - me.since)) {
+    Int limit = me.has_waited ? Company::LONG_WAIT : Company::LONG_WAY;
+    me.has_waited = true;
+    if (waited > limit && waited > now - waited - me.since) {
       slow.store(true, std::memory_order_relaxed);
       Company::kept_us_waiting(now);
     }
     me.since = now;
   }
 
-  // The last that a thread does. OpenMP itself then waits for those that did not come to their share.
+  // The last that a thread does. What one has to do alone falls to the first, so only its waits are
+  // for others that are late; OpenMP itself then waits for those that did not come to their share.
   void leave(const Member& me) {
-    Int nobody = 0, most = longest_wait.load(std::memory_order_relaxed);
-    first_left.compare_exchange_strong(nobody, microseconds());
-    while (me.waited > most && !longest_wait.compare_exchange_weak(most, me.waited)) {
-    }
+    if (me.id) return;
+    first_waited.store(me.waited, std::memory_order_relaxed);
+    first_left.store(microseconds(), std::memory_order_release);
   }
   void all_have_left(Int now) const {
-    Int end = now - first_left;
-    if (end > Company::LONG_WAIT) Company::kept_us_waiting(now);
-    Company::shared(start, now, longest_wait + end, threads);
+    Int left = first_left.load(std::memory_order_acquire), end = now - left;
+    if (!left) return;  // it was not asked to tell
+    if (end > Company::LONG_WAY && end > left - start) Company::kept_us_waiting(now);
+    Company::shared(start, now, first_waited + end, threads);
   }
 };
 
@@ -223,14 +230,14 @@ struct Pool {
   std::atomic<bool> taken{false};
   pid_t owner = 0;
 
-  struct Member {
+  struct Server {
     Pool* pool;
     Int number, seen;
   };
 
   static void* serve(void* given) {
-    Member me = *(Member*)given;
-    delete (Member*)given;
+    Server me = *(Server*)given;
+    delete (Server*)given;
     Pool& pool = *me.pool;
     for (;;) {
       pthread_mutex_lock(&pool.mutex);
@@ -249,9 +256,9 @@ struct Pool {
   // Whether there is one thread more.
   bool grow() {
     pthread_t thread;
-    Member* member = new (std::nothrow) Member{this, alive + 1, generation};
-    if (!member || pthread_create(&thread, nullptr, serve, member)) {
-      delete member;
+    Server* server = new (std::nothrow) Server{this, alive + 1, generation};
+    if (!server || pthread_create(&thread, nullptr, serve, server)) {
+      delete server;
       return false;
     }
     pthread_detach(thread);
