@@ -1,7 +1,7 @@
 // Runs a program over a batch of sequences. Every thread executes `Run::work`, from one shared
-// work to the next. A call is cut into as many pieces as there were to be threads, whoever does
-// them, so that every bit of the result is the same on a busy machine: how rows are cut into
-// tiles decides in which order products are added up.
+// work to the next. Into how many pieces a work is cut follows from how many threads there were to
+// be, not from who comes, so that every bit of the result is the same on a busy machine: how rows
+// are cut into tiles decides in which order products are added up.
 
 struct Run : Gradients {
   Team team;
@@ -358,12 +358,14 @@ struct Run : Gradients {
 
   static void enter(void* self) { ((Run*)self)->work(); }
 
-  // Whether this takes one thread no longer than others on its core may keep it from it.
+  static constexpr Int SOON_DONE = 1 << 27;  // multiplications: what one thread does in some milliseconds
+
+  // Whether one thread is done before another that lost its core may be back on it.
   bool soon_done() const {
     Int weights = 0;
     for (Int m = 0; m < program.matrix_count; m++)
       weights += units(program.matrices[m].rows) * units(program.matrices[m].columns);
-    return weights * call.batch * call.steps < (Int)1 << 27;
+    return weights * call.batch * call.steps < SOON_DONE;
   }
 
   // 0, or 1 where memory did not suffice.
@@ -375,8 +377,8 @@ struct Run : Gradients {
       return 1;
     }
     // Threads that would meet at every step are of no use where they do not run side by side:
-    // each takes rows then, or one takes all, as it does what one alone has done before the other
-    // comes.
+    // each takes rows then, or one takes all. One also takes what it has soon done, while the others
+    // mostly keep it waiting.
     bool few = call.share_units && !rows_suffice(), alone = Company::is_better_alone(team.start);
     bool one = few ? team.crowded || alone : alone && soon_done();
     share_units = call.share_units && !team.crowded;
