@@ -83,7 +83,7 @@ struct Member {  // of a team: one of its threads
   Int id;
   Int since = 0;             // when it last found the others there
   Int waited = 0;            // for them, in all
-  bool has_waited = false;   // or at least met them
+  bool has_met = false;      // them, at all
   Int shares = 0, goal = 0;  // shared works that it has been through, and pieces of all of them
 };
 
@@ -108,7 +108,7 @@ struct Team {
     for (std::atomic<int>& place : places) place.store(-1, std::memory_order_relaxed);
   }
 
-  // A thread needs some microseconds to come, and up to a millisecond if it slept.
+  // Microseconds for which those that come first wait: who slept comes later, and takes what is left.
   static constexpr Int PATIENCE = 100;
 
   // Linux may wake a thread on the core of the one that wakes it, and where it does not know that
@@ -186,8 +186,8 @@ struct Team {
   void waited(Member& me, Int waited) {
     Int now = microseconds();
     me.waited += waited;
-    Int limit = me.has_waited ? Company::LONG_WAIT : Company::LONG_WAY;
-    me.has_waited = true;
+    Int limit = me.has_met ? Company::LONG_WAIT : Company::LONG_WAY;
+    me.has_met = true;
     if (waited > limit && waited > now - waited - me.since) {
       slow.store(true, std::memory_order_relaxed);
       Company::kept_us_waiting(now);
