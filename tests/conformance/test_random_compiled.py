@@ -1,7 +1,8 @@
 """Random cells, compiled: values and every gradient are the reference's.
 
-Half of them are what an author might write, half whatever the rules of a cell allow. Each costs
-a compilation, so a handful is drawn, the same every time; the slow set draws many more.
+Some are what an author might write, some whatever the rules of a cell allow, and in some units
+rest. Each costs a compilation, so a handful is drawn, the same every time; the slow set draws
+many more.
 """
 
 import random
@@ -17,7 +18,7 @@ from comparing import (
     sensitivity,
 )
 from hypothesis import HealthCheck, Phase, given, settings
-from random_graphs import SIZES, graphs, wild_graphs
+from random_graphs import CLOCKED_SIZES, SIZES, clocked_graphs, graphs, wild_graphs
 
 import cellwright as cw
 from cellwright.backends import BACKENDS
@@ -52,12 +53,12 @@ def _compiler():
     read_settings.cache_clear()
 
 
-def compare(graph):
+def compare(graph, sizes=SIZES):
     drawn = random.Random(len(graph.nodes))
     record = set(drawn.sample(sorted(graph.observable), drawn.randint(0, 4)))
     call = random_call(
         graph,
-        SIZES,
+        sizes,
         steps=STEPS,
         batch=BATCH,
         active=drawn.choice([None, lengths_to_active([5, 0, 3, 4], STEPS)]),
@@ -66,12 +67,12 @@ def compare(graph):
         # does, torch knows it and we carry zeros, and a zero at an infinite slope is NaN.
         record=(*graph.state_sizes, *sorted(record - set(graph.state_sizes))),
     )
-    exact, spread = sensitivity(graph, SIZES, call)
+    exact, spread = sensitivity(graph, sizes, call)
     if any(float(v.abs().nan_to_num(0, 0, 0).max()) > 1e100 for v in exact.values() if v.numel()):
         return  # sums overflow in one order and not in another
     for choices in SCHEDULES:
         with scheduled(**choices):
-            found = by_backend("cpu", graph, SIZES, call)
+            found = by_backend("cpu", graph, sizes, call)
         assert_determined(found, exact, spread, choices)
 
 
@@ -85,6 +86,20 @@ def test_random_cells(graph):
 @given(wild_graphs())
 def test_wild_cells(graph):
     compare(graph)
+
+
+@settings(max_examples=4, **DRAWN)
+@given(clocked_graphs())
+def test_cells_with_clocks(graph):
+    compare(graph, CLOCKED_SIZES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(max_examples=60, **DRAWN)
+@given(clocked_graphs())
+def test_many_cells_with_clocks(graph):
+    compare(graph, CLOCKED_SIZES)
 
 
 @pytest.mark.slow

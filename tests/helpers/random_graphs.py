@@ -74,6 +74,47 @@ def values_from(values, number):
     return st.one_of(special, signed, pointwise, chosen, reduced, multiplied)
 
 
+# Units enough for panels in which all rest, and a last one that is not full.
+CLOCKED_SIZES = {"input": 3, "hidden": 70}
+
+
+@st.composite
+def clocked_graphs(draw):
+    """A graph of two states in which units rest, by one clock or by several."""
+    clocks = [clock(periods) for periods in ((1.0, 2.0, 4.0), (3.0, 1.0))]
+    zero = node("constant", value=0.0)
+    wide = product("Wx", X, None)
+    values = [*STATES, node("vector", name="v", size="hidden", role="scale", init=1.0), wide]
+    sums = [node("add", product(f"W{state.name}", state, None), wide) for state in STATES]
+    for number in range(draw(st.integers(3, 10))):
+        one, other = draw(st.sampled_from(values)), draw(st.sampled_from(values))
+        kind = draw(st.sampled_from(["product", "product", "chosen", "chosen", "other", "other"]))
+        if kind == "product":
+            turned = product(f"W{number}", one, draw(MASKS))
+            sums.append(node("add", turned, draw(st.sampled_from([other, wide]))))
+            values.append(sums[-1])
+        elif kind == "chosen":
+            values.append(node("where", draw(st.sampled_from(clocks)), one, other))
+            values.append(node("where", draw(st.sampled_from(clocks)), one, zero))
+        else:
+            op = draw(st.sampled_from(["tanh", "sigmoid", "neg", "mul", "sub", "exp", "sqrt"]))
+            values.append(node(op, *(one, other)[: OPS[op].arity]))
+    outputs = []
+    for state, ticks, own in zip(STATES, clocks, sums, strict=False):
+        value = node("tanh", draw(st.sampled_from([*[own] * len(values), *values])))
+        kept = node("where", ticks, value, state)
+        outputs.append(draw(st.sampled_from([kept, kept, node("add", value, state)])))
+    signals = tuple((f"s{n}", value) for n, value in enumerate(values))
+    return verify_cell(Graph("clocked", (X,), STATES, tuple(outputs), signals))
+
+
+def clock(periods):
+    """Whether a unit ticks: at every step that its period divides."""
+    step, period = node("step"), node("per_unit", values=periods, size="hidden")
+    past = node("mul", period, node("floor", node("div", step, period)))
+    return node("equal", node("sub", step, past), node("constant", value=0.0))
+
+
 # The state that an sLSTM's memory is divided by is a sum of positive numbers.
 POSITIVE = {("slstm", "n")}
 

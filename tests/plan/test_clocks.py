@@ -24,6 +24,44 @@ def test_a_clockwork_network_multiplies_for_what_ticks():
     assert len(found.forward.clocks) == len(found.backward.clocks) == 1
 
 
+def test_what_nobody_looks_at_is_left_out_of_a_pass_for_units_that_rest():
+    found = planned(cw.cells.clockwork)
+    (forward,) = found.forward.sweeps
+    assert sorted(value.op for value in forward.idle) == ["add", "tanh"]
+    first, second = found.backward.sweeps
+    assert sorted(value.op for value in first.idle) == ["mul", "where"]
+    assert second.clock is None
+    assert not second.idle
+
+
+def test_a_zero_times_what_may_be_infinite_is_computed_but_for_a_gradient():
+    @cw.cell(state="h")
+    def scaled(x, h, t):
+        """What a unit hands on when it rests is zero, or NaN where the scale is infinite."""
+        ticks = t % cw.per_unit([1, 2]) == 0
+        h = cw.where(ticks, cw.tanh(cw.affine("a", x, h)), 0.0) * cw.exp(cw.affine("s", x))
+        return h
+
+    found = planned(scaled)
+    assert sorted(v.op for s in found.forward.sweeps for v in s.idle) == ["add", "tanh"]
+    assert "mul" in [v.op for s in found.backward.sweeps for v in s.idle]
+
+
+def test_a_pass_with_several_clocks_has_the_one_by_which_most_rests():
+    @cw.cell(state=("h", "c"))
+    def several(x, h, c, t):
+        """Each state has a clock of its own."""
+        n = cw.sigmoid(cw.tanh(cw.affine("n", x, c)))
+        h = cw.where(t % cw.per_unit([1, 2]) == 0, cw.tanh(cw.affine("a", x, h)), h)
+        c = cw.where(t % cw.per_unit([1, 3]) == 0, n, c)
+        return h, c
+
+    (sweep,) = planned(several).forward.sweeps
+    assert sorted(value.op for value in sweep.idle) == ["add", "sigmoid", "tanh"]
+    assert [group.clock is sweep.clock for group in sweep.groups] == [False, True]
+    assert all(group.clock for group in sweep.groups)
+
+
 def test_what_is_recorded_is_computed_for_every_unit():
     assert clocks(planned(cw.cells.clockwork, ("n",)).forward) == [(False, [False, False])]
     assert clocks(planned(cw.cells.clockwork, ("ticks",)).forward) == [(True, [False, False])]

@@ -134,6 +134,9 @@ class Sweep:
         What is written where.
     reductions
         Values that are reduced over the units.
+    clock, idle
+        For units that rest by this clock, these values are zero, or nobody looks at them and
+        they may be zero; see `Clocks`.
     """
 
     size: Size
@@ -141,6 +144,8 @@ class Sweep:
     nodes: tuple[Node, ...]
     stores: tuple[tuple[Node, Array], ...]
     reductions: tuple[Reduction, ...]
+    clock: Node | None = None
+    idle: frozenset[Node] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -224,6 +229,7 @@ class Program:
     def clocks(self) -> tuple[Node, ...]:
         """What says at each step which units rest."""
         found = [group.clock for sweep in self.sweeps for group in sweep.groups]
+        found += [sweep.clock for sweep in self.sweeps]
         found += [part.clock for part in self.parts]
         found += [outer.clock for outer in self.outers]
         return tuple(dict.fromkeys(clock for clock in found if clock is not None))

@@ -199,7 +199,7 @@ class _Planner:
         self._hand_over()
         # Numbers for each row come first, for all units of the row wait for them.
         ordered = sorted(self.sweeps.items(), key=lambda item: (item[0][0], item[0][1] != SCALAR))
-        sweeps = tuple(sweep.filled(size, self.storage) for (_, size), sweep in ordered)
+        sweeps = tuple(self._with_clock(s.filled(size, self.storage)) for (_, size), s in ordered)
         given = [array for _, array in (*self.step.written, *self.step.sunk)]
         given = [*self.step.leaves.values(), *given]
         return Program(
@@ -214,6 +214,20 @@ class _Planner:
             backward=self.step.backward,
             ahead=self.ahead.sweeps if self.ahead else (),
         )
+
+    def _with_clock(self, sweep: Sweep) -> Sweep:
+        """A sweep with the clock by which most of its values rest, if any do."""
+        resting: dict[Node, set[Node]] = {}
+        for value in sweep.nodes if self.in_loop and not sweep.reductions else ():
+            # A zero times what is not finite is NaN, and only gradients may say zero instead.
+            clock = self.clocks.rests(value) if self.step.backward else None
+            clock = clock or self.clocks.needed(value)
+            if clock:
+                resting.setdefault(clock, set()).add(value)
+        if not resting:
+            return sweep
+        clock = max(resting, key=lambda clock: len(resting[clock]))
+        return replace(sweep, clock=clock, idle=frozenset(resting[clock]))
 
     def _is_inline(self, value: Node) -> bool:
         """Truths, times and cheap numbers of a row are computed again wherever they are needed."""

@@ -87,10 +87,11 @@ def _sweep(number: str, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str
     writes = _joined(array.name for _, array in sweep.stores)
     reduced = "".join(f"; reduces to {r.result.name}" for r in sweep.reductions)
     named = _joined(names[value] for value in sweep.nodes if value in names)
-    count = len(sweep.nodes)
+    count, idle = len(sweep.nodes), len(sweep.idle)
     yield (
         f"#   {number}. over {sweep.size}: {products or 'no product'}; "
-        f"{count} operation{'s' * (count != 1)}{f' ({named})' if named else ''}; "
+        f"{count} operation{'s' * (count != 1)}{f' ({named})' if named else ''}"
+        f"{f', {idle} of them for units that tick' if idle else ''}; "
         f"writes {writes or 'nothing'}{reduced}"
     )
 

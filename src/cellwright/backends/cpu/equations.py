@@ -3,7 +3,7 @@
 Behind products the units are one panel, whose sums are there for a tile of rows: the function
 goes from vector to vector of units, and for each through the rows. Without products a row is
 passed over from end to end, as its numbers lie in memory; where they lie, and what is one number
-for the row, is then found out once a row.
+for the row, is then found out once a row. Where units may rest, a second function is for them.
 """
 
 from __future__ import annotations
@@ -80,9 +80,16 @@ class Equations:
         self.inside.extend(self._fetches())
         return "\n".join(self._row_by_row() if self.by_row else self._unit_by_unit())
 
+    def functions(self) -> str:
+        """The functions for units that tick, and for those that rest or nullptr."""
+        if self.sweep.clock is None:
+            return f"{self.name}, nullptr"
+        return f"{self.name}<false>, {self.name}<true>"
+
     def _unit_by_unit(self) -> list[str]:
+        resting = bool(self.sweep.clock)
         return [
-            "template <bool WHOLE>",
+            f"template <{'bool RESTS, ' * resting}bool WHOLE>",
             f"INLINE void {self.name}_rows(const Frame& f, Int row, Int rows, Int unit,",
             "    Int left, const Real* products) {",
             *_indented(1, [*self.fixed, *self.of_units]),
@@ -90,19 +97,23 @@ class Equations:
             *_indented(2, [*self.of_row, *self.inside]),
             "  }",
             "}",
+            *["template <bool RESTS>"] * resting,
             f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
             "    const Real* products) {",
             "  for (Int v = 0; v < PANEL && v < left; v += LANES) {",
             "    if (left - v >= LANES)",
-            f"      {self.name}_rows<true>(f, row, rows, unit + v, left - v, products + v);",
+            f"      {self.name}_rows<{'RESTS, ' * resting}true>(",
+            "          f, row, rows, unit + v, left - v, products + v);",
             "    else",
-            f"      {self.name}_rows<false>(f, row, rows, unit + v, left - v, products + v);",
+            f"      {self.name}_rows<{'RESTS, ' * resting}false>(",
+            "          f, row, rows, unit + v, left - v, products + v);",
             "  }",
             "}",
         ]
 
     def _row_by_row(self) -> list[str]:
         return [
+            *["template <bool RESTS>"] * bool(self.sweep.clock),
             f"static void {self.name}(const Frame& f, Int row, Int rows, Int unit, Int left,",
             "    const Real*) {",
             *_indented(1, self.fixed),
@@ -147,9 +158,14 @@ class Equations:
             lines = self.of_row if self._is_of_row(value) else self.inside
         if lines is self.of_row or lines is self.fixed:
             self.same.add(value)
-        kind = "Mask" if value.kind == "truth" else "Vector"
-        lines.append(f"const {kind} {name} = {text};")
+        lines.append(self._line(value, name, text))
         return name
+
+    def _line(self, value: Node, name: str, text: str) -> str:
+        kind = _kind(value)
+        if value is self.sweep.clock or value in self.sweep.idle:
+            text = f"RESTS ? {kind}{{}} : ({text})"
+        return f"const {kind} {name} = {text};"
 
     def _is_of_row(self, value: Node) -> bool:
         """Whether a value is one number for all units of a row."""
@@ -170,15 +186,32 @@ class Equations:
 
     def _timed(self, value: Node) -> str:
         """What follows from the time alone: the same in all rows that have one time."""
-        name = f"at{len(self.of_units)}"
+        name = f"at{len(self.of_units) + len(self.fixed)}"
         lines = time_lines(value, self.sweep.size, self.loads, self.index, self.size)
-        self.of_units += [
-            f"const auto {name} = [&](Int row) {{",
+        if not self.by_row:
+            self.of_units += [
+                f"const auto {name} = [&](Int row) {{",
+                *(f"  {line}" for line in lines),
+                "};",
+                f"const auto {name}_all = {name}(0);",
+            ]
+            return f"f.start ? {name}(row + r) : {name}_all"
+        # Once for all rows, before the first of them.
+        given = "auto whole, Int row, Int unit, Int left"
+        self.fixed += [
+            f"const auto {name} = [&]({given}) ALWAYS_INLINE {{",
+            "  constexpr bool WHOLE = decltype(whole)::value;",
             *(f"  {line}" for line in lines),
             "};",
-            f"const auto {name}_all = {name}(0);",
+            f"const Int {name}_from = unit;",
+            f"ON_STACK({_kind(value)}, {name}_all, left / LANES + 1);",
+            "if (!f.start)",
+            "  each_vector(unit, left, [&](auto whole, Int at, Int left) ALWAYS_INLINE {",
+            f"    {name}_all[(at - unit) / LANES] = {name}(whole, 0, at, left);",
+            "  });",
         ]
-        return f"f.start ? {name}(row + r) : {name}_all"
+        one = f"{name}_all[(unit - {name}_from) / LANES]"
+        return f"f.start ? {name}(whole, row + r, unit, left) : {one}"
 
     def _pointer(self, array: Array) -> str:
         """Where the numbers of an array lie for the row and the units at hand."""
@@ -256,6 +289,10 @@ class Equations:
         self.inside.append(f"{so_far} = {added};")
 
 
+def _kind(value: Node) -> str:
+    return "Mask" if value.kind == "truth" else "Vector"
+
+
 def _indented(depth: int, lines: Iterable[str]) -> Iterable[str]:
     return ("  " * depth + line for line in lines)
 
@@ -277,15 +314,15 @@ def time_lines(
 
 
 def clock_text(name: str, lines: list[str]) -> str:
-    """A function that says whether any of the next few units ticks, from its `time_lines`."""
+    """A function that says which units tick in rows of one time, from the clock's `time_lines`."""
     return "\n".join(
         [
-            f"static bool {name}(const Frame& f, Int unit, Int left) {{",
-            "  constexpr bool WHOLE = false;",
-            "  const auto ticks = [&](Int row) {",
+            f"static Range {name}(const Frame& f, Int units) {{",
+            "  constexpr Int row = 0;",
+            "  return range_of_any(units, [&](auto whole, Int unit, Int left) ALWAYS_INLINE {",
+            "    constexpr bool WHOLE = decltype(whole)::value;",
             *(f"    {line}" for line in lines),
-            "  };",
-            "  return sum_of_lanes(only<WHOLE>(pick(ticks(0), fill(1), Vector{}), left, 0)) > 0;",
+            "  });",
             "}",
         ]
     )

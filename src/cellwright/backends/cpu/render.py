@@ -139,9 +139,10 @@ class _Tables:
         # Beside products there is time to fetch what the next step reads; alone it would not help.
         fetched = program.only_read if any(sweep.groups for sweep in program.sweeps) else ()
         places = program.loads, self.index, self.size, fetched, program.only_written
-        sweeps = [
-            Equations(s, f"{name}_sweep{n}", *places).text() for n, s in enumerate(program.passes)
+        self.equations = [
+            Equations(s, f"{name}_sweep{n}", *places) for n, s in enumerate(program.passes)
         ]
+        sweeps = [equations.text() for equations in self.equations]
         clocks = [
             clock_text(
                 f"{name}_clock{n}", time_lines(c, c.size, program.loads, self.index, self.size)
@@ -176,7 +177,7 @@ class _Tables:
             "outers",
             (
                 f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}, "
-                f"{self.clock[o.clock] if o.clock else -1}"
+                f"{self._clock(o.clock)}"
                 for o in program.outers
             ),
         )
@@ -194,14 +195,14 @@ class _Tables:
         groups: list[str] = []
         sweeps: list[str] = []
         reductions: list[str] = []
-        for number, sweep in enumerate(program.passes):
+        for sweep, equations in zip(program.passes, self.equations, strict=True):
             sweeps.append(
                 f"{size[sweep.size]}, {len(groups)}, {len(sweep.groups)}, {len(reductions)}, "
-                f"{len(sweep.reductions)}, {self.name}_sweep{number}"
+                f"{len(sweep.reductions)}, {self._clock(sweep.clock)}, {equations.functions()}"
             )
             for group in sweep.groups:
                 hoisted = index[group.hoisted] if group.hoisted else -1
-                clock = self.clock[group.clock] if group.clock else -1
+                clock = self._clock(group.clock)
                 groups.append(f"{len(parts)}, {len(group.parts)}, {hoisted}, {clock}")
                 parts.extend(map(self._part, group.parts))
             reductions.extend(
@@ -241,8 +242,11 @@ class _Tables:
 
     def _part(self, part: Part) -> str:
         matrix = self.matrices[part.matrix, part.transposed]
-        clock = self.clock[part.clock] if part.clock else -1
-        return f"{self.index[part.source]}, {matrix}, {int(part.hoistable)}, {clock}"
+        hoistable, clock = int(part.hoistable), self._clock(part.clock)
+        return f"{self.index[part.source]}, {matrix}, {hoistable}, {clock}"
+
+    def _clock(self, clock: Node | None) -> int:
+        return self.clock[clock] if clock else -1
 
 
 def _mask(matrix: Node) -> str:

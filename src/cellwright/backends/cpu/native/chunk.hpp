@@ -60,11 +60,7 @@ struct Chunks : Layout {
     Int wide = units(x.transposed ? x.columns : x.rows);
     Range kept = kept_depths(x.mask, x.blocks, x.transposed, wide, depth(m), panel * PANEL,
                              least((panel + 1) * PANEL, wide));
-    if (ticking && part.clock >= 0) {
-      kept.first = -least(-kept.first, -ticking[part.clock].first);
-      kept.end = least(kept.end, ticking[part.clock].end);
-      if (kept.end < kept.first) kept.end = kept.first;
-    }
+    if (ticking && part.clock >= 0) kept = common(ticking[part.clock], kept);
     Int from = word_of(kept.first);
     return {source.at + row * source.stride + from, source.stride,
             panels[m] + panel * panel_stride[m] + from * PANEL, words_of(kept.end) - from,

@@ -374,18 +374,19 @@ struct Layout {
     f.start = nullptr, f.started = call.start[0];
   }
 
+  // Whether all units of a panel rest at this step, by a clock or (-1) none.
+  bool rests(Int clock, const Frame& f, Int panel) const {
+    if (clock < 0) return false;
+    Range ticking = f.ticking[clock];
+    return panel * PANEL >= ticking.end || (panel + 1) * PANEL <= ticking.first;
+  }
+
   void look_at_clocks(Frame& f) const {
     for (Int c = 0; c < program.clock_count; c++) {
       const Clock& clock = program.clocks[c];
       Int n = units(clock.size);
-      Range& ticking = f.ticking[c];
-      ticking = {0, n};
-      if (f.start) continue;  // every row has its own time
-      while (ticking.first < n && !clock.ticks(f, ticking.first, n - ticking.first))
-        ticking.first += LANES;
-      Int last = (n - 1) / LANES * LANES;
-      while (last > ticking.first && !clock.ticks(f, last, n - last)) last -= LANES;
-      ticking.end = least(last + LANES, n);
+      // Where every row has its own time, some may tick anywhere.
+      f.ticking[c] = f.start ? Range{0, n} : clock.ticking(f, n);
     }
   }
 };

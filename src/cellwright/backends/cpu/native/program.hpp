@@ -6,6 +6,28 @@ struct Range {
   Int first, end;
 };
 
+// What lies in both; an empty range lies in the second one.
+INLINE Range common(Range a, Range b) {
+  Int first = a.first < b.first ? b.first : a.first < b.end ? a.first : b.end;
+  Int end = a.end < b.end ? a.end : b.end;
+  return {first, end < first ? first : end};
+}
+
+// Whole vectors of units, from the first in which something is true to the last.
+template <class Truth>
+INLINE Range range_of_any(Int units, Truth truth) {
+  Range found = {units, units};
+  each_vector(0, units, [&](auto whole, Int unit, Int left) ALWAYS_INLINE {
+    Mask mask = truth(whole, unit, left);
+    Bits any = 0;
+    for (Int lane = 0; lane < LANES; lane++) any |= lane < left ? mask[lane] : 0;
+    if (!any) return;
+    if (found.first == units) found.first = unit;
+    found.end = left < LANES ? units : unit + LANES;
+  });
+  return found;
+}
+
 enum Place {
   STEP,      // a row for each step of each sequence, given from outside
   PREVIOUS,  // the same, one step earlier; before the first step, rows given from outside
@@ -64,7 +86,7 @@ typedef void (*Pointwise)(const Frame&, Int row, Int rows, Int unit, Int left,
 
 struct Clock {  // says at each step which units rest
   Int size;
-  bool (*ticks)(const Frame&, Int unit, Int left);  // any of the next few units
+  Range (*ticking)(const Frame&, Int units);  // whole vectors, between which others may rest
 };
 
 struct Reduction {
@@ -77,7 +99,9 @@ struct Sweep {  // one pass over the units of one size
   Int size;
   Int first_group, groups;
   Int first_reduction, reductions;
+  Int clock;          // says which units rest at a step, or -1
   Pointwise pointwise;
+  Pointwise resting;  // the same for units that rest, which looks at no product with that clock
 };
 
 struct Matrix {

@@ -15,10 +15,6 @@ struct Run : Gradients {
   // Products of a block of rows with one panel of one group.
   void multiply_group(const Group& group, const Frame& f, Segment* parts, Int count, Int first,
                       Int end, Int panel, Int units, Real* products) {
-    if (rests(group, f, panel)) {
-      memset(products, 0, (end - first) * PANEL * sizeof(Real));
-      return;
-    }
     const Real* addend = nullptr;
     Int addend_stride = 0;
     if (call.hoist && group.hoisted >= 0) {
@@ -41,7 +37,14 @@ struct Run : Gradients {
     if (first >= end || first_panel >= end_panel) return;
     // Without products a row is passed over from end to end, as its numbers lie in memory.
     if (!w.groups) {
-      w.pointwise(f, first, end - first, unit, least(n, end_panel * PANEL) - unit, nullptr);
+      Range all = {unit, least(n, end_panel * PANEL)}, ticking = all;
+      if (w.clock >= 0) ticking = common(f.ticking[w.clock], all);
+      auto pass = [&](Pointwise pointwise, Int from, Int to) {
+        if (from < to) pointwise(f, first, end - first, from, to - from, nullptr);
+      };
+      pass(w.resting, all.first, ticking.first);
+      pass(w.pointwise, ticking.first, ticking.end);
+      pass(w.resting, ticking.end, all.end);
       return;
     }
     for (; end - first > BLOCK_ROWS; first += BLOCK_ROWS)
@@ -68,6 +71,7 @@ struct Run : Gradients {
     auto look_at_parts = [&](Int g, Int panel, Segment* to) {
       const Group& group = program.groups[w.first_group + g];
       Int count = 0;
+      if (rests(group.clock, f, panel)) return count;
       for (Int k = group.first_part; k < group.first_part + group.parts; k++)
         if (!(call.hoist && program.parts[k].hoistable))
           to[count++] = segment(program.parts[k], sources[k - first_part], first, panel, f.ticking);
@@ -80,12 +84,15 @@ struct Run : Gradients {
         if (g + 1 < w.groups) following = look_at_parts(g + 1, p, next);
         else if (left) following = look_at_parts(0, p + turn, next);
         for (Int k = 0; k < least(count, following); k++) fetch_ahead(here[k], next[k], end - first);
-        multiply_group(program.groups[w.first_group + g], f, here, count, first, end, p, n,
-                       products + g * BLOCK_ROWS * PANEL);
+        const Group& group = program.groups[w.first_group + g];
+        Real* sums = products + g * BLOCK_ROWS * PANEL;
+        if (!rests(group.clock, f, p)) multiply_group(group, f, here, count, first, end, p, n, sums);
+        else if (group.clock != w.clock) memset(sums, 0, (end - first) * PANEL * sizeof(Real));
         std::swap(here, next);
         count = following;
       }
-      w.pointwise(f, first, end - first, p * PANEL, n - p * PANEL, products);
+      Pointwise pointwise = rests(w.clock, f, p) ? w.resting : w.pointwise;
+      pointwise(f, first, end - first, p * PANEL, n - p * PANEL, products);
     }
     for (Int r = 0; r < w.reductions; r++) {
       const Reduction& x = program.reductions[w.first_reduction + r];
@@ -94,13 +101,6 @@ struct Run : Gradients {
         f.at[x.result][row] = x.greatest ? greatest_of_lanes(lanes) : sum_of_lanes(lanes);
       }
     }
-  }
-
-  // Whether nobody looks at a group's sums for the units of a panel at this step.
-  bool rests(const Group& group, const Frame& f, Int panel) const {
-    if (group.clock < 0) return false;
-    Range ticking = f.ticking[group.clock];
-    return panel * PANEL >= ticking.end || (panel + 1) * PANEL <= ticking.first;
   }
 
   // Where a piece of the rows begins, so that each has as many steps of a chunk to do.
