@@ -2,10 +2,10 @@
 
     python benchmarks/cpu.py [--quick] [--only SECTION …] [--case TEXT] [--out FILE]
 
-Ours and the peers are timed in turns in one run; ratios are the peer's median time over ours.
-Before that their outputs and gradients are compared, and whatever disagrees is an error. The
-weights count as changed before every training step, as they are in training. `--quick` takes
-three minutes, with fewer rounds and, at the largest sizes, fewer steps. Peers are optional:
+Ours and the peers are timed in turns in one run; ratios are medians of the peer's time over ours,
+round by round. Before that their outputs and gradients are compared, and whatever disagrees is an
+error. The weights count as changed before every training step, as they are in training. `--quick`
+takes three minutes, with fewer rounds and, at the largest sizes, fewer steps. Peers are optional:
 `pip install 'cellwright[benchmarks]'`.
 """
 

@@ -43,6 +43,16 @@ class Samples:
         first, _, third = statistics.quantiles(self.rounds, n=4, method="inclusive")
         return (third - first) / self.median if self.median else 0.0
 
+    def over(self, other: Samples) -> float:
+        """Median ratio, round by round, to another that was measured in turns with it.
+
+        What makes a machine slower for a while makes both slower, and is not in the ratio.
+        """
+        # One of them may have a round more, its first.
+        count = min(len(self.rounds), len(other.rounds))
+        pairs = zip(self.rounds[-count:], other.rounds[-count:], strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
+
     def as_json(self) -> dict[str, Any]:
         """For the file."""
         rounds = [float(f"{value:.6g}") for value in self.rounds]
@@ -186,9 +196,8 @@ class Section:
 
 
 def ratio(row: Row, peer: str, **asked: float) -> Claim:
-    """The peer's median time over ours."""
-    value = row.samples[peer].median / row.samples[OURS].median
-    return Claim(f"against {peer}", value, **asked)
+    """The peer's time over ours."""
+    return Claim(f"against {peer}", row.samples[peer].over(row.samples[OURS]), **asked)
 
 
 def geometric(rows: list[Row], what: str, **asked: float) -> Claim:

@@ -60,6 +60,15 @@ def test_medians_spread_and_geometric_mean():
     assert geometric(rows, "against peer", at_least=4.0).value == pytest.approx(4.0)
 
 
+def test_what_makes_a_round_slow_is_not_in_the_ratio():
+    ours, theirs = Samples([1.0, 4.0, 1.0, 4.0, 4.0]), Samples([1.5, 6.0, 1.5, 6.0, 1.5])
+    assert theirs.over(ours) == 1.5
+    assert theirs.median / ours.median == 0.375
+    first_counts = Samples([9.0, *ours.rounds])
+    assert theirs.over(first_counts) == 1.5
+    assert first_counts.over(theirs) == 1 / 1.5
+
+
 def test_numbers_carry_their_unit():
     assert [shown(v, "s") for v in (2e-6, 45e-6, 0.0123, 0.844, 2.5)] == [
         *("2.00 µs", "45.0 µs", "12.3 ms", "844 ms", "2.50 s"),

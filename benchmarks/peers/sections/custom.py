@@ -62,11 +62,8 @@ def _row(name: str, setting: Setting, notes: list[str]) -> Row:
     for peer, asked in ASKED.items():
         if peer in candidates:
             row.claims.append(ratio(row, peer, at_least=asked))
-    each = {key: timed.samples[key].median / operations[key] for key in operations}
-    per_operation = Claim(
-        f"time per operation / {LSTM}", each[OURS] / each[LSTM], at_most=PER_OPERATION
-    )
-    row.claims.append(per_operation)
+    each = row.samples[OURS].over(row.samples[LSTM]) * operations[LSTM] / operations[OURS]
+    row.claims.append(Claim(f"time per operation / {LSTM}", each, at_most=PER_OPERATION))
     return row
 
 

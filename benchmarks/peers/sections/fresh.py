@@ -77,7 +77,7 @@ def memory(setting: Setting) -> Section:
                 found[name].append(_child("memory", who, *words)["MiB"])
         samples = {name: Samples(values, "MiB") for name, values in found.items()}
         row = Row(str(shape), samples)
-        part = samples[OURS].median / samples[TORCH].median
+        part = samples[OURS].over(samples[TORCH])
         row.claims.append(Claim(f"memory / {TORCH}'s", part, at_most=1.0))
         result.rows.append(row)
     return result

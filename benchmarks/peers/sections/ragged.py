@@ -49,7 +49,7 @@ def section(setting: Setting) -> Section:
         row = Row(
             f"{shape}, {part:.0%} exist", timed.samples, flops=flops, meanwhile=timed.meanwhile
         )
-        beyond = timed.samples[OURS].median / (timed.samples[FULL].median * part)
+        beyond = timed.samples[OURS].over(timed.samples[FULL]) / part
         row.claims.append(Claim(BEYOND, beyond, at_most=1.25))
         row.claims.append(ratio(row, PACKED, at_least=5.0))
         result.rows.append(row)

@@ -54,20 +54,18 @@ def _row(name: str, setting: Setting, peak: float, bandwidth: float) -> Row:
     timed = measure(candidates, setting.budget)
     flops = {key: 2.0 * batch * steps * _multiply_adds(net, steps) for key, net in nets.items()}
     row = Row(name, timed.samples, flops=flops[OURS], meanwhile=timed.meanwhile)
-    seconds = {key: samples.median for key, samples in timed.samples.items()}
     graph = lower(cells.get(name).graph)
     if recurrent_matrices(graph):
-        each = seconds[OURS] / flops[OURS] / (seconds[LSTM] / flops[LSTM])
+        each = row.samples[OURS].over(row.samples[LSTM]) * flops[LSTM] / flops[OURS]
         row.claims.append(Claim(f"time per operation / {LSTM}", each, at_most=PER_OPERATION))
     else:
         numbers = batch * steps * _numbers(graph, nets[OURS])
         floor = flops[OURS] / (peak * 1e9) + 4 * numbers / (bandwidth * 1e9)
-        share = floor / seconds[OURS]
+        share = floor / row.samples[OURS].median
         row.claims.append(Claim("share of the floor", share, at_least=SHARE_OF_FLOOR))
-    if ELMAN in seconds:
-        row.claims.append(
-            Claim(f"time / {ELMAN}", seconds[OURS] / seconds[ELMAN], at_most=CLOCKWORK)
-        )
+    if ELMAN in nets:
+        part = row.samples[OURS].over(row.samples[ELMAN])
+        row.claims.append(Claim(f"time / {ELMAN}", part, at_most=CLOCKWORK))
     return row
 
 
