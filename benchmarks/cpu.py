@@ -56,7 +56,8 @@ def main() -> None:
             sys.exit(f"{name}: {error}")
         print(table(sections[-1], about["peak"]["gflops"]), flush=True)
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    print(f"\n## What was asked\n\n{summary(sections)}", flush=True)
+    peak = about["peak"]["gflops"]
+    print(f"\n## What was asked\n\n{summary(sections, peak)}", flush=True)
     about["seconds"] = round(time.perf_counter() - setting.started, 1)
     save(arguments, about, sections)
 
@@ -106,7 +107,8 @@ def save(arguments: argparse.Namespace, about: dict[str, Any], sections: list[Se
         print("a part of the benchmark: give --out to keep the numbers", file=sys.stderr)
     else:
         details = [section.as_json() for section in sections]
-        write(out, {**about, "summary": asked(sections), "sections": details})
+        lines = asked(sections, about["peak"]["gflops"])
+        write(out, {**about, "summary": lines, "sections": details})
 
 
 if __name__ == "__main__":

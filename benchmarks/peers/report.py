@@ -66,35 +66,44 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def summary(sections: list[Section]) -> str:
+def summary(sections: list[Section], peak: float) -> str:
     """Everything that was asked, and whether it was reached."""
     lines = ["| | measured | asked | |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(_line(list(line.values())) for line in asked(sections))])
+    return "\n".join([*lines, *(_line(list(line.values())) for line in asked(sections, peak))])
 
 
-def asked(sections: list[Section]) -> list[dict[str, str]]:
-    """The lines of the summary."""
+def asked(sections: list[Section], peak: float) -> list[dict[str, str]]:
+    """The lines of the summary; `peak` is the processor's, in 10^9 operations a second."""
     return [
         {
             "what": f"{section.title}: {what}",
             "measured": claim.number,
             "asked": claim.asked,
-            "verdict": claim.verdict,
+            "verdict": _verdict(claim, row, peak),
         }
         for section in sections
-        for what, claim in _asked(section)
+        for what, claim, row in _asked(section)
     ]
 
 
-def _asked(section: Section) -> list[tuple[str, Claim]]:
+def _verdict(claim: Claim, row: Row | None, peak: float) -> str:
+    """What falls short also says how fast it would have to be: perhaps no program can."""
+    if claim.verdict == "pass" or row is None or not row.flops_per_second:
+        return claim.verdict
+    needed = row.flops_per_second / 1e9 / _margin(claim) / peak
+    return f"{claim.verdict}, would take {needed:.0%} of the peak"
+
+
+def _asked(section: Section) -> list[tuple[str, Claim, Row | None]]:
     """The claims over all rows, and for what is asked of each row the worst one."""
-    found = [(c.what, c) for c in section.claims if c.verdict]
+    found: list[tuple[str, Claim, Row | None]]
+    found = [(c.what, c, None) for c in section.claims if c.verdict]
     kinds = dict.fromkeys(c.what for row in section.rows for c in row.claims if c.verdict)
     for kind in kinds:
         rows = [(row, c) for row in section.rows for c in row.claims if c.what == kind]
         row, worst = min(rows, key=lambda pair: _margin(pair[1]))
         which = f", worst of {len(rows)}: {row.case}" if len(rows) > 1 else f", {row.case}"
-        found.append((f"{kind}{which}", worst))
+        found.append((f"{kind}{which}", worst, row))
     return found
 
 

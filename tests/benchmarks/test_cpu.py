@@ -14,7 +14,7 @@ from peers import fma_peak, machine, onnx_nodes, scans, timing
 from peers.cells import CELLS, pack, randomize
 from peers.claims import OURS, Claim, Row, Samples, Section, geometric, ratio, shown
 from peers.loops import LOOPS
-from peers.report import summary, table, write
+from peers.report import asked, summary, table, write
 from peers.sections import SECTIONS, vendor
 from peers.setting import SHAPES, Setting
 from peers.steps import forward_pass, training_step
@@ -81,12 +81,28 @@ def test_the_summary_tells_the_worst_row():
     for case, theirs in (("good", 9.0), ("bad", 1.0), ("fair", 3.0)):
         section.rows.append(row(case, theirs=theirs))
         section.rows[-1].claims.append(ratio(section.rows[-1], "peer", at_least=1.0))
-    assert "Section: against peer, worst of 3: bad | 0.50 × | ≥ 1.00 × | falls short" in summary(
-        [section]
-    )
+    lines = summary([section], peak=10.0)
+    assert "| Section: against peer, worst of 3: bad | 0.50 × | ≥ 1.00 × | falls short" in lines
     assert "| good | 2.00 s ±0% | 9.00 s ±0% | 2 (20%) | 4.50 × ≥ 1.00 × pass |" in table(
         section, 10
     )
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        # Ours does 2 GFLOP/s.
+        (Claim("against peer", 1.5, at_least=3.0), "falls short, would take 40% of the peak"),
+        (Claim("slower", 6.0, at_most=1.0), "falls short, would take 120% of the peak"),
+        (Claim("against peer", 3.0, at_least=3.0), "pass"),
+    ],
+)
+def test_what_falls_short_tells_how_fast_it_would_have_to_be(claim, verdict):
+    section = Section("s", "Section", [row()])
+    section.rows[0].claims.append(claim)
+    assert asked([section], peak=10.0)[0]["verdict"] == verdict
+    section.rows[0].flops = None
+    assert asked([section], peak=10.0)[0]["verdict"] == claim.verdict
 
 
 def looks(monkeypatch, answers):
