@@ -176,8 +176,8 @@ MUTANTS = (
     Mutant(
         "planner: a sum rests with its first term",
         "plan/clocks.py",
-        'or (value.op in ("add", "sub") and resting[0] is resting[1])',
-        'or value.op in ("add", "sub")',
+        'value.op in ("add", "sub") and resting[0] is resting[1]',
+        'value.op in ("add", "sub")',
         "tests/plan/test_clocks.py",
     ),
     Mutant(
@@ -210,10 +210,31 @@ MUTANTS = (
     ),
     Mutant(
         "planner: a zero times what is not finite is zero",
-        "plan/sweeps.py",
-        "self.clocks.rests(value) if self.step.backward else None",
-        "self.clocks.rests(value)",
+        "plan/clocks.py",
+        'in ("mul", "neg") and self.gradient',
+        'in ("mul", "neg")',
         "tests/plan/test_clocks.py",
+    ),
+    Mutant(
+        "planner: nobody looks at what is summed for the gradient of a vector",
+        "plan/step.py",
+        " + [v for _, v in self.sums]",
+        "",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and looked_at'",
+    ),
+    Mutant(
+        "planner: nobody looks at the right sides of gradients of matrices",
+        "plan/step.py",
+        "for v in (left, right)]",
+        "for v in (left,)]",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and looked_at'",
+    ),
+    Mutant(
+        "planner: a root may be zero where its unit rests",
+        "plan/clocks.py",
+        "None if value.op in _DIVISORS else set()",
+        "set()",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and looked_at'",
     ),
     Mutant(
         "native: rows of different times tick together",

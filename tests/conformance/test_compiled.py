@@ -26,6 +26,7 @@ from comparing import (
 from odd_cells import GRAPHS
 from some_cells import TYPICAL, typical, units_for
 
+import cellwright as cw
 from cellwright.backends import BACKENDS
 from cellwright.pipeline import lower
 
@@ -289,3 +290,17 @@ def test_weights_that_change_in_place_are_noticed(dtype, backend):
         found, expected = kernel(call).output, reference(call).output
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         weight.data[:8, 0] = 0
+
+
+def test_periods_need_not_be_whole_numbers(backend):
+    @cw.cell(state="h")
+    def broken_periods(x, h, t):
+        """Whether a time is zero depends on its last digit, which a fused product keeps."""
+        period = cw.per_unit([0.1, 0.3, 0.7])
+        past = period * cw.floor(t / period)
+        h = cw.where(t - past == 0, cw.tanh(cw.affine("a", x, h)), h) + 0.01 * past
+        return h
+
+    sizes = {"input": 3, "hidden": 70}
+    call = random_call(broken_periods.graph, sizes, steps=30, batch=2)
+    check(backend, broken_periods.graph, sizes, call)

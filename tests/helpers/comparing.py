@@ -177,7 +177,7 @@ def sensitivity(graph, sizes, call, silent=()):
     """How much every outcome changes when each operation is off by its rounding.
 
     A random cell may cancel all digits, or ask for the sine of 1e30. What the reference itself
-    does not determine is not to be compared.
+    does not determine is not to be compared. Times are exact: they decide who rests.
     """
     exact = by_reference(graph, sizes, call, silent)
     spread = {name: torch.zeros_like(value) for name, value in exact.items()}
@@ -186,6 +186,8 @@ def sensitivity(graph, sizes, call, silent=()):
 
         def noisy(op, *inputs, generator=generator):
             value = MEANING_OF[op](*inputs)
+            if not value.requires_grad:  # it follows from no input, no state and no weight
+                return value
             noise = torch.randn(value.shape, generator=generator, dtype=value.dtype)
             return value * (1 + 4e-16 * noise)
 

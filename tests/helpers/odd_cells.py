@@ -55,6 +55,17 @@ def resting(x, h, c, t):
     return h, c
 
 
+@cw.cell(state=("h", "c", "k"))
+def looked_at(x, h, c, k, t):
+    """What a clock chooses is looked at by somebody else: gradients of vectors and matrices."""
+    ticks = t % cw.per_unit([1, 2, 4]) == 0
+    inner = cw.where(ticks, cw.affine("i", x, h), 0) + cw.bias("b")
+    outer = cw.tanh(cw.where(ticks, cw.affine("o", inner), 0) + cw.bias("e"))
+    u = c * k
+    root = cw.where(ticks, cw.sqrt(cw.affine("r", x, h) + 50.0) * 0.1, h)
+    return outer * root, 0.3 * cw.affine("u", x, u), cw.sigmoid(cw.where(ticks, u, k) * c)
+
+
 @cw.cell(state=("h", "old", "before_old", "number", "bias"))
 def delayed(x, h, old, before_old, number, bias):
     """States that become each other's last values, a number, or a vector."""
@@ -105,7 +116,7 @@ def uneven(graph):
 
 
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
-ODD = (everything, embedded, normed_lstm, resting, delayed)
+ODD = (everything, embedded, normed_lstm, resting, looked_at, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()
 GRAPHS["turned_twice"] = turned_twice()

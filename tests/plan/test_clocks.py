@@ -43,7 +43,7 @@ def test_a_zero_times_what_may_be_infinite_is_computed_but_for_a_gradient():
         return h
 
     found = planned(scaled)
-    assert sorted(v.op for s in found.forward.sweeps for v in s.idle) == ["add", "tanh"]
+    assert sorted(v.op for s in found.forward.sweeps for v in s.idle) == ["add", "tanh", "where"]
     assert "mul" in [v.op for s in found.backward.sweeps for v in s.idle]
 
 

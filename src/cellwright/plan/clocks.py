@@ -19,6 +19,8 @@ _FINITE = frozenset(
     {"neg", "abs", "sign", "sin", "cos", "sigmoid", "tanh", "relu", "add", "sub", "mul"}
     | {"maximum", "minimum", "where"}
 )
+# Their gradient divides by their result, which therefore must not become zero.
+_DIVISORS = frozenset({"sqrt"})
 
 
 class Clocks:
@@ -30,9 +32,13 @@ class Clocks:
         Everything that the step computes.
     stores
         What it leaves at every step for anybody but its own gradient.
+    gradient
+        Whether the step is a gradient. A zero times what is not finite is NaN, and a negative one
+        is another zero; only a gradient may take both for zero.
     """
 
-    def __init__(self, roots: Iterable[Node], stores: set[Node]) -> None:
+    def __init__(self, roots: Iterable[Node], stores: set[Node], *, gradient: bool) -> None:
+        self.gradient = gradient
         order = list(topological(roots))
         self.clocks = {v for v in follows_from_step(order) if v.kind == "truth"}
         self._resting: dict[Node, Node] = {}
@@ -41,7 +47,7 @@ class Clocks:
         if self.clocks:
             for value in order:
                 self._rest(value)
-                self._chosen[value] = set()
+                self._chosen[value] = None if value.op in _DIVISORS else set()
             self._chosen |= dict.fromkeys(stores)
             for value in reversed(order):
                 for source in value.inputs:
@@ -74,10 +80,10 @@ class Clocks:
         clock = None
         if value.op == "where" and value.inputs[0] in self.clocks and _is_zero(value.inputs[2]):
             clock = value.inputs[0]
-        elif value.op == "mul":
-            clock = resting[0] or resting[1]
-        elif value.op == "neg" or (value.op in ("add", "sub") and resting[0] is resting[1]):
+        elif value.op in ("add", "sub") and resting[0] is resting[1]:
             clock = resting[0]
+        elif value.op in ("mul", "neg") and self.gradient:
+            clock = resting[0] or resting[-1]
         if clock:
             self._resting[value] = clock
 

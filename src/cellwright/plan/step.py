@@ -52,11 +52,12 @@ class Step:
         return [*self.stores, *self.saved]
 
     def clocks(self) -> Clocks:
-        """What rests at a step; a gradient is looked at in any case."""
+        """What rests at a step; a gradient is looked at in any case, and what it is made of."""
         after = {array for _, array in self.states.values()}
         seen = [v for v, _ in self.stores] + [v for v, array in self.saved if array in after]
-        roots = [v for v, _ in (*self.written, *self.sunk)] + [v for _, v, _ in self.outers]
-        return Clocks(roots, set(roots if self.backward else seen))
+        roots = [v for v, _ in (*self.written, *self.sunk)] + [v for _, v in self.sums]
+        roots += [v for _, left, right in self.outers for v in (left, right)]
+        return Clocks(roots, set(roots if self.backward else seen), gradient=self.backward)
 
 
 def known_sources(step: Step) -> Iterable[Node]:

@@ -219,9 +219,7 @@ class _Planner:
         """A sweep with the clock by which most of its values rest, if any do."""
         resting: dict[Node, set[Node]] = {}
         for value in sweep.nodes if self.in_loop and not sweep.reductions else ():
-            # A zero times what is not finite is NaN, and only gradients may say zero instead.
-            clock = self.clocks.rests(value) if self.step.backward else None
-            clock = clock or self.clocks.needed(value)
+            clock = self.clocks.rests(value) or self.clocks.needed(value)
             if clock:
                 resting.setdefault(clock, set()).add(value)
         if not resting:

@@ -60,6 +60,7 @@ class Equations:
         self.same: set[Node] = set()  # for all units of a row
         self.arrays: dict[Array, str] = {}
         self.by_row = not sweep.groups
+        self.is_time = False  # whether all that is computed is a time
         # What depends on nothing, on the units at hand, on the row, on both; and what is left
         # to do at the end of a row.
         self.fixed: list[str] = []
@@ -149,10 +150,8 @@ class Equations:
         elif value.op == "count":
             size = self.size[value.attributes["of"]]  # type: ignore[index]
             text, lines = f"fill((Real)f.sizes[{size}])", self.fixed
-        elif value.op == "div" and value.inputs[1].size == SCALAR != self.sweep.size:
-            text = f"over({self.value(value.inputs[0])}, {self._divisor(value.inputs[1])})"
         else:
-            text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
+            text = self._computed(value)
         name = self.names[value] = f"v{len(self.names)}"
         if lines is None:
             lines = self.of_row if self._is_of_row(value) else self.inside
@@ -160,6 +159,13 @@ class Equations:
             self.same.add(value)
         lines.append(self._line(value, name, text))
         return name
+
+    def _computed(self, value: Node) -> str:
+        if value.op == "div" and value.inputs[1].size == SCALAR != self.sweep.size:
+            return f"over({self.value(value.inputs[0])}, {self._divisor(value.inputs[1])})"
+        text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
+        # A time is compared: it must not depend on where a product meets a sum.
+        return f"rounded({text})" if self.is_time and value.op == "mul" else text
 
     def _line(self, value: Node, name: str, text: str) -> str:
         kind = _kind(value)
@@ -204,14 +210,15 @@ class Equations:
             *(f"  {line}" for line in lines),
             "};",
             f"const Int {name}_from = unit;",
-            f"ON_STACK({_kind(value)}, {name}_all, left / LANES + 1);",
-            "if (!f.start)",
+            f"const bool {name}_known = !f.start && left <= MOST_KNOWN;",
+            f"ON_STACK({_kind(value)}, {name}_all, {name}_known ? left / LANES + 1 : 0);",
+            f"if ({name}_known)",
             "  each_vector(unit, left, [&](auto whole, Int at, Int left) ALWAYS_INLINE {",
             f"    {name}_all[(at - unit) / LANES] = {name}(whole, 0, at, left);",
             "  });",
         ]
         one = f"{name}_all[(unit - {name}_from) / LANES]"
-        return f"f.start ? {name}(whole, row + r, unit, left) : {one}"
+        return f"{name}_known ? {one} : {name}(whole, row + r, unit, left)"
 
     def _pointer(self, array: Array) -> str:
         """Where the numbers of an array lie for the row and the units at hand."""
@@ -308,6 +315,7 @@ def time_lines(
     # Only what is the same in all rows: a time that was written down is written for each.
     given = {leaf: array for leaf, array in loads.items() if leaf.kind == "leaf"}
     equations = Equations(Sweep(size, (), (), (), ()), "", given, index, sizes)
+    equations.is_time = True
     name = equations.value(value)
     lines = [*equations.fixed, *equations.of_row, *equations.of_units, *equations.inside]
     return ["constexpr Int r = 0;", *lines, f"return {name};"]

@@ -8,21 +8,20 @@ struct Range {
 
 // What lies in both; an empty range lies in the second one.
 INLINE Range common(Range a, Range b) {
-  Int first = a.first < b.first ? b.first : a.first < b.end ? a.first : b.end;
-  Int end = a.end < b.end ? a.end : b.end;
-  return {first, end < first ? first : end};
+  auto within = [&](Int n) { return n < b.first ? b.first : n > b.end ? b.end : n; };
+  return {within(a.first), within(a.end)};
 }
 
 // Whole vectors of units, from the first in which something is true to the last.
 template <class Truth>
 INLINE Range range_of_any(Int units, Truth truth) {
-  Range found = {units, units};
+  Range found = {0, 0};
   each_vector(0, units, [&](auto whole, Int unit, Int left) ALWAYS_INLINE {
     Mask mask = truth(whole, unit, left);
     Bits any = 0;
     for (Int lane = 0; lane < LANES; lane++) any |= lane < left ? mask[lane] : 0;
     if (!any) return;
-    if (found.first == units) found.first = unit;
+    if (!found.end) found.first = unit;
     found.end = left < LANES ? units : unit + LANES;
   });
   return found;
@@ -78,6 +77,7 @@ INLINE Vector count_of(const Frame& f, Int row) {
 }
 
 static constexpr Int BLOCK_ROWS = 8 * TILE_ROWS;  // rows that are multiplied with a panel
+static constexpr Int MOST_KNOWN = 1 << 14;  // units for which the stack holds what follows from the time
 
 // Pointwise equations of a sweep: behind products for a block of rows and one panel of units, and
 // `products` is (groups, BLOCK_ROWS, PANEL); without them for any rows and units, and it is null.

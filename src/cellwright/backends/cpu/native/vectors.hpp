@@ -58,6 +58,16 @@ static constexpr Int PANEL = 2 * LANES;  // columns of weights that are multipli
 
 INLINE Vector fill(Real number) { return number - Vector{}; }
 
+// A product as it is, not in one with the sum that it goes into.
+INLINE Vector rounded(Vector product) {
+#if defined(__x86_64__)
+  asm("" : "+v"(product));
+#elif defined(__aarch64__)
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
+
 INLINE Vector pick(Mask mask, Vector yes, Vector no) { return mask ? yes : no; }
 
 // One number that many are divided by: they are multiplied by its inverse, unless that is so
