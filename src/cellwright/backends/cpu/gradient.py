@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from cellwright.backends.contract import Call, Weights, announce
-from cellwright.backends.cpu.engine import Engine, Run
+from cellwright.backends.cpu.engine import Engine
 from cellwright.backends.cpu.packing import Packing, active_of
+from cellwright.backends.cpu.run import Run
 from cellwright.backends.cpu.spec import Spec
 from cellwright.backends.reference import ReferenceBackend
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from cellwright.backends.cpu import gradient
-from cellwright.backends.cpu.engine import Engine, Run, engine
+from cellwright.backends.cpu.engine import Engine, engine
 from cellwright.backends.cpu.packing import Packing
+from cellwright.backends.cpu.run import Run
 from cellwright.backends.cpu.spec import Spec
 
 __all__ = ["Face", "run_cell"]
