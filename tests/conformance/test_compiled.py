@@ -156,12 +156,15 @@ SPREAD = {
     "resting",
     "intersection_rnn",
     "embedded",
+    "one_number",
+    "told",
     "delayed",
     "tied",
     "turned_twice",
 }
 RECORDED = {
     "resting",
+    "told",
     "elman",
     "uneven_clockwork",
     "lstm",
@@ -290,6 +293,17 @@ def test_weights_that_change_in_place_are_noticed(dtype, backend):
         found, expected = kernel(call).output, reference(call).output
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         weight.data[:8, 0] = 0
+
+
+@pytest.mark.parametrize("name", ["told", "everything"])
+def test_draws_that_are_left_out_are_what_is_expected_of_them(name, backend):
+    graph = GRAPHS[name]
+    drawn = {leaf.name for leaf in graph.leaves("bernoulli")}
+    sizes = {"input": 3, "hidden": 18}
+    call = random_call(graph, sizes, steps=5, batch=3, record=tuple(graph.observable))
+    for missing in (drawn, {"d"}):
+        draws = {name: value for name, value in call.draws.items() if name not in missing}
+        check(backend, graph, sizes, replace(call, draws=draws))
 
 
 def test_periods_need_not_be_whole_numbers(backend):

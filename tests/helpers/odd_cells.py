@@ -66,6 +66,28 @@ def looked_at(x, h, c, k, t):
     return outer * root, 0.3 * cw.affine("u", x, u), cw.sigmoid(cw.where(ticks, u, k) * c)
 
 
+@cw.cell(state=("h", "c"), inputs={"gap": 1})
+def one_number(x, h, c, gap):
+    """One number a row: in sums of many units, and met by matrices, as it is and made of others."""
+    s = cw.affine("s", x, size=1)
+    a = s + cw.affine("a", x, h, -gap, cw.mean_units(x))
+    k = cw.exp(-cw.relu(cw.affine("k", cw.maximum(gap, 0.0))))
+    c = k * c + cw.tanh(a)
+    h = cw.tanh(cw.affine("o", c, gap * 0.5) + cw.affine("r", c, size=1))
+    return h, c
+
+
+@cw.cell(state="h")
+def told(x, h, t):
+    """Times and draws that meet matrices, reductions and clocks, and are recorded."""
+    d = cw.bernoulli("d", 0.25)
+    e = cw.bernoulli("e", 0.5, per="sequence")
+    m = cw.where(t % cw.per_unit([1, 2, 4]) == 0, d, 0)
+    a = cw.affine("a", x, h, t * 0.1, d) + cw.sum_units(d * e) * 0.1
+    h = cw.tanh(a + m * h + cw.scale("v", m))
+    return h
+
+
 @cw.cell(state=("h", "old", "before_old", "number", "bias"))
 def delayed(x, h, old, before_old, number, bias):
     """States that become each other's last values, a number, or a vector."""
@@ -116,7 +138,7 @@ def uneven(graph):
 
 
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
-ODD = (everything, embedded, normed_lstm, resting, looked_at, delayed)
+ODD = (everything, embedded, normed_lstm, resting, looked_at, one_number, told, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()
 GRAPHS["turned_twice"] = turned_twice()

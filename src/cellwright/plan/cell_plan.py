@@ -195,7 +195,8 @@ def _used(
 ) -> dict[Node, Array]:
     """Only the leaves that are read, looking no further than what is kept.
 
-    What follows from time and constants is computed again, although it is kept where recorded.
+    What follows from time and constants is computed again, although it is kept where recorded; and
+    a clock may be found behind what is kept.
     """
     roots = [v for v, _ in (*stores, *sunk)] + [v for _, v in sums]
     roots += [part for _, *pair in outers for part in pair]
@@ -207,4 +208,4 @@ def _used(
             reached[value] = None
             if value not in leaves or value in beforehand:
                 stack.extend(value.inputs)
-    return {leaf: array for leaf, array in leaves.items() if leaf in reached}
+    return {v: array for v, array in leaves.items() if v in reached or v in beforehand}

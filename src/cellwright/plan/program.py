@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from cellwright.ir import Node, Size
@@ -192,7 +192,7 @@ class Program:
         Where values lie that are not computed in the loop.
     sweeps
         Passes over the units, in order, at every step.
-    ahead
+    ahead, ahead_loads
         The same, done for a chunk of steps before the loop: what follows from the input alone.
     sunk, outers, sums
         What is done behind the loop for a chunk of steps.
@@ -212,6 +212,7 @@ class Program:
     states: Mapping[str, tuple[Array, Array]]
     backward: bool
     ahead: tuple[Sweep, ...] = ()
+    ahead_loads: Mapping[Node, Array] = field(default_factory=dict)
 
     @property
     def passes(self) -> tuple[Sweep, ...]:
@@ -244,7 +245,8 @@ class Program:
     @property
     def only_written(self) -> frozenset[Array]:
         """Arrays of all steps that equations write and that nothing here reads."""
-        read = {*self.loads.values(), *(part.source for part in self.parts)}
+        read = {*self.loads.values(), *self.ahead_loads.values()}
+        read.update(part.source for part in self.parts)
         read.update(array.other for array in self.arrays if array.other)
         read.update(side for outer in self.outers for side in (outer.left, outer.right))
         read.update(total.array for total in self.sums)

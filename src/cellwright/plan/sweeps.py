@@ -123,9 +123,9 @@ class _Planner:
         for vector, value in self.step.sums:
             self.sums.append(Sum(vector, self.storage.kept(value, vector.size, _OF_GRADIENT)))
         for value, target in self.step.sunk:
-            terms = list(_terms(value, lambda v: v.op == "add", set()))
-            products = [t for t in terms if t.kind == "product"]
-            rest = [t for t in terms if t.kind != "product"]
+            terms = list(_terms(value, _adds(value), set()))
+            products = [t for t in terms if _has_product(t, value)]
+            rest = [t for t in terms if t not in products]
             if rest:
                 self.stores.append((_total(rest), target))
             if products:
@@ -136,7 +136,9 @@ class _Planner:
 
     def _part(self, product: Node, source: Array) -> Part:
         matrix, value = product.inputs
-        known = is_given(value, source) or value in self.known
+        # What is recorded may lie where only the loop itself writes it down.
+        given = self.step.leaves.get(value) is source and is_given(value, source)
+        known = given or value in self.known
         hoistable = known and self.in_loop
         clock = self.clocks.rests(value) if self.in_loop else None
         return Part(matrix, product.op == "matmul_transposed", source, hoistable, clock)
@@ -150,16 +152,16 @@ class _Planner:
                 continue
             sums = {value}
             terms = list(_terms(value, self._opens(value), sums))
-            products = [
-                t for t in terms if t.kind == "product" and (t is value or t in self.single)
-            ]
+            products = [t for t in terms if _has_product(t, value)]
+            products = [t for t in products if t is value or t in self.single]
             if products:
                 self.groups[value] = (products, [t for t in terms if t not in products])
                 inner |= (sums | set(products)) - {value}
         self.order = [v for v in self.order if v not in inner]
 
     def _opens(self, top: Node) -> Callable[[Node], bool]:
-        return lambda v: v.op == "add" and (v is top or v in self.single) and v not in self.loads
+        adds = _adds(top)
+        return lambda v: adds(v) and (v is top or v in self.single) and v not in self.loads
 
     def _find_levels(self) -> None:
         for value in self.order:
@@ -205,7 +207,7 @@ class _Planner:
         return Program(
             name=self.step.name,
             arrays=self.storage.arrays(self.step.states, given),
-            loads={**(self.ahead.loads if self.ahead else {}), **self.loads},
+            loads=self.loads,
             sweeps=sweeps,
             sunk=tuple(self.sunk),
             outers=tuple(sorted(self.outers, key=lambda o: o.right.name)),
@@ -213,6 +215,7 @@ class _Planner:
             states=self.step.states,
             backward=self.step.backward,
             ahead=self.ahead.sweeps if self.ahead else (),
+            ahead_loads=self.ahead.loads if self.ahead else {},
         )
 
     def _with_clock(self, sweep: Sweep) -> Sweep:
@@ -317,6 +320,16 @@ class _Planner:
                 return False
             stack.extend(current.inputs)
         return True
+
+
+def _adds(total: Node) -> Callable[[Node], bool]:
+    """Which sums may be taken apart within a sum: not that of one number, which all units add."""
+    return lambda value: value.op == "add" and value.size == total.size
+
+
+def _has_product(term: Node, total: Node) -> bool:
+    """Whether a term is a product with as many units as the sum that it is a term of."""
+    return term.kind == "product" and term.size == total.size
 
 
 def _terms(value: Node, opens: Callable[[Node], bool], opened: set[Node]) -> Iterable[Node]:

@@ -240,4 +240,5 @@ def _expected(given: Container[str], value: Node) -> Node:
     """A draw that is missing takes its expected value."""
     if value.op != "bernoulli" or value.name in given:
         return value
-    return node("constant", value=value.attributes["probability"])
+    probability = float(value.attributes["probability"])  # type: ignore[arg-type]
+    return node("per_unit", values=(probability,), size=value.size)

@@ -72,7 +72,7 @@ class Engine:
         self.tables = {
             array.name: self._table(value)
             for program in programs
-            for value, array in program.loads.items()
+            for value, array in (*program.loads.items(), *program.ahead_loads.items())
             if value.op == "per_unit"
         }
         self._units = (

@@ -138,9 +138,11 @@ class _Tables:
         program, name = self.program, self.name
         # Beside products there is time to fetch what the next step reads; alone it would not help.
         fetched = program.only_read if any(sweep.groups for sweep in program.sweeps) else ()
-        places = program.loads, self.index, self.size, fetched, program.only_written
+        places = self.index, self.size, fetched, program.only_written
+        loads = [program.ahead_loads] * len(program.ahead) + [program.loads] * len(program.sweeps)
         self.equations = [
-            Equations(s, f"{name}_sweep{n}", *places) for n, s in enumerate(program.passes)
+            Equations(sweep, f"{name}_sweep{n}", known, *places)
+            for n, (sweep, known) in enumerate(zip(program.passes, loads, strict=True))
         ]
         sweeps = [equations.text() for equations in self.equations]
         clocks = [
