@@ -74,45 +74,6 @@ def values_from(values, number):
     return st.one_of(special, signed, pointwise, chosen, reduced, multiplied)
 
 
-SMOOTH = st.sampled_from(["tanh", "sigmoid", "neg", "mul", "sub", "relu", "maximum", "sin"])
-# Units enough for panels in which all rest, and a last one that is not full.
-CLOCKED_SIZES = {"input": 3, "hidden": 70}
-
-
-@st.composite
-def clocked_graphs(draw):
-    """A graph of two states in which units rest, by one clock or by several."""
-    clocks = [clock(periods) for periods in ((1.0, 2.0, 4.0), (3.0, 1.0))]
-    zero, one = (node("constant", value=value) for value in (0.0, 1.0))
-    wide = product("Wx", X, None)
-    vectors = [node("vector", name=n, size="hidden", role="bias", init=0.0) for n in "vw"]
-    sums = [node("add", product(f"W{state.name}", state, None), wide) for state in STATES]
-    values = [*STATES, *vectors, wide, *sums]
-    kinds = ["product", "chosen", "zeroed", "sum", "root", "quotient", *["other"] * 3]
-    for number in range(draw(st.integers(4, 12))):
-        a, b = draw(st.sampled_from(values)), draw(st.sampled_from(values))
-        made = {
-            "product": lambda a, b, n=number: product(f"W{n}", a, draw(MASKS)),
-            "chosen": lambda a, b: node("where", draw(st.sampled_from(clocks)), a, b),
-            "zeroed": lambda a, b: node(
-                "add", node("where", draw(st.sampled_from(clocks)), a, zero), b
-            ),
-            "sum": lambda a, b: node("add", a, b),
-            "root": lambda a, b: node("sqrt", node("add", one, node("mul", b, b))),
-            "quotient": lambda a, b: node("div", a, node("add", one, node("mul", b, b))),
-            "other": lambda a, b: node(op := draw(SMOOTH), *(a, b)[: OPS[op].arity]),
-        }
-        values.append(made[draw(st.sampled_from(kinds))](a, b))
-    outputs = []
-    for state, ticks, own in zip(STATES, clocks, sums, strict=True):
-        value = draw(st.sampled_from([own, own, *values[-6:]]))
-        kept = node("where", ticks, node("tanh", value), state)
-        half = node("mul", node("constant", value=0.5), value)
-        outputs.append(draw(st.sampled_from([kept, kept, node("tanh", value), half])))
-    signals = tuple((f"s{n}", value) for n, value in enumerate(values))
-    return verify_cell(Graph("clocked", (X,), STATES, tuple(outputs), signals))
-
-
 def clock(periods):
     """Whether a unit ticks: at every step that its period divides."""
     step, period = node("step"), node("per_unit", values=periods, size="hidden")
