@@ -269,7 +269,8 @@ def assert_in_order(program: Program):
     targets = {array for s in program.sweeps for _, array in s.stores}
     written -= {a for a in targets if a.place == "step"}
     written |= {g.hoisted for s in program.sweeps for g in s.groups if g.hoisted}
-    for sweep in (*program.ahead, *program.sweeps):
+    for number, sweep in enumerate(program.passes):
+        loads = program.ahead_loads if number < len(program.ahead) else program.loads
         for group in sweep.groups:
             for part in group.parts:
                 assert part.source in written, part
@@ -284,8 +285,8 @@ def assert_in_order(program: Program):
             seen.add(value)
             if value in groups:
                 wanted.extend(groups[value].others)
-            elif value in program.loads and value not in sweep.nodes:
-                assert program.loads[value] in written, value
+            elif value in loads and value not in sweep.nodes:
+                assert loads[value] in written, value
             else:
                 assert value.kind not in ("product", "reduction"), value
                 wanted.extend(value.inputs)

@@ -136,6 +136,8 @@ class _DropIn(Shortened, nn.RNNBase):
         self, x: Tensor, state: Any = None, *, lengths: Any = None, record: bool = False
     ) -> StackResult:
         """Like calling the module on a batch, but time first and with signals if asked."""
+        if torch.is_autocast_enabled(x.device.type):
+            x, state = self._precisely(x, state)
         x = x.transpose(0, 1) if self.batch_first else x
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths)
         return self._run(x, self._checked_states(x, state), active, record=record)
@@ -201,6 +203,8 @@ class _DropIn(Shortened, nn.RNNBase):
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         # Ragged rows need no sorting here: pad to the caller's order, and pack like the input.
         x, lengths = pad_packed_sequence(packed)
+        if torch.is_autocast_enabled(x.device.type):
+            x, hx = self._precisely(x, hx)
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths.to(x.device))
         output, hx = self._forward_padded(x, hx, active)
         if packed.sorted_indices is not None:

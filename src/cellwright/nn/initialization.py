@@ -56,7 +56,9 @@ def _kept(weight: Tensor, mask: object) -> list[Tensor]:
     if not isinstance(mask, tuple):
         return [weight]
     kind, blocks = mask
-    rows, columns = (torch.tensor(block_of_units(n, blocks)) for n in weight.shape)
+    rows, columns = (
+        torch.tensor(block_of_units(n, blocks), device=weight.device) for n in weight.shape
+    )
     parts = []
     for block in range(blocks):
         used = {

@@ -85,8 +85,9 @@ class Layer(nn.Module):
         """States before the first step, for a batch like that of `x`, (T, B, n)."""
         learned = self._weights(f"initial_{state}" for state in self.learned)
         bare = Direction(self.graph, self.sizes, {}, self.reverse)
+        units = {f"initial_{name}": self.units(n) for name, n in self.graph.state_sizes.items()}
         return zero_states(bare, x) | {
-            name.removeprefix("initial_"): weight.expand(x.shape[1], -1)
+            name.removeprefix("initial_"): weight.expand(x.shape[1], units[name])
             for name, weight in learned.items()
         }
 

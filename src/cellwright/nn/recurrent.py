@@ -293,6 +293,8 @@ class Recurrent(Shortened, nn.Module):
         )
 
     def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, State] | None:
+        if self.connections != "none" or self.checkpoint_every is not None:
+            return None
         if self.training and (self.weight_drop or self.dropout_per != "step"):
             return None
         sides = [side for (side,) in self._layers()]
@@ -305,12 +307,11 @@ class Recurrent(Shortened, nn.Module):
         if sides[0].counts_steps:
             rows, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
             for state in states:
-                state["t"] = torch.full((rows, 1), steps)
+                state["t"] = torch.full((rows, 1), steps, device=x.device)
         return self._time_first(output), states
 
     def _shortcut_for(self, x: Tensor) -> Shortcut | None:
-        first = self._layers()[0][0]
-        if self.connections != "none" or self.checkpoint_every is not None or first.learned:
+        if self._layers()[0][0].learned:
             return None
         layers = [[side.direction() for side in layer] for layer in self._layers()]
         return Shortcut.through(layers, self._time_first(x), self.backend, stacked=False)

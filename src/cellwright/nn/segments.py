@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from cellwright.backends import Call, Kernel, Result, Weights, announce
 from cellwright.errors import SettingError
@@ -58,6 +59,14 @@ def steps_of_segment(steps: int, every: Every) -> int:
     return max(SHORTEST, math.isqrt(max(steps - 1, 0)) + 1) if every == "auto" else every
 
 
+def _is_transformed() -> bool:
+    """Whether a transform of torch.func or forward-mode differentiation is at work; announced."""
+    if not (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0):
+        return False
+    announce("checkpoint_every is without effect under torch.func and in forward mode")
+    return True
+
+
 def run_in_segments(kernel: Kernel, graph: Graph, call: Call, every: Every) -> Result:
     """Run a cell over a batch of sequences; where a gradient is wanted, in segments.
 
@@ -87,12 +96,15 @@ def run_in_segments(kernel: Kernel, graph: Graph, call: Call, every: Every) -> R
     CellwrightWarning
         A gradient is to be differentiated itself; it is computed over all steps at once.
     """
-    steps = call.inputs["x"].shape[0]
-    length = steps_of_segment(steps, every)
     slots = tuple(_slots(graph, call))
     tensors = [tensor for _, _, tensor in slots]
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if length >= steps or not wanted:
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+        return kernel(call)  # without a look at the steps, of which a program may have any number
+    if torch.compiler.is_compiling() or _is_transformed():
+        return kernel(call)  # they could not look into what is written for autograd alone
+    steps = call.inputs["x"].shape[0]
+    length = steps_of_segment(steps, every)
+    if length >= steps:
         return kernel(call)
     where = tuple((field, name) for field, name, _ in slots)
     run = _Run(kernel, graph, where, call.reverse, call.record, steps, length)

@@ -118,9 +118,12 @@ class Shortened:
     ----------
     backend
         A backend's name, or "auto".
+    batch_first
+        Whether a batch's first axis is that of its rows.
     """
 
     backend: str
+    batch_first: bool
 
     @cached_property
     def _shortcuts(self) -> Shortcuts:
@@ -130,7 +133,8 @@ class Shortened:
         """What the module gives for `x` from its first states; the long way checks everything."""
         if type(x) is not Tensor or not _is_unwatched():
             return long_way()
-        key = (x.shape, x.dtype, x.device, self.backend, torch.get_num_threads())
+        kind = x.dtype, x.device, self.backend, self.batch_first
+        key = (x.shape, kind, torch.get_num_threads())
         shortcut = self._shortcuts.get(key)
         found = shortcut and self._directly(shortcut, x)
         if found is None:

@@ -64,6 +64,7 @@ class Stream:
         alone = list(chain.extras) == ["x"]
         self._fast = getattr(chain, "step_alone", None) if alone else None
         self._output = chain.output
+        self._written = [chain.output]
         # A first state that was learned is a weight, too: what it is now counts.
         self._first = copied(words.first(self.batch_size), self._output)
         self.reset()
@@ -97,10 +98,14 @@ class Stream:
             and x.dtype is self._dtype
             and x.is_cpu
             and x.is_contiguous()
+            and not x.is_neg()
         ):
             self._fast(x.data_ptr())
         else:
             self._chain.step(self._values({"x": x, **inputs}, None))
+        if torch.is_grad_enabled():
+            # Autograd does not see a kernel write; whoever kept the output for a gradient is told.
+            torch._C._increment_version(self._written)
         return self._output
 
     def steps(self, x: Tensor, **inputs: Tensor) -> Tensor:
@@ -179,7 +184,8 @@ class Stream:
                 raise ShapeError(f"the stream needs the input {name!r} at every step")
             self._check(name, given[name], units, steps)
             value = given[name].detach()
-            found.append((value if steps is None else self._turned(value)).contiguous())
+            value = value if steps is None else self._turned(value)
+            found.append(value.resolve_neg().contiguous())
         return found
 
     def _check(self, name: str, value: Any, units: int, steps: int | None) -> None:
@@ -201,6 +207,8 @@ class Stream:
             )
 
 
+# Its buffers are written later, perhaps outside of an inference mode in which it was opened.
+@torch.inference_mode(False)
 @torch.no_grad()
 def open_stream(
     layers: Sequence[Sequence[Direction]],

@@ -20,7 +20,7 @@ from cellwright.backends.cpu.spelling import SPELLING
 from cellwright.backends.cpu.stream import Chain
 from cellwright.backends.opaque import opaque
 from cellwright.backends.reference import ReferenceBackend
-from cellwright.errors import ToolchainError
+from cellwright.errors import ShapeError, ToolchainError
 from cellwright.ir import Graph, Node, node, simplify
 from cellwright.plan.text import describe, describe_gradient
 from cellwright.settings import settings
@@ -76,6 +76,7 @@ class CpuKernel:
             return self.reference(call)
         weights = Weights.of(call.weights)
         x = call.inputs["x"]
+        self.check(weights, x.dtype)
         # bfloat16 is what tensors are stored in and products are made of; sums, states and
         # everything pointwise are float32.
         inner = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
@@ -121,6 +122,8 @@ class CpuKernel:
         engines = [known for known in found if known is not None]
         if len(engines) < len(found):
             return None
+        for kernel, given in pairs:
+            kernel.check(given, dtype)
         blocks = [given.blocks for given in weights]
         return Chain(list(zip(engines, blocks, strict=True)), batch, dtype)
 
@@ -141,6 +144,19 @@ class CpuKernel:
         if known is None or len(known.spec.inputs) != 1:
             return None
         return Direct(known, shape[0], shape[1], reverse, weights.blocks, stacked=stacked)
+
+    def check(self, weights: Weights, dtype: torch.dtype) -> None:
+        """Raise `ShapeError` unless weights are what kernels may read as they lie in memory."""
+        sizes, known = dict(self.sizes), self.graph.weights
+        for names, block in zip(weights.layout, weights.blocks, strict=True):
+            rows = sum(_units(known[name].size, sizes) for name in names)
+            columns = known[names[0]].attributes.get("columns")
+            shape = (rows,) if columns is None else (rows, _units(columns, sizes))
+            if tuple(block.shape) != shape or block.dtype != dtype or not block.is_cpu:
+                raise ShapeError(
+                    f"weight {', '.join(names)}: expected {shape} of {dtype} on cpu, got "
+                    f"{tuple(block.shape)} of {block.dtype} on {block.device}"
+                )
 
     @opaque
     def face(
@@ -209,6 +225,10 @@ class CpuKernel:
             text = describe_gradient(drawn, record)
             print(f"# {drawn.name} with its gradient\n{text}", file=sys.stderr)
         return Face.of(spec), known
+
+
+def _units(size: object, sizes: Mapping[str, int]) -> int:
+    return size if isinstance(size, int) else sizes[str(size)]
 
 
 def _beyond_kernels(cell: str) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cellwright.backends.cpu.engine import Engine
-from cellwright.backends.cpu.gradient import first_gradient
+from cellwright.backends.cpu.gradient import are_batched, first_gradient
 from cellwright.backends.cpu.memory import empty
 
 __all__ = ["Direct"]
@@ -60,7 +60,8 @@ class Direct:
         # Kernels read the first states, and never write them. A gradient may refer to them,
         # which it could not if the first call of all was one of inference mode.
         with torch.inference_mode(False):
-            self._zeros = [torch.zeros(shape, dtype=engine.dtype) for shape in states]
+            cpu = torch.device("cpu")
+            self._zeros = [torch.zeros(shape, dtype=engine.dtype, device=cpu) for shape in states]
         self._first = [zero.data_ptr() for zero in self._zeros]
         self._shapes = [weight.shape for weight in weights]
         *places, self._saved = engine.places_of_saved(steps * rows)
@@ -82,7 +83,7 @@ class Direct:
                 return None
             wanted = wanted or weight.requires_grad
         # Held until the end: a copy must not be let go while the kernel reads it.
-        given = [x.contiguous(), *[weight.contiguous() for weight in weights]]
+        given = [x.resolve_neg().contiguous(), *[weight.contiguous() for weight in weights]]
         if wanted and torch.is_grad_enabled():
             output, *after = _learning(self, *given)
             return output, after
@@ -129,7 +130,7 @@ class Direct:
             empty(*t.shape, dtype) if w else None
             for t, w in zip((x, *weights), wanted, strict=True)
         ]
-        coming = [None if g is None else g.contiguous() for g in gradients]
+        coming = [None if g is None else g.resolve_neg().contiguous() for g in gradients]
         none = [None] * len(self._zeros)
         self.engine.clear_unreached([found[0], *none, *found[1:]])
         of_x, *of_weights = [0 if t is None else t.data_ptr() for t in found]
@@ -168,9 +169,9 @@ class _Learning(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         """Gradients of the tensors that want one."""
         direct, wanted = ctx.direct, ctx.needs_input_grad[1:]
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and not are_batched(gradients):
             return (None, *direct.learn(ctx.saved_tensors, gradients, wanted))
-        # It is to be differentiated itself.
+        # It is to be differentiated itself, or many at once.
         ctx.spec, ctx.reverse, ctx.cuts = direct.engine.spec, direct.reverse, direct.cuts
         output, *after = gradients
         states = len(after)

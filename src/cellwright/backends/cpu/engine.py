@@ -136,7 +136,8 @@ class Engine:
     def _table(self, value: Node) -> Tensor:
         numbers: Any = value.attributes["values"]
         blocks = block_of_units(self.spec.units(value.size), len(numbers))
-        return torch.tensor([numbers[block] for block in blocks], dtype=self.dtype)
+        found = [numbers[block] for block in blocks]
+        return torch.tensor(found, dtype=self.dtype, device="cpu")
 
     def run(
         self, tensors: Sequence[Tensor], active: Tensor | None, start: Tensor | None, reverse: bool

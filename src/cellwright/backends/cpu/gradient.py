@@ -101,6 +101,15 @@ def _remembered(ctx: Any) -> list[list[Tensor]]:
     return groups
 
 
+def are_batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether many gradients come in at once, in the form of autograd's ``is_grads_batched``.
+
+    They have no memory of their own that a kernel could read.
+    """
+    batched = torch._C._functorch.is_legacy_batchedtensor
+    return any(g is not None and batched(g) for g in gradients)
+
+
 def first_gradient(
     ctx: Any, gradients: list[Tensor | None], wanted: list[bool], known: Engine | None
 ) -> list[Tensor | None]:
@@ -109,10 +118,17 @@ def first_gradient(
     start = begun[0] if begun else None
     values, states = len(ctx.spec.inputs), len(ctx.spec.inputs) + len(ctx.spec.states)
     inputs, before, weights = tensors[:values], tensors[values:states], tensors[states:]
+    if are_batched(gradients):
+        ctx.there, ctx.wanted = [g is not None for g in gradients], wanted
+        active = active_of(*packing) if packing else None
+        with torch.enable_grad():
+            inner = [t.detach().requires_grad_() for t in tensors]
+            behind = [g for g in gradients if g is not None]
+            return _by_reference(ctx.spec, inner, behind, ctx, active, start)
     if known and not torch.is_grad_enabled():
         packed = Packing.again(packing, known.code.ragged) if packing else None
         run = Run(inputs, before, weights, start, ctx.reverse, packed)
-        given = [None if g is None else g.contiguous() for g in gradients]
+        given = [None if g is None else g.resolve_neg().contiguous() for g in gradients]
         return known.backward(run, given, seen, saved, wanted)
     found = torch.ops.cellwright.run_backward(
         ctx.spec.text,

@@ -202,7 +202,8 @@ class RaggedFunctions:
     def order(self, active: Tensor, *, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Places, order and lengths of a `Packing` for steps that exist, (T, B)."""
         steps, batch = active.shape
-        found = tuple(torch.empty(n, dtype=torch.int64) for n in (steps * batch, batch, batch))
+        new = active.new_empty
+        found = tuple(new(n, dtype=torch.int64) for n in (steps * batch, batch, batch))
         active = active.contiguous()
         self._order(active.data_ptr(), steps, batch, reverse, *map(_address, found))
         return found  # type: ignore[return-value]

@@ -88,7 +88,9 @@ def run_cell(
     states
         States after the last step of each row, (B, n).
     """
-    tensors = [value.contiguous() for values in (inputs, states, weights) for value in values]
+    given = [value for values in (inputs, states, weights) for value in values]
+    # Kernels read memory, in which neither order nor sign may be another than the tensor's.
+    tensors = [value.resolve_neg().contiguous() for value in given]
     start = None if start is None else start.contiguous()
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     first, second = len(inputs), len(inputs) + len(states)
@@ -183,7 +185,7 @@ def _run_backward(
     packed = Packing.again(packing, known.code.ragged) if packing else None
     run = Run(inputs, states, weights, start, reverse, packed)
     there = iter(gradients)
-    flat = [next(there).contiguous() if g else None for g in given]
+    flat = [next(there).resolve_neg().contiguous() if g else None for g in given]
     found = known.backward(run, flat, seen, saved, wanted)
     return [inputs[0].new_empty(0) if g is None else g for g in found]
 

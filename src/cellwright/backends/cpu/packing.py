@@ -98,6 +98,6 @@ class Packing:
 
 def active_of(places: Tensor, order: Tensor, lengths: Tensor) -> Tensor:
     """Which steps exist, (T, B), from the tensors of a packing."""
-    exists = torch.zeros(len(places), dtype=torch.bool)
+    exists = places.new_zeros(len(places), dtype=torch.bool)
     exists.index_fill_(0, places[: int(lengths.sum())], True)
     return exists.view(-1, len(order))

@@ -31,7 +31,7 @@ class _Layer:
         self.program = engine.code.use.program
         self.batch, self.dtype = batch, dtype
         self.schedule = schedule_of_stream(engine.spec)
-        self.start = torch.zeros(batch, 1, dtype=torch.int64)
+        self.start = torch.zeros(batch, 1, dtype=torch.int64, device="cpu")
         states = list(self.program.states.items())
         self.states = {
             name: [self._buffer(before.size, before.place == "carried") for _ in range(2)]
@@ -47,7 +47,7 @@ class _Layer:
     def _buffer(self, size: object, filled_up: bool) -> Tensor:
         units = self.engine.spec.units(size)
         wide = -(-units // self.panel) * self.panel if filled_up else units
-        return torch.zeros(self.batch, wide, dtype=self.dtype)
+        return torch.zeros(self.batch, wide, dtype=self.dtype, device="cpu")
 
     def before(self, name: str, number: int) -> Tensor:
         """Where a state lies before a step, filled up."""
@@ -137,7 +137,8 @@ class Chain:
             self._streams.append(layer.open(weights, lower))
         last = self.layers[-1]
         result = last.engine.spec.states[0]
-        self.output = torch.zeros(batch, last.after(result, 0).shape[1], dtype=dtype)
+        units = last.after(result, 0).shape[1]
+        self.output = torch.zeros(batch, units, dtype=dtype, device="cpu")
         first = self.layers[0]
         leaves = [leaf for leaf in first.engine.spec.inputs if leaf.op == "input"]
         self.extras = {leaf.name: first.engine.spec.units(leaf.size) for leaf in leaves}

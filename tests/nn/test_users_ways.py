@@ -1,0 +1,149 @@
+"""What users do to a module that is not in its manual: it is right, or it says what is wrong."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+import cellwright as cw
+from cellwright.errors import CellwrightWarning, ShapeError
+
+
+def with_torchs_weights(kind, *sizes, **options):
+    """Ours and torch's."""
+    theirs = getattr(nn, kind)(*sizes, **options)
+    ours = getattr(cw, kind)(*sizes, **options)
+    ours.load_state_dict(theirs.state_dict())
+    return ours.to(torch.float64), theirs.to(torch.float64)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.zeros(4, 4), torch.zeros(32, 8).double(), torch.zeros(32, 8).half()],
+    ids=["shape", "double", "half"],
+)
+def test_a_weight_that_does_not_fit_is_refused(wrong):
+    x = torch.randn(5, 2, 3)
+    net = cw.LSTM(3, 8)
+    net(x)
+    net.weight_hh_l0 = nn.Parameter(wrong)
+    with pytest.raises(ShapeError, match=r"weight i_h.*expected \(32, 8\) of torch.float32 on cpu"):
+        net(x)
+    with pytest.raises(ShapeError, match="expected"):
+        net.stream()
+
+
+def test_a_weight_that_was_never_filled_is_refused():
+    with torch.device("meta"):
+        net = cw.Recurrent("gru", 3, 8)
+    known = cw.Recurrent("gru", 3, 8).state_dict()
+    known.pop(list(known)[-1])
+    net.load_state_dict(known, strict=False, assign=True)
+    with pytest.raises(ShapeError, match="on cpu, got .* on meta"):
+        net(torch.randn(2, 5, 3))
+
+
+@pytest.mark.parametrize("given", [{}, {"lengths": [3, 5]}, {"mask": torch.eye(2, 5).bool()}])
+def test_the_default_device_is_another_one(given):
+    net, x = cw.Recurrent("clockwork", 3, 8), torch.randn(2, 5, 3)
+    expected, after = net(x, **given)
+    other = copy.deepcopy(net)
+    with torch.device("meta"):
+        for _ in range(2):  # the long way and the shortest one
+            found, state = other(x, **given)
+            assert torch.equal(found, expected)
+            assert torch.equal(state[0]["t"], after[0]["t"])
+        stream = other.stream(2)
+        for step in range(5):
+            out = stream.step(x[:, step])
+    if not given:
+        torch.testing.assert_close(out, expected[:, -1])
+
+
+def test_an_attribute_that_is_changed_between_two_calls_is_obeyed():
+    ours, theirs = with_torchs_weights("LSTM", 3, 8)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    ours(x), ours(x)
+    ours.batch_first = theirs.batch_first = True
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0])
+    net = cw.Recurrent("gru", 8, [8, 8])
+    x = torch.randn(2, 5, 8)
+    plain = net(x)[0]
+    net.connections = "residual"
+    assert not torch.equal(net(x)[0], plain)
+    torch.testing.assert_close(net(x)[0], net(x, lengths=[5, 5])[0])
+
+
+def test_autograd_learns_that_a_stream_writes_over_its_output():
+    stream, head = cw.LSTM(3, 8).stream(2), nn.Linear(8, 1)
+    loss = sum(head(stream.step(torch.randn(2, 3))).sum() for _ in range(2))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    loss = sum(head(stream.step(torch.randn(2, 3)).clone()).sum() for _ in range(2))
+    loss.backward()
+
+
+@pytest.mark.parametrize("connections", ["none", "residual"])
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_a_stream_that_was_opened_for_inference_goes_on_outside(backend, connections):
+    net = cw.Recurrent("gru", 8, [8, 8], backend=backend, connections=connections)
+    x = torch.randn(2, 5, 8)
+    with torch.inference_mode():
+        stream = net.stream(2)
+        stream.step(x[:, 0])
+        stream.reset()
+    expected = net(x)[0]
+    torch.testing.assert_close(stream.steps(x), expected)
+    stream.reset()
+    for step in range(5):
+        found = stream.step(x[:, step])
+    torch.testing.assert_close(found, expected[:, -1])
+
+
+def test_a_view_may_have_another_sign_than_its_memory():
+    net = cw.Recurrent("gru", 1, 8)
+    plain = torch.randn(1, 1, 1)
+    turned = torch.complex(plain, -plain).conj().imag
+    assert turned.is_neg()
+    assert turned.is_contiguous()
+    torch.testing.assert_close(net(turned)[0], net(plain)[0])
+    torch.testing.assert_close(net.stream().step(turned[0]), net.stream().step(plain[0]))
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}], ids=str)
+def test_many_gradients_come_in_at_once(options):
+    ours, theirs = with_torchs_weights("LSTM", 3, 4, **options)
+    x = torch.randn(3, 2, 3, dtype=torch.float64, requires_grad=True)
+    for _ in range(2):
+        many = torch.randn(5, *theirs(x)[0].shape, dtype=torch.float64)
+        found, expected = (
+            torch.autograd.grad(net(x)[0], [x, *net.parameters()], many, is_grads_batched=True)
+            for net in (ours, theirs)
+        )
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_packed_batches_keep_the_dtype_of_the_weights_under_autocast():
+    net = cw.GRU(3, 8)
+    rows = [torch.randn(5, 3), torch.randn(2, 3)]
+    with torch.autocast("cpu", torch.bfloat16):
+        packed = pack_sequence([row.bfloat16() for row in rows])
+        output, last = net(packed, torch.zeros(1, 2, 8))
+        whole = net.run(rows[0].bfloat16().unsqueeze(1)).output
+    assert output.data.dtype == last.dtype == whole.dtype == torch.float32
+
+
+def test_segments_are_left_out_where_somebody_looks_on():
+    net = cw.Recurrent("gru", 3, 8, checkpoint_every=2)
+    x = torch.randn(2, 7, 3, requires_grad=True)
+    plain = copy.deepcopy(net)
+    plain.checkpoint_every = None
+    expected = torch.autograd.grad(plain(x)[0].sum(), x)[0]
+    with pytest.warns(CellwrightWarning):
+        found = torch.func.grad(lambda x: net(x)[0].sum())(x)
+    torch.testing.assert_close(found, expected)
+    compiled = torch.compile(net, fullgraph=True, backend="eager")
+    torch.testing.assert_close(torch.autograd.grad(compiled(x)[0].sum(), x)[0], expected)
