@@ -73,17 +73,18 @@ def one_number(x, h, c, gap):
     a = s + cw.affine("a", x, h, -gap, cw.mean_units(x))
     k = cw.exp(-cw.relu(cw.affine("k", cw.maximum(gap, 0.0))))
     c = k * c + cw.tanh(a)
-    h = cw.tanh(cw.affine("o", c, gap * 0.5) + cw.affine("r", c, size=1))
+    h = cw.tanh(cw.affine("o", c, gap * 0.5) + cw.affine("r", c, size=1, bias=None))
     return h, c
 
 
 @cw.cell(state="h")
 def told(x, h, t):
-    """Times and draws that meet matrices, reductions and clocks, and are recorded."""
+    """Times, tables and draws that meet matrices, reductions and clocks, and are recorded."""
+    p = cw.per_unit([0.5, -1.0])
     d = cw.bernoulli("d", 0.25)
     e = cw.bernoulli("e", 0.5, per="sequence")
     m = cw.where(t % cw.per_unit([1, 2, 4]) == 0, d, 0)
-    a = cw.affine("a", x, h, t * 0.1, d) + cw.sum_units(d * e) * 0.1
+    a = cw.affine("a", x, h, t * 0.1, d, p) + cw.sum_units(d * e) * 0.1
     h = cw.tanh(a + m * h + cw.scale("v", m))
     return h
 
