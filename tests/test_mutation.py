@@ -465,7 +465,7 @@ MUTANTS = (
         "plan/cell_plan.py",
         "if v in reached or v in beforehand}",
         "if v in reached}",
-        "tests/conformance/test_compiled.py -k 'recorded and told'",
+        "tests/conformance/test_compiled.py -k behind",
     ),
     Mutant(
         "shortcut: gradients of the last states are not passed on",

@@ -306,6 +306,20 @@ def test_draws_that_are_left_out_are_what_is_expected_of_them(name, backend):
         check(backend, graph, sizes, replace(call, draws=draws))
 
 
+def test_a_clock_is_found_behind_what_is_recorded(backend):
+    @cw.cell(state="h")
+    def drawn(x, h, t):
+        """What rests is known from outside, and lies where it is recorded."""
+        d = cw.bernoulli("d", 0.25)
+        m = cw.where(t % cw.per_unit([1, 2, 4]) == 0, d, 0)
+        h = cw.tanh(cw.affine("a", x, h) + m * h + cw.scale("v", m))
+        return h
+
+    sizes = {"input": 3, "hidden": 70}
+    call = random_call(drawn.graph, sizes, steps=6, batch=3, record=("m",))
+    check(backend, drawn.graph, sizes, call)
+
+
 def test_periods_need_not_be_whole_numbers(backend):
     @cw.cell(state="h")
     def broken_periods(x, h, t):

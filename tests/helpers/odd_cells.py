@@ -83,9 +83,9 @@ def told(x, h, t):
     p = cw.per_unit([0.5, -1.0])
     d = cw.bernoulli("d", 0.25)
     e = cw.bernoulli("e", 0.5, per="sequence")
-    m = cw.where(t % cw.per_unit([1, 2, 4]) == 0, d, 0)
+    m = cw.where(t % cw.per_unit([1, 2, 4]) == 0, d * h, 0)
     a = cw.affine("a", x, h, t * 0.1, d, p) + cw.sum_units(d * e) * 0.1
-    h = cw.tanh(a + m * h + cw.scale("v", m))
+    h = cw.tanh(a + m + cw.scale("v", m))
     return h
 
 

@@ -29,6 +29,9 @@ from cellwright.toolchain import compiler
 __all__ = ["CpuBackend"]
 
 
+_AXES = ("size", "columns")
+
+
 class CpuBackend:
     """Compiles cells to fused kernels for the processor at hand."""
 
@@ -67,6 +70,13 @@ class CpuKernel:
         self.sizes = tuple(sorted(sizes.items()))
         self.reference = ReferenceBackend().build(graph, sizes)
         self.otherwise = otherwise
+        # Of each weight; read by torch.compile too, which takes no property that is computed once.
+        self._shapes = {
+            name: tuple(
+                _units(weight.attributes[a], sizes) for a in _AXES if a in weight.attributes
+            )
+            for name, weight in graph.weights.items()
+        }
         self._prepared: dict[Any, tuple[Face, Engine] | tuple[None, None]] = {}
 
     def __call__(self, call: Call) -> Result:
@@ -147,11 +157,9 @@ class CpuKernel:
 
     def check(self, weights: Weights, dtype: torch.dtype) -> None:
         """Raise `ShapeError` unless weights are what kernels may read as they lie in memory."""
-        sizes, known = dict(self.sizes), self.graph.weights
         for names, block in zip(weights.layout, weights.blocks, strict=True):
-            rows = sum(_units(known[name].size, sizes) for name in names)
-            columns = known[names[0]].attributes.get("columns")
-            shape = (rows,) if columns is None else (rows, _units(columns, sizes))
+            rows = sum(self._shapes[name][0] for name in names)
+            shape = (rows, *self._shapes[names[0]][1:])
             if tuple(block.shape) != shape or block.dtype != dtype or not block.is_cpu:
                 raise ShapeError(
                     f"weight {', '.join(names)}: expected {shape} of {dtype} on cpu, got "
