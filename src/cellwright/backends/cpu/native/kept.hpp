@@ -14,30 +14,25 @@ INLINE void prefer_large_pages(void* memory, size_t bytes) {
 
 // Two running sums, the second of the first, so that the order counts as well.
 struct Digest {
-  typedef uint64_t Words __attribute__((vector_size(64), may_alias, aligned(4)));
-  uint64_t sum = 0, sums = 0;
+  typedef uint64_t Words __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(Real))));
+  typedef uint32_t Halves __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(Real))));
+  Words sum = {}, sums = {};
 
-  bool operator==(const Digest& other) const { return sum == other.sum && sums == other.sums; }
+  bool operator==(const Digest& other) const { return !memcmp(this, &other, sizeof(Digest)); }
   bool operator!=(const Digest& other) const { return !(*this == other); }
 
   void add(const Real* from, Int numbers) {
-    Words first = {}, second = {};
-    Int step = 64 / sizeof(Real), at = 0;
-    for (; at + step <= numbers; at += step) {
-      // Plain sums would take a column (1, 0, 0, 1) for (0, 1, 1, 0): mix, do not only add.
-      first += *(const Words*)(from + at) ^ second;
-      second = (second << 23 | second >> 41) + first;
-    }
-    for (int lane = 0; lane < 8; lane++) add(first[lane]), add(second[lane]);
-    for (; at < numbers; at++) {
-      uint64_t word = 0;
-      memcpy(&word, from + at, sizeof(Real));
-      add(word);
-    }
+    for (; numbers >= LANES; from += LANES, numbers -= LANES) add(*(const Halves*)from);
+    if (numbers <= 0) return;
+    Real rest[LANES] = {};
+    memcpy(rest, from, numbers * sizeof(Real));
+    add(*(const Halves*)rest);
   }
-  void add(uint64_t word) {
-    sum += word;
-    sums = (sums << 1 | sums >> 63) + sum;
+  // Numbers that people write, as 1, 3 and 0.5, differ in the few bits of their upper end. Plain
+  // sums would take some of them for others in another order: such bits have to be spread first.
+  ALWAYS_INLINE void add(Halves bits) {
+    sum += (Words)((bits << 16 | bits >> 16) * 0x85ebca77u) ^ sums;
+    sums = (sums << 23 | sums >> 41) + sum;
   }
 };
 
