@@ -568,3 +568,54 @@ def test_a_long_stream_goes_on_counting():
     found = stream.steps(x)
     assert found[0, :, 0].tolist() == [1000.0 * (n // 1000) for n in range(5000)]
     assert stream.state[0]["t"].item() == 5000
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_a_head_learns_from_no_output_that_was_written_over(backend, mode):
+    net, head = cw.Recurrent("lstm", 3, 8, backend=backend), torch.nn.Linear(8, 1)
+    x, loss = torch.randn(2, 4, 3), 0
+    stream = net.stream(2)
+    for step in range(4):
+        with mode():
+            y = stream.step(x[:, step])
+        loss = loss + head(y).square().sum()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("connections", ["none", "residual"])
+@pytest.mark.parametrize("move", ["share", "other", "none"])
+def test_an_output_whose_memory_is_moved_is_left_alone(move, connections):
+    net, x = cw.Recurrent("lstm", 8, 8, connections=connections), torch.randn(1, 4, 8)
+    stream = net.stream(1)
+    with torch.inference_mode():
+        first = stream.step(x[:, 0])
+    expected = first.clone()
+    if move == "share":
+        first.share_memory_()
+    elif move == "other":
+        first.data = first.data.clone()
+    else:
+        first.data = torch.zeros(0)
+    with torch.inference_mode():
+        second = stream.step(x[:, 1])
+    torch.testing.assert_close(second, net(x)[0][:, 1])
+    if move != "none":
+        assert torch.equal(first, expected)
+    assert stream.step(x[:, 2]) is second
+    torch.testing.assert_close(second, net(x)[0][:, 2])
+
+
+def test_a_cell_without_weights_streams_in_the_precision_of_its_module():
+    @cw.cell(state="m")
+    def average(x, m):
+        m = 0.5 * m + 0.5 * x
+        return m
+
+    x = torch.randn(1, 4, 3, dtype=torch.float64)
+    for net in (
+        cw.Recurrent(average, 3, 3, dtype=torch.float64),
+        cw.Recurrent(average, 3, 3).double(),
+    ):
+        assert net.stream().steps(x).dtype == torch.float64

@@ -4,11 +4,13 @@ import copy
 
 import pytest
 import torch
+import torch.nn.utils.prune
+import torch.utils.checkpoint
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 import cellwright as cw
-from cellwright.errors import CellwrightWarning, ShapeError
+from cellwright.errors import CellwrightWarning, SettingError, ShapeError
 
 
 def with_torchs_weights(kind, *sizes, **options):
@@ -147,3 +149,132 @@ def test_segments_are_left_out_where_somebody_looks_on():
     torch.testing.assert_close(found, expected)
     compiled = torch.compile(net, fullgraph=True, backend="eager")
     torch.testing.assert_close(torch.autograd.grad(compiled(x)[0].sum(), x)[0], expected)
+
+
+class Doubled(nn.Module):
+    """A weight is what this makes of another; it counts how often it is asked."""
+
+    asked = 0
+
+    def forward(self, weight):
+        type(self).asked += 1
+        return 2 * weight
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_weight_that_is_computed_is_so_once_a_call(backend, bidirectional):
+    net = cw.Recurrent("lstm", 3, 4, backend=backend, bidirectional=bidirectional)
+    nn.utils.parametrize.register_parametrization(net.layer0, "f_h", Doubled())
+    x = torch.randn(2, 5, 3)
+    for _ in range(3):
+        Doubled.asked = 0
+        net(x)
+        assert Doubled.asked == 1
+    theirs = cw.LSTM(3, 4)
+    nn.utils.parametrize.register_parametrization(theirs, "weight_hh_l0", Doubled())
+    for _ in range(3):
+        Doubled.asked = 0
+        theirs(x)
+        assert Doubled.asked == 1
+
+
+@pytest.mark.parametrize("prepare", ["l1_unstructured", "weight_norm"])
+def test_weights_that_are_computed_in_hooks_are_learned_and_loaded(prepare):
+    def made():
+        net = cw.Recurrent("lstm", 3, 4)
+        if prepare == "weight_norm":
+            with pytest.warns(FutureWarning):
+                nn.utils.weight_norm(net.layer0, "f_h")
+        else:
+            nn.utils.prune.l1_unstructured(net.layer0, "f_h", amount=0.5)
+        return net
+
+    net, x = made(), torch.randn(2, 5, 3)
+    descent = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        descent.zero_grad()
+        net(x)[0].square().sum().backward()
+        descent.step()
+    other = made()
+    other(x)
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(other(x)[0], net(x)[0])
+    assert torch.equal(other.stream(2).steps(x), net.stream(2).steps(x))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "clockwork"])
+def test_saved_tensors_may_come_back_in_another_order_of_memory(cell):
+    net = cw.Recurrent(cell, 3, 8)
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    expected = torch.autograd.grad(net(x)[0].square().sum(), x)[0]
+
+    def turned(tensor):
+        return tensor.transpose(0, -1).contiguous().transpose(0, -1) if tensor.dim() > 1 else tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(turned, lambda tensor: tensor):
+        loss = net(x)[0].square().sum()
+    torch.testing.assert_close(torch.autograd.grad(loss, x)[0], expected)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t.half()):
+        y = net(x)[0]
+    with pytest.raises(RuntimeError, match="a hook of saved tensors gave back"):
+        torch.autograd.grad(y, x, torch.ones_like(y))
+
+
+def test_what_is_checkpointed_may_have_a_clock():
+    net = cw.Recurrent("clockwork", 3, 8)
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    y = torch.utils.checkpoint.checkpoint(lambda x: net(x)[0], x, use_reentrant=False)
+    found = torch.autograd.grad(y.sum(), x)[0]
+    torch.testing.assert_close(found, torch.autograd.grad(net(x)[0].sum(), x)[0])
+
+
+def test_batched_gradients_through_segments():
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    net = cw.Recurrent("lstm", 3, 4)
+    other = cw.Recurrent("lstm", 3, 4, checkpoint_every=2)
+    other.load_state_dict(net.state_dict())
+    many = torch.randn(7, 2, 5, 4)
+    one, two = (torch.autograd.grad(m(x)[0], x, many, is_grads_batched=True) for m in (net, other))
+    torch.testing.assert_close(one, two)
+
+
+def test_a_negated_view_for_a_weight():
+    net, x = cw.Recurrent("elman", 3, 4), torch.randn(2, 5, 3)
+    weights = {name: torch._neg_view(-w.detach()) for name, w in net.named_parameters()}
+    expected = net(x)[0]
+    for _ in range(2):
+        found = torch.func.functional_call(net, weights, (x,))[0]
+        torch.testing.assert_close(found, expected)
+
+
+def test_layers_of_other_sizes_cannot_share_an_input():
+    @cw.cell(state="h", inputs={"seen": "input"})
+    def masked(x, h, seen):
+        h = cw.tanh(cw.affine("h", x * seen, h))
+        return h
+
+    with pytest.raises(SettingError, match="reads the input 'seen' in every layer.*got 3 below 8"):
+        cw.Recurrent(masked, 3, [8, 8])
+    cw.Recurrent(masked, 8, [8, 5])
+
+
+def test_autocast_widens_numbers_and_nothing_else():
+    net, x = cw.Recurrent("gru", 3, 4), torch.randn(2, 5, 3)
+    state = [{"h": torch.randn(2, 4)}]
+    narrow = [{"h": state[0]["h"].bfloat16()}]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(x.bfloat16(), narrow)[0]
+        reference = cw.Recurrent("gru", 3, 4, backend="reference")
+        reference.load_state_dict(net.state_dict())
+        torch.testing.assert_close(reference(x)[0], net(x)[0])
+        with pytest.raises(ShapeError, match="got torch.int64"):
+            net(x.long())
+    wide = [{"h": narrow[0]["h"].float()}]
+    torch.testing.assert_close(found, net(x.bfloat16().float(), wide)[0])
+
+
+def test_a_rare_draw_in_half_precision():
+    net = cw.Recurrent("elman", 3, 100, zoneout=0.999, dtype=torch.bfloat16)
+    y = net(torch.ones(50, 20, 3, dtype=torch.bfloat16))[0]
+    assert bool((y != 0).any())  # one unit in a thousand has left its first state

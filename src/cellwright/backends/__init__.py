@@ -8,6 +8,7 @@ from cellwright.backends.contract import (
     Result,
     Weights,
     announce,
+    are_batched,
 )
 from cellwright.backends.cpu import CpuBackend
 from cellwright.backends.opaque import opaque
@@ -22,6 +23,7 @@ __all__ = [
     "Result",
     "Weights",
     "announce",
+    "are_batched",
     "opaque",
 ]
 

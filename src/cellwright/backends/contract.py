@@ -16,10 +16,29 @@ from torch import Tensor
 from cellwright.errors import CellwrightWarning
 from cellwright.ir import Graph
 
-__all__ = ["Answer", "Backend", "Call", "Kernel", "Result", "Weights", "announce", "announced"]
+__all__ = [
+    "Answer",
+    "Backend",
+    "Call",
+    "Kernel",
+    "Result",
+    "Weights",
+    "announce",
+    "announced",
+    "are_batched",
+]
 
 # What has been announced in this process; each thing is said once.
 announced: set[str] = set()
+
+
+def are_batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether many gradients come in at once, in the form of autograd's ``is_grads_batched``.
+
+    They have no memory of their own that a kernel could read.
+    """
+    batched = torch._C._functorch.is_legacy_batchedtensor
+    return any(g is not None and batched(g) for g in gradients)
 
 
 def announce(message: str) -> None:

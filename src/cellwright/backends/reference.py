@@ -86,7 +86,17 @@ class ReferenceKernel:
         self.each_step = [v for v in graph.nodes if v.kind != "weight" and v not in constant]
 
     def __call__(self, call: Call) -> Result:
-        """Run the cell over a batch of sequences; see `Call` and `Result`."""
+        """Run the cell over a batch of sequences; see `Call` and `Result`.
+
+        In the precision of the weights, as compiled kernels are: autocast changes nothing.
+        """
+        device = call.inputs["x"].device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._run(call)
+        return self._run(call)
+
+    def _run(self, call: Call) -> Result:
         steps, batch = call.inputs["x"].shape[:2]
         run = _Run(self, call)
         output = self.graph.states[0].name

@@ -12,10 +12,10 @@ from cellwright.ir import Graph
 from cellwright.nn.layer import Layer
 from cellwright.nn.states import check_type
 
-__all__ = ["check_below", "check_extras", "check_input"]
+__all__ = ["check_extras", "check_input", "check_shared"]
 
 
-def check_input(x: Tensor, features: int, batch_first: bool, layer: Layer) -> None:
+def check_input(x: Tensor, features: int, batch_first: bool, weights: Mapping[str, Tensor]) -> None:
     """Raise `ShapeError` unless `x` is a batch of sequences that fits the first layer."""
     if not isinstance(x, Tensor):
         packed = "; give the padded batch and lengths=" if hasattr(x, "batch_sizes") else ""
@@ -23,7 +23,7 @@ def check_input(x: Tensor, features: int, batch_first: bool, layer: Layer) -> No
     axes = ("batch", "time") if batch_first else ("time", "batch")
     if x.dim() != 3 or x.shape[2] != features:
         raise ShapeError(f"x: expected ({', '.join(axes)}, input={features}), got {tuple(x.shape)}")
-    weight = next(iter(layer.direction().weights.values()), x)
+    weight = next(iter(weights.values()), x)
     if x.dtype != weight.dtype or x.device != weight.device:
         raise ShapeError(
             f"x: expected {weight.dtype} on {weight.device} like the weights, got {x.dtype} "
@@ -54,13 +54,18 @@ def check_extras(
         check_type(name, inputs[name], x)
 
 
-def check_below(name_of_cell: str, graph: Graph, layers: Sequence[Sequence[Layer]]) -> None:
-    """Raise `SettingError` where a cell reads a state of a layer below with other units."""
+def check_shared(name_of_cell: str, graph: Graph, layers: Sequence[Sequence[Layer]]) -> None:
+    """Raise `SettingError` where layers with other units read the same values.
+
+    Those are states of the layer below, and the extra inputs, which all layers are given.
+    """
+    shared = {leaf: f"reads {leaf.name!r} of the layer below" for leaf in graph.leaves("below")}
+    shared |= {i: f"reads the input {i.name!r} in every layer" for i in graph.inputs[1:]}
     for lower, upper in pairwise(layers):
-        for leaf in graph.leaves("below"):
+        for leaf, what in shared.items():
             sizes = lower[0].units(leaf.size), upper[0].units(leaf.size)
             if sizes[0] != sizes[1]:
                 raise SettingError(
-                    f"cell {name_of_cell!r} reads {leaf.name!r} of the layer below, so "
-                    f"both must have as many units; got {sizes[0]} below {sizes[1]}"
+                    f"cell {name_of_cell!r} {what}, so all layers must have as many "
+                    f"units; got {sizes[0]} below {sizes[1]}"
                 )

@@ -25,7 +25,7 @@ from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.shortcut import Shortcut, Shortened
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
-from cellwright.nn.states import check_type
+from cellwright.nn.states import as_wide, check_type
 from cellwright.nn.stream import Stream, Words, open_stream
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -116,7 +116,7 @@ class _DropIn(Shortened, nn.RNNBase):
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if torch.is_autocast_enabled(input.device.type):
-            input, hx = self._precisely(input, hx)
+            input, hx = as_wide((input, hx), next(self.parameters()).dtype)
         if input.dim() not in (2, 3):
             raise ShapeError(
                 f"{type(self).__name__}: expected input to be 2D (time, features) or 3D, "
@@ -137,7 +137,7 @@ class _DropIn(Shortened, nn.RNNBase):
     ) -> StackResult:
         """Like calling the module on a batch, but time first and with signals if asked."""
         if torch.is_autocast_enabled(x.device.type):
-            x, state = self._precisely(x, state)
+            x, state = as_wide((x, state), next(self.parameters()).dtype)
         x = x.transpose(0, 1) if self.batch_first else x
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths)
         return self._run(x, self._checked_states(x, state), active, record=record)
@@ -164,6 +164,7 @@ class _DropIn(Shortened, nn.RNNBase):
         return open_stream(
             [[side.direction(self) for side in sides] for sides in self._sides],
             Words(first, to_user, split),
+            like,
             batch_size=batch_size,
             batch_first=self.batch_first,
             backend=self.backend,
@@ -188,15 +189,6 @@ class _DropIn(Shortened, nn.RNNBase):
         time_first = x.transpose(0, 1) if self.batch_first else x
         return Shortcut.through(layers, time_first, self.backend, stacked=True)
 
-    def _precisely(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
-        """What came out of an autocast product is narrower than the weights, which decide."""
-        dtype = next(self.parameters()).dtype
-
-        def convert(value: Tensor) -> Tensor:
-            return value.to(dtype)
-
-        return convert(input), None if hx is None else self._each(hx, convert)
-
     def _cell_name(self) -> str:
         raise NotImplementedError
 
@@ -204,7 +196,7 @@ class _DropIn(Shortened, nn.RNNBase):
         # Ragged rows need no sorting here: pad to the caller's order, and pack like the input.
         x, lengths = pad_packed_sequence(packed)
         if torch.is_autocast_enabled(x.device.type):
-            x, hx = self._precisely(x, hx)
+            x, hx = as_wide((x, hx), next(self.parameters()).dtype)
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths.to(x.device))
         output, hx = self._forward_padded(x, hx, active)
         if packed.sorted_indices is not None:

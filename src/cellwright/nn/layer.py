@@ -70,16 +70,20 @@ class Layer(nn.Module):
         for weight in self._weights(f"initial_{state}" for state in self.learned).values():
             nn.init.zeros_(weight)
 
+    def forward(self) -> dict[str, Tensor]:
+        """The weights as they are now, in the order of the equations; a stack runs them."""
+        return self._weights(self.graph.weights)
+
     def direction(self, weight_drop: float = 0.0) -> Direction:
         """What a stack runs; `weight_drop` of the recurrent weights is left out of this pass."""
-        weights = self._weights(self.graph.weights)
+        weights = self._now()
         if weight_drop:
             weights = dropped(weights, self.recurrent_matrices, weight_drop)
         return Direction(self.graph, self.sizes, weights, self.reverse)
 
     def blocks(self) -> list[Tensor]:
         """The weights as they are now, in the order of the equations."""
-        return list(self._weights(self.graph.weights).values())
+        return list(self._now().values())
 
     def start(self, x: Tensor) -> dict[str, Tensor]:
         """States before the first step, for a batch like that of `x`, (T, B, n)."""
@@ -95,6 +99,12 @@ class Layer(nn.Module):
         """The cell's name and sizes."""
         sizes = ", ".join(f"{name}={units}" for name, units in self.sizes.items())
         return f"{self.graph.name}: {sizes}"
+
+    def _now(self) -> dict[str, Tensor]:
+        # Pruning and the older ways to normalise weights compute them in hooks of a call.
+        hooks = self._forward_pre_hooks or self._forward_hooks
+        found: dict[str, Tensor] = self() if hooks else self.forward()
+        return found
 
     def _weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         # A parametrised weight, and those of a replica, are attributes instead.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from cellwright.cells import transform
 from cellwright.cells.cell import Cell
 from cellwright.ir import INPUT
 from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, whole
-from cellwright.nn.checking import check_below, check_extras, check_input
+from cellwright.nn.checking import check_extras, check_input, check_shared
 from cellwright.nn.connections import (
     Connections,
     check_connections,
@@ -25,7 +26,7 @@ from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every, check_every
 from cellwright.nn.shortcut import Shortcut, Shortened
 from cellwright.nn.stack import Per, StackCall, StackResult, check_per, run_stack
-from cellwright.nn.states import State, join_states, split_states
+from cellwright.nn.states import State, as_wide, join_states, split_states
 from cellwright.nn.stream import Stream, Words, open_stream
 from cellwright.nn.weight_drop import check_weight_drop
 from cellwright.pipeline import check_backend
@@ -170,7 +171,10 @@ class Recurrent(Shortened, nn.Module):
             given.append(module.units(self.graph.states[0].size) * len(self._sides))
         self.output_size = given[-1]
         check_residual(self.connections, given)
-        check_below(self.cell.name, self.graph, self._layers())
+        check_shared(self.cell.name, self.graph, self._layers())
+        if next(self.parameters(), None) is None:
+            # Where a module is, and in what precision, its weights tell otherwise.
+            self.register_buffer("_nothing", torch.empty(0), persistent=False)
         self.to(device=device, dtype=dtype)
         self.reset_parameters()
 
@@ -261,21 +265,22 @@ class Recurrent(Shortened, nn.Module):
         **inputs: Tensor,
     ) -> StackCall:
         """What `run` runs: everything that was given, checked and time first, and the weights."""
+        sides = self._layers()
+        weight_drop = self.weight_drop if self.training else 0.0
+        # Once: a parametrised weight is computed wherever it is looked at.
+        layers = [[side.direction(weight_drop) for side in layer] for layer in sides]
         there = isinstance(x, Tensor) and not x.is_meta  # what has no numbers is not rounded
         if there and torch.is_autocast_enabled(x.device.type):
-            # What came out of an autocast product is narrower than the weights, which decide.
             weight = next(self.parameters(), x)
-            x, inputs = x.to(weight.dtype), {n: v.to(weight.dtype) for n, v in inputs.items()}
-        sides = self._layers()
-        first = sides[0][0]
-        check_input(x, self.input_size, self.batch_first, first)
-        check_extras(self.cell.name, inputs, x, self.batch_first, first)
+            x, state, inputs = as_wide((x, state, inputs), weight.dtype)
+        check_input(x, self.input_size, self.batch_first, layers[0][0].weights)
+        check_extras(self.cell.name, inputs, x, self.batch_first, sides[0][0])
         x = self._time_first(x)
         steps, batch = x.shape[:2]
-        weight_drop = self.weight_drop if self.training else 0.0
-        layers = [[side.direction(weight_drop) for side in layer] for layer in sides]
         if state is None:
-            states = [[side.start(x) for side in layer] for layer in sides]
+            # No count of steps stands for zero, as in the shortest way: both keep the same then.
+            found = [[side.start(x) for side in layer] for layer in sides]
+            states = [[{n: s for n, s in side.items() if n != "t"} for side in f] for f in found]
         else:
             states = split_states(state, layers, batch, x)
         return StackCall(
@@ -330,8 +335,8 @@ class Recurrent(Shortened, nn.Module):
             The stack is bidirectional.
         """
         layers = [[side.direction() for side in layer] for layer in self._layers()]
-        # A cell may have no weights, and the module may be converted later.
-        like = next(self.parameters(), torch.empty(0)).new_empty(0)
+        # A copy, because the module may be converted later.
+        like = next(chain(self.parameters(), self.buffers())).new_empty(0)
 
         def first(rows: int) -> list[dict[str, Tensor]]:
             return [layer[0].start(like.new_empty(0, rows, 0)) for layer in self._layers()]
@@ -347,6 +352,7 @@ class Recurrent(Shortened, nn.Module):
         return open_stream(
             layers,
             Words(first, to_user, from_user),
+            like,
             batch_size=batch_size,
             batch_first=self.batch_first,
             backend=self.backend,

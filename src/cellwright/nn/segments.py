@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from cellwright.backends import Call, Kernel, Result, Weights, announce
+from cellwright.backends import Call, Kernel, Result, Weights, announce, are_batched
 from cellwright.errors import SettingError
 from cellwright.ir import Graph
 
@@ -240,7 +239,6 @@ class _Segments(torch.autograd.Function):
             for whole, part in zip(kept, carried, strict=True):
                 whole[number] = part
         ctx.run, ctx.tensors = run, len(tensors)
-        ctx.precision = _precision(tensors[0].device.type)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
         # A state that a cell never changes may be a view of what it was given.
@@ -254,9 +252,17 @@ class _Segments(torch.autograd.Function):
         saved = ctx.saved_tensors  # asked for once: whoever packed them unpacks them each time
         tensors, kept = saved[: ctx.tensors], saved[ctx.tensors :]
         wanted, cut = ctx.needs_input_grad[1:], len(run.seen)
-        with _precisely(ctx.precision):
+        # A kernel knows of no autocast, and neither should what differentiates it.
+        with torch.autocast(tensors[0].device.type, enabled=False):
             if torch.is_grad_enabled():
-                return None, *_differentiable(run, tensors, gradients, wanted)
+                announce(
+                    f"cell {run.graph.name!r}: gradients of gradients are computed over all steps "
+                    f"at once, as if checkpoint_every were None"
+                )
+                return None, *_at_once(run, tensors, gradients, wanted, again=True)
+            if are_batched(gradients):
+                with torch.enable_grad():
+                    return None, *_at_once(run, tensors, gradients, wanted, again=False)
             first = run.call(tensors)
             sums = _Sums(run, tensors, wanted)
             of_states = list(gradients[cut:])
@@ -357,33 +363,19 @@ def _gradients(
     )
 
 
-def _differentiable(
+def _at_once(
     run: _Run,
     tensors: Sequence[Tensor],
     given: Sequence[Tensor | None],
     wanted: Sequence[bool],
+    *,
+    again: bool,
 ) -> list[Tensor | None]:
-    """The gradient over all steps at once, because it is to be differentiated itself."""
-    announce(
-        f"cell {run.graph.name!r}: gradients of gradients are computed over all steps at once, "
-        f"as if checkpoint_every were None"
-    )
+    """The gradient over all steps at once; `again` if it is to be differentiated itself."""
     # New tensors, so that the gradient of one is not reached through another: a first state
     # may itself be a function of the input.
     own = [t.view_as(t) if w else t for t, w in zip(tensors, wanted, strict=True)]
     asked = [tensor for tensor, w in zip(own, wanted, strict=True) if w]
     results = run.results(run.kernel(run.call(own)))
-    found = iter(_gradients(results, given, asked, again=True))
+    found = iter(_gradients(results, given, asked, again=again))
     return [next(found) if w else None for w in wanted]
-
-
-def _precision(device: str) -> tuple[str, bool, torch.dtype]:
-    """What autocast is doing."""
-    return device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-
-
-def _precisely(precision: tuple[str, bool, torch.dtype]) -> AbstractContextManager[Any]:
-    """Autocast as it was, so that a segment comes out as it did before."""
-    device, enabled, dtype = precision
-    # A cache would hold the converted weights of every segment.
-    return torch.autocast(device, dtype=dtype, enabled=enabled, cache_enabled=False)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.functional import dropout as drop
+from torch.nn.utils import parametrize
 
 from cellwright.backends import Weights
 from cellwright.nn.stack import Direction
@@ -137,9 +138,11 @@ class Shortened:
         key = (x.shape, kind, torch.get_num_threads())
         shortcut = self._shortcuts.get(key)
         found = shortcut and self._directly(shortcut, x)
-        if found is None:
+        if found is None and key in self._shortcuts:
             found = long_way()
-            if key not in self._shortcuts:
+        elif found is None:
+            with parametrize.cached():  # weights that are computed are so once a call
+                found = long_way()
                 self._shortcuts.keep(key, self._shortcut_for(x))
         return found
 

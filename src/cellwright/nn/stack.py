@@ -253,6 +253,8 @@ def _below(direction: Direction, given: Mapping[str, Tensor], x: Tensor) -> dict
 def _draw(direction: Direction, x: Tensor) -> dict[str, Tensor]:
     draws = {}
     for name, size, probability, per in leaves_of(direction.graph).draws:
-        steps = x.shape[:2] if per == "step" else x.shape[1:2]
-        draws[name] = torch.bernoulli(x.new_full((*steps, direction.units(size)), probability))
+        shape = (*(x.shape[:2] if per == "step" else x.shape[1:2]), direction.units(size))
+        # In half precision a chance of 0.999 would be one of 1.
+        dtype = x.dtype if x.dtype.itemsize > 2 else torch.float32
+        draws[name] = torch.bernoulli(x.new_full(shape, probability, dtype=dtype)).to(x.dtype)
     return draws

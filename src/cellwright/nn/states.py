@@ -11,7 +11,7 @@ from torch import Tensor
 from cellwright.errors import ArgumentError, ShapeError
 from cellwright.nn.stack import Direction
 
-__all__ = ["State", "check_type", "detach", "join_states", "split_states"]
+__all__ = ["State", "as_wide", "check_type", "detach", "join_states", "split_states"]
 
 # For each layer, name -> (batch, units), or (batch, 2, units) when bidirectional.
 State: TypeAlias = list[dict[str, Tensor]]
@@ -76,6 +76,20 @@ def check_type(name: str, value: Tensor, like: Tensor, dtype: torch.dtype | None
             f"{name}: expected {dtype} on {like.device}, got {value.dtype} on {value.device}; "
             f"convert it"
         )
+
+
+def as_wide(value: Any, dtype: torch.dtype) -> Any:
+    """Tensors of numbers, in whatever they stand, in the precision of weights.
+
+    What came out of an autocast product is narrower than the weights, which decide.
+    """
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {name: as_wide(v, dtype) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([as_wide(v, dtype) for v in value])
+    return value
 
 
 def join_states(split: Split) -> State:

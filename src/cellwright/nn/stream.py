@@ -60,11 +60,14 @@ class Stream:
         self._chain, self._words, self._batch_first = chain, words, batch_first
         self.batch_size = len(chain.output)
         self._shape = (self.batch_size, features)
-        self._dtype = chain.output.dtype
+        self._made, self._dtype, self._device = (
+            chain.output.shape,
+            chain.output.dtype,
+            chain.output.device,
+        )
         alone = list(chain.extras) == ["x"]
         self._fast = getattr(chain, "step_alone", None) if alone else None
-        self._output = chain.output
-        self._written = [chain.output]
+        self._write(chain.output)
         # A first state that was learned is a weight, too: what it is now counts.
         self._first = copied(words.first(self.batch_size), self._output)
         self.reset()
@@ -90,6 +93,8 @@ class Stream:
         ShapeError
             A shape or type does not fit.
         """
+        if self._output.data_ptr() != self._place:
+            self._write_elsewhere()
         if (
             self._fast
             and not inputs
@@ -103,10 +108,18 @@ class Stream:
             self._fast(x.data_ptr())
         else:
             self._chain.step(self._values({"x": x, **inputs}, None))
-        if torch.is_grad_enabled():
-            # Autograd does not see a kernel write; whoever kept the output for a gradient is told.
-            torch._C._increment_version(self._written)
+        # Autograd does not see a kernel write; whoever kept the output for a gradient is told.
+        torch._C._increment_version(self._written)
         return self._output
+
+    @torch.inference_mode(False)
+    def _write_elsewhere(self) -> None:
+        # Whoever got the output has moved its memory, as a queue to another process does.
+        self._chain.output = torch.zeros(self._made, dtype=self._dtype, device=self._device)
+        self._write(self._chain.output)
+
+    def _write(self, output: Tensor) -> None:
+        self._output, self._written, self._place = output, [output], output.data_ptr()
 
     def steps(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """Run a chunk of steps.
@@ -131,7 +144,7 @@ class Stream:
         at = 1 if self._batch_first else 0
         count = x.shape[at] if isinstance(x, Tensor) and x.dim() == 3 else 0
         values = self._values({"x": x, **inputs}, count)
-        output = self._output.new_empty(count, *self._output.shape)
+        output = self._output.new_empty(count, *self._made)
         self._chain.steps(values, output)
         return self._turned(output)
 
@@ -200,9 +213,9 @@ class Stream:
             free = steps is not None and name == "x"
             shown = [a if a == "time" and free else f"{a}={n}" for a, n in shape.items()]
             raise ShapeError(f"{name}: expected ({', '.join(shown)}), got {tuple(value.shape)}")
-        if value.dtype != self._dtype or value.device != self._output.device:
+        if value.dtype != self._dtype or value.device != self._device:
             raise ShapeError(
-                f"{name}: expected {self._dtype} on {self._output.device} like the weights, got "
+                f"{name}: expected {self._dtype} on {self._device} like the weights, got "
                 f"{value.dtype} on {value.device}; convert it"
             )
 
@@ -213,6 +226,7 @@ class Stream:
 def open_stream(
     layers: Sequence[Sequence[Direction]],
     words: Words,
+    like: Tensor,
     *,
     batch_size: int,
     batch_first: bool,
@@ -234,8 +248,6 @@ def open_stream(
         raise SettingError("a network that reads from the end cannot be streamed")
     whole("batch_size", batch_size)
     stack = [layer[0] for layer in layers]
-    # A cell may have no weights.
-    like = next((w for d in stack for w in d.weights.values()), torch.empty(0))
     kernels = [
         compile(d.graph, d.sizes, backend=backend, device=like.device, dtype=like.dtype)
         for d in stack

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cellwright.backends.contract import are_batched
 from cellwright.backends.cpu.engine import Engine
-from cellwright.backends.cpu.gradient import are_batched, first_gradient
+from cellwright.backends.cpu.gradient import first_gradient, save, saved
 from cellwright.backends.cpu.memory import empty
 
 __all__ = ["Direct"]
@@ -83,7 +84,7 @@ class Direct:
                 return None
             wanted = wanted or weight.requires_grad
         # Held until the end: a copy must not be let go while the kernel reads it.
-        given = [x.resolve_neg().contiguous(), *[weight.contiguous() for weight in weights]]
+        given = [tensor.resolve_neg().contiguous() for tensor in (x, *weights)]
         if wanted and torch.is_grad_enabled():
             output, *after = _learning(self, *given)
             return output, after
@@ -162,7 +163,7 @@ class _Learning(torch.autograd.Function):
         seen, after, kept = direct.train(given)
         ctx.set_materialize_grads(False)
         ctx.direct = direct
-        ctx.save_for_backward(*kept)
+        save(ctx, kept)
         return (seen[0], *after)
 
     @staticmethod
@@ -170,7 +171,7 @@ class _Learning(torch.autograd.Function):
         """Gradients of the tensors that want one."""
         direct, wanted = ctx.direct, ctx.needs_input_grad[1:]
         if not torch.is_grad_enabled() and not are_batched(gradients):
-            return (None, *direct.learn(ctx.saved_tensors, gradients, wanted))
+            return (None, *direct.learn(saved(ctx), gradients, wanted))
         # It is to be differentiated itself, or many at once.
         ctx.spec, ctx.reverse, ctx.cuts = direct.engine.spec, direct.reverse, direct.cuts
         output, *after = gradients

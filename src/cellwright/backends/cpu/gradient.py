@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellwright.backends.contract import Call, Weights, announce
+from cellwright.backends.contract import Call, Weights, announce, are_batched
 from cellwright.backends.cpu.engine import Engine
 from cellwright.backends.cpu.packing import Packing, active_of
 from cellwright.backends.cpu.run import Run
@@ -90,24 +90,46 @@ def _remember(
     ctx.set_materialize_grads(False)
     begun = () if start is None else (start,)
     ctx.cuts = len(tensors), len(seen), len(saved), len(packing), len(begun)
-    ctx.save_for_backward(*tensors, *seen, *saved, *packing, *begun)
+    save(ctx, (*tensors, *seen, *saved, *packing, *begun))
+
+
+def save(ctx: Any, tensors: Sequence[Tensor]) -> None:
+    """Save tensors for `saved`."""
+    ctx.save_for_backward(*tensors)
+    # A hook may keep them in its own way and give back others.
+    hooked = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    ctx.kinds = [_kind(tensor) for tensor in tensors] if hooked else None
+
+
+def saved(ctx: Any) -> Sequence[Tensor]:
+    """What was saved, as a kernel wants to read it by its address.
+
+    Raises
+    ------
+    RuntimeError
+        Hooks of saved tensors have made something else of it.
+    """
+    found: Sequence[Tensor] = ctx.saved_tensors
+    if ctx.kinds is None:
+        return found
+    for tensor, kind in zip(found, ctx.kinds, strict=True):
+        if _kind(tensor) != kind:
+            raise RuntimeError(
+                f"a hook of saved tensors gave back {_kind(tensor)} where {kind} was saved"
+            )
+    return [tensor.resolve_neg().contiguous() for tensor in found]
 
 
 def _remembered(ctx: Any) -> list[list[Tensor]]:
-    left, groups = list(ctx.saved_tensors), []
+    left, groups = list(saved(ctx)), []
     for count in ctx.cuts:
         groups.append(left[:count])
         left = left[count:]
     return groups
 
 
-def are_batched(gradients: Sequence[Tensor | None]) -> bool:
-    """Whether many gradients come in at once, in the form of autograd's ``is_grads_batched``.
-
-    They have no memory of their own that a kernel could read.
-    """
-    batched = torch._C._functorch.is_legacy_batchedtensor
-    return any(g is not None and batched(g) for g in gradients)
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return tensor.shape, tensor.dtype, tensor.device
 
 
 def first_gradient(
@@ -121,7 +143,7 @@ def first_gradient(
     if are_batched(gradients):
         ctx.there, ctx.wanted = [g is not None for g in gradients], wanted
         active = active_of(*packing) if packing else None
-        with torch.enable_grad():
+        with torch.autocast("cpu", enabled=False), torch.enable_grad():
             inner = [t.detach().requires_grad_() for t in tensors]
             behind = [g for g in gradients if g is not None]
             return _by_reference(ctx.spec, inner, behind, ctx, active, start)
@@ -172,7 +194,7 @@ def of_gradient(ctx: Any, outer: list[Tensor | None]) -> tuple[Any, ...]:
         # as a first state that was computed with the same weights.
         return value.view_as(value) if again else value.detach().requires_grad_()
 
-    with torch.enable_grad():
+    with torch.autocast("cpu", enabled=False), torch.enable_grad():
         inner, behind = [fresh(t) for t in tensors], [fresh(g) for g in given]
         active = active_of(*packing) if packing else None
         start = begun[0] if begun else None

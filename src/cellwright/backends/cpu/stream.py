@@ -65,7 +65,8 @@ class _Layer:
     def open(self, weights: Sequence[Tensor], below: _Layer | None) -> int:
         """Pack the weights; returns the native stream."""
         # Matrices are packed here and not read again; vectors are read at every step.
-        weights = [w.detach().clone() if w.dim() == 1 else w.detach().contiguous() for w in weights]
+        plain = [w.detach().resolve_neg() for w in weights]
+        weights = [w.clone() if w.dim() == 1 else w.contiguous() for w in plain]
         self.vectors = [weight for weight in weights if weight.dim() == 1]
         places = self.engine.places(weights)
         vectors = {f"vector {name}": address for name, (address, _) in places.items()}
@@ -121,8 +122,6 @@ class Chain:
     ----------
     extras
         Name -> units of what is given at every step.
-    output
-        What the last layer gave at the last step, (B, n); the next step overwrites it.
     """
 
     def __init__(
@@ -138,7 +137,7 @@ class Chain:
         last = self.layers[-1]
         result = last.engine.spec.states[0]
         units = last.after(result, 0).shape[1]
-        self.output = torch.zeros(batch, units, dtype=dtype, device="cpu")
+        output = torch.zeros(batch, units, dtype=dtype, device="cpu")
         first = self.layers[0]
         leaves = [leaf for leaf in first.engine.spec.inputs if leaf.op == "input"]
         self.extras = {leaf.name: first.engine.spec.units(leaf.size) for leaf in leaves}
@@ -158,13 +157,24 @@ class Chain:
             *copies,
             last.after(result, 0).data_ptr(),
             last.after(result, 1).data_ptr(),
-            self.output.data_ptr(),
-            self.output.numel() * self.output.element_size(),
+            0,
+            output.numel() * output.element_size(),
         ]
         self.numbers = _numbers(numbers)
+        self.output = output
         self._run = functions[0].chain
         self._address = ctypes.addressof(self.numbers)
         _chains.add(self)
+
+    @property
+    def output(self) -> Tensor:
+        """What the last layer gave at the last step, (B, n); the next step overwrites it."""
+        return self._output
+
+    @output.setter
+    def output(self, output: Tensor) -> None:
+        self._output = output
+        self.numbers[self._to] = output.data_ptr()
 
     def step(self, values: Sequence[Tensor]) -> None:
         """Run one step on contiguous values, (B, n), in the order of `extras`."""
