@@ -619,3 +619,32 @@ def test_a_cell_without_weights_streams_in_the_precision_of_its_module():
         cw.Recurrent(average, 3, 3).double(),
     ):
         assert net.stream().steps(x).dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("start", [0, 2**12 - 4, 2**24 - 3, 2**31 - 3, 2**40 + 1])
+def test_it_counts_further_than_a_float_can(start, dtype):
+    @cw.cell(state="h")
+    def timed(x, h, t):
+        """Every way to speak of a time, and every function of one."""
+        phase = cw.sin(0.001 * t) + cw.cos(t / 7)
+        late = cw.where(cw.minimum(t, 9.0) < -(-t), cw.floor(t / 5) - t / 5, cw.sqrt(t))
+        h = cw.where(t % 3 <= 1, cw.affine("h", x), h) + phase + late + cw.relu(t - 2) / (t + 1)
+        return h
+
+    for cell in (timed, cw.cells.clockwork(periods=(1, 3))):
+        net = cw.Recurrent(cell, 3, 34, dtype=dtype)
+        reference = cw.Recurrent(cell, 3, 34, dtype=dtype, backend="reference")
+        reference.load_state_dict(net.state_dict())
+        x = torch.randn(2, 9, 3).to(dtype)
+        for offset in (0, torch.tensor([[0], [4]])):  # rows of one time, and of their own
+            count = torch.full((2, 1), start) + offset
+            state = [{"h": torch.zeros(2, 34, dtype=dtype), "t": count}]
+            expected = reference(x, state)[0]
+            stream = net.stream(2)
+            stream.state = state
+            close = 0.1 if dtype == torch.bfloat16 else 3e-4
+            exact = {"rtol": close, "atol": close}
+            torch.testing.assert_close(net(x, state)[0], expected, **exact)
+            torch.testing.assert_close(stream.steps(x), expected, **exact)
+            assert torch.equal(stream.state[0]["t"], count + 9)

@@ -146,10 +146,13 @@ class Equations:
         elif value in self.timed and value.op != "step":
             text, lines = self._timed(value), self.inside
         elif value.op == "constant":
-            text, lines = f"fill((Real){_number(value.attributes['value'])})", self.fixed
+            number = _number(value.attributes["value"])
+            text = f"fill_as<Kind>({number})" if self.is_time else f"fill((Real){number})"
+            lines = self.fixed
         elif value.op == "count":
             size = self.size[value.attributes["of"]]  # type: ignore[index]
-            text, lines = f"fill((Real)f.sizes[{size}])", self.fixed
+            fill = "fill_as<Kind>(" if self.is_time else "fill((Real)"
+            text, lines = f"{fill}f.sizes[{size}])", self.fixed
         else:
             text = self._computed(value)
         name = self.names[value] = f"v{len(self.names)}"
@@ -161,14 +164,17 @@ class Equations:
         return name
 
     def _computed(self, value: Node) -> str:
-        if value.op == "div" and value.inputs[1].size == SCALAR != self.sweep.size:
+        one = value.op == "div" and value.inputs[1].size == SCALAR != self.sweep.size
+        if one and not self.is_time:
             return f"over({self.value(value.inputs[0])}, {self._divisor(value.inputs[1])})"
         text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
-        # A time is compared: it must not depend on where a product meets a sum.
+        # A time is compared: it must not hang on where a product meets a sum.
         return f"rounded({text})" if self.is_time and value.op == "mul" else text
 
     def _line(self, value: Node, name: str, text: str) -> str:
         kind = _kind(value)
+        if self.is_time:
+            kind = "auto" if value.kind == "truth" else "Kind"
         if value is self.sweep.clock or value in self.sweep.idle:
             text = f"RESTS ? {kind}{{}} : ({text})"
         return f"const {kind} {name} = {text};"
@@ -241,7 +247,7 @@ class Equations:
 
     def _load(self, array: Array) -> str:
         if array.place == "count":
-            return "count_of(f, row + r)"
+            return f"time_of<{'Kind' if self.is_time else 'Vector'}>(f, row + r)"
         if array.place == "vector":
             number = self.index[array]
             if array.size == SCALAR:
@@ -318,7 +324,14 @@ def time_lines(
     equations.is_time = True
     name = equations.value(value)
     lines = [*equations.fixed, *equations.of_row, *equations.of_units, *equations.inside]
-    return ["constexpr Int r = 0;", *lines, f"return {name};"]
+    return [
+        "return in_time(f, row, [&](auto kind) ALWAYS_INLINE {",
+        "  using Kind = decltype(kind);",
+        "  constexpr Int r = 0;",
+        *_indented(1, lines),
+        f"  return narrowed({name});",
+        "});",
+    ]
 
 
 def clock_text(name: str, lines: list[str]) -> str:

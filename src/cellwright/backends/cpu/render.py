@@ -29,7 +29,7 @@ def render(programs: Sequence[Program], real: str) -> str:
     return "\n".join(
         [
             *_head(real, narrow=False),
-            *(_native(name) for name in ("vectors", "program")),
+            *(_native(name) for name in ("vectors", "program", "times")),
             *(t.text() for t in tables),
             f"static const Program* const programs[] = {{{names}}};",
             "PUBLIC const Program* program(Int number) { return programs[number]; }",

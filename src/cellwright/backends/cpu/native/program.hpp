@@ -72,10 +72,6 @@ struct alignas(64) Frame {  // where everything is at one step, for one thread
   Range* ticking;  // for each clock, all units that tick at this step lie within
 };
 
-INLINE Vector count_of(const Frame& f, Int row) {
-  return fill((Real)(f.step + (f.start ? f.start[row] : f.started)));
-}
-
 static constexpr Int BLOCK_ROWS = 8 * TILE_ROWS;  // rows that are multiplied with a panel
 static constexpr Int MOST_KNOWN = 1 << 14;  // units for which the stack holds what follows from the time
 

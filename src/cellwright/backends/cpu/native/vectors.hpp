@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <cmath>
+#include <type_traits>
 
 #if REAL_IS_DOUBLE
 typedef double Real;
