@@ -211,6 +211,8 @@ def measure(candidates: dict[str, Candidate], budget: Budget, *, busy: bool = Fa
                 takes[name] = _timed(candidate)
         end = time.perf_counter() + budget.seconds
         done = min(map(len, rounds.values()))
+        # A round is one of all: ratios are taken round by round.
+        rounds = {name: taken[:done] for name, taken in rounds.items()}
         least = budget.rounds - (sum(takes.values()) > budget.long)
         while done < least or (done < MOST_ROUNDS and time.perf_counter() < end):
             turn = done % len(names)

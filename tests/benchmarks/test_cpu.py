@@ -127,6 +127,18 @@ def test_candidates_take_turns_and_the_first_calls_of_groups_are_left_out(monkey
     assert timed.samples["b"].median >= 0.008
 
 
+def test_a_first_call_that_counts_for_one_alone_is_no_round(monkeypatch):
+    looks(monkeypatch, itertools.repeat(True))
+    monkeypatch.setattr(timing, "SLOW", 0.01)
+    slow = iter([0.02])  # as on a core that is taken away for a moment
+    candidates = {
+        "a": Candidate(lambda: time.sleep(next(slow, 0.001))),
+        "b": Candidate(lambda: time.sleep(0.001)),
+    }
+    timed = measure(candidates, Budget(0.0, 3, 0.0))
+    assert [len(samples.rounds) for samples in timed.samples.values()] == [3, 3]
+
+
 def test_what_is_timed_while_the_cores_are_slow_is_timed_again(monkeypatch):
     # Before all, after the first call and after a group as it should be; then the cores are slow
     # after a group, and are looked at again.
