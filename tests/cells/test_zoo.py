@@ -1,6 +1,7 @@
 """The zoo: what a user can ask of every cell."""
 
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -140,6 +141,36 @@ def test_heads_of_an_slstm_see_themselves_alone():
     masks = {name: weight.attributes.get("mask") for name, weight in weights.items()}
     assert {masks[f"{gate}_h"] for gate in "ifzo"} == {("block_diagonal", 4)}
     assert {masks[f"{gate}_x"] for gate in "ifzo"} == {None}
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("forget", ["sigmoid", "exponential"])
+def test_an_slstm_reads_numbers_of_any_size(forget, backend):
+    torch.manual_seed(0)
+    net = cw.Recurrent(
+        cw.cells.slstm(forget=forget), 28, 16, backend=backend, learn_initial_state=True
+    )
+    x = torch.randint(0, 256, (4, 9, 28)).float().requires_grad_()  # grey values, as they are
+    y, state = net(x)
+    assert y.abs().max() <= 1
+    y.sum().backward()
+    for value in (*state[0].values(), x.grad, *(weight.grad for weight in net.parameters())):
+        assert value.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_an_slstm_s_first_output_does_not_depend_on_its_input_gate(backend):
+    nothing = dict.fromkeys(("input", "recurrent", "bias"), "zeros")
+    net = cw.Recurrent("slstm", 1, 1, backend=backend, initialization=nothing)
+    layer, x = net.layer0, torch.zeros(1, 3, 1)
+    with torch.no_grad():
+        layer.z_bias.fill_(1.0)
+        for closed in (-1.0, -110.0, -1e30):
+            layer.i_bias.fill_(closed)
+            _, state = net(x[:, :1])
+            assert [state[0][name].item() for name in "nm"] == [1.0, pytest.approx(closed)]
+            expected = torch.full((1, 3, 1), 0.5 * math.tanh(1.0))
+            torch.testing.assert_close(net(x)[0], expected)
 
 
 def test_a_depth_gate_lets_the_memory_below_through():

@@ -150,10 +150,11 @@ def janet(w, x, h):
 
 def slstm(w, x, h, c, n, m):
     a_i, a_f = (affine(w, gate, x=x, h=h) for gate in "if")
+    empty = n == 0
     # Without the stabiliser: what it carries is divided out again.
     i, f = torch.exp(a_i), sigmoid(a_f)
     c, n = f * torch.exp(m) * c + i * tanh(affine(w, "z", x=x, h=h)), f * torch.exp(m) * n + i
-    m = torch.maximum(torch.log(f) + m, a_i)
+    m = torch.maximum(torch.where(empty, a_i, torch.log(f) + m), a_i)
     h = sigmoid(affine(w, "o", x=x, h=h)) * c / n
     return h, c * torch.exp(-m), n * torch.exp(-m), m
 

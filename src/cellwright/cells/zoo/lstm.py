@@ -13,6 +13,7 @@ from cellwright.cells.language import (
     softplus,
     sqrt,
     tanh,
+    where,
 )
 from cellwright.errors import CellError
 
@@ -198,7 +199,8 @@ def slstm(x, h, c, n, m, *, heads=1, forget="sigmoid"):
     log_f = -softplus(-a) if forget == "sigmoid" else a
     z = tanh(sees("z"))
     o = sigmoid(sees("o"))
-    kept = log_f + m
+    # Where n is 0 nothing is stored yet: m starts at log_i, so that a closed gate gives no 0/0.
+    kept = where(n == 0, log_i, log_f + m)
     m = maximum(kept, log_i)
     i = exp(log_i - m)
     f = exp(kept - m)
