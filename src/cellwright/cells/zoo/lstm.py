@@ -171,7 +171,7 @@ def janet(x, h, *, beta=1.0):
     """Just another network: an LSTM with nothing but its forget gate.
 
     van der Westhuizen and Lasenby, "The unreasonable effectiveness of the forget gate",
-    arXiv:1804.04849 (2018); with beta above 0 more is kept than is let in.
+    arXiv:1804.04849 (2018); with beta above 0 more is let in than is forgotten.
     """
     s = affine("f", x, h, bias=1.0)
     f = sigmoid(s)
