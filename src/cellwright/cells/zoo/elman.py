@@ -32,8 +32,9 @@ def jordan(x, y):
     """Jordan network: what comes back is the output of the last step, of a size of its own.
 
     Jordan, "Serial order: a parallel distributed processing approach", ICS report 8604,
-    University of California, San Diego (1986). Bind the output's size with
-    sizes={"output": …}.
+    University of California, San Diego (1986), where the units that the output comes back to
+    also keep a part of what they were, a trace that decays; here they do not. Bind the
+    output's size with sizes={"output": …}.
     """
     h = tanh(affine("h", x, y))
     y = tanh(affine("y", h, size="output"))

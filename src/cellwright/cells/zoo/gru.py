@@ -38,7 +38,8 @@ def gru_reset_before(x, h):
 def layer_norm_gru(x, h):
     """GRU with layer normalisation of what the input and what the last state give each gate.
 
-    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016); gate by gate here.
+    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016); gate by gate here,
+    and z keeps the old state where theirs lets in the new.
     """
     r = sigmoid(
         layer_norm("r_x_norm", affine("r", x, bias=None))

@@ -55,8 +55,8 @@ def projected_lstm(x, h, c):
     """LSTM whose output is a smaller, linear projection of its memory.
 
     Sak, Senior and Beaufays, "Long short-term memory recurrent neural network architectures
-    for large scale acoustic modeling", Interspeech (2014). Bind its size with
-    sizes={"proj": …}.
+    for large scale acoustic modeling", Interspeech (2014), without the peepholes and the
+    optional projection that does not recur. Bind its size with sizes={"proj": …}.
     """
     i = sigmoid(affine("i", x, h))
     f = sigmoid(affine("f", x, h, bias=1.0))
