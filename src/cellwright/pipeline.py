@@ -174,9 +174,14 @@ def _check_blocks(graph: Graph, value: Node, sizes: Mapping[str, int]) -> None:
             continue
         if value.attributes.get("even") and units % blocks:
             of = "" if axis == HIDDEN else f" of {axis!r}"
+            asks = (
+                f"as matrix {value.name!r} wants them"
+                if mask
+                else f"one for each of {spell(graph)[value]}"
+            )
             raise GraphError(
                 f"cell {graph.name!r}: {units} units{of} cannot be cut into {blocks} equal "
-                f"groups, one for each of {spell(graph)[value]}; take {_nearest(units, blocks)}"
+                f"groups, {asks}; take {_nearest(units, blocks)}"
             )
         if blocks > units:
             raise GraphError(

@@ -6,12 +6,13 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import cellwright as cw
 from cellwright.cells import transform
-from cellwright.errors import CellError, CellwrightError
+from cellwright.errors import CellError, CellwrightError, GraphError
 
 NAMES = cw.cells.names()
 
@@ -127,17 +128,41 @@ def test_options_that_make_no_sense_are_refused_in_the_author_s_words():
         ("clockwork", {"periods": (4, 2)}, "whole numbers from 1 up that grow"),
         ("clockwork", {"periods": (1, 1.5)}, "whole numbers from 1 up that grow"),
         ("slstm", {"forget": "linear"}, "'sigmoid' or 'exponential', not 'linear'"),
+        ("slstm", {"heads": 0}, "heads must be a whole number from 1 up, not 0"),
+        ("slstm", {"heads": "2"}, "heads must be a whole number from 1 up, not '2'"),
+        ("slstm", {"heads": True}, "heads must be a whole number from 1 up, not True"),
+        ("slstm", {"heads": 2.0}, "heads must be a whole number from 1 up, not 2.0"),
         ("lstm", {"peepholes": "i"}, "has no option 'peepholes'"),
     ):
         with pytest.raises(CellError, match=words) as caught:
             cw.cells.get(cell)(**options)
         assert "raise" not in str(caught.value)
-    with pytest.raises(CellwrightError, match="4 blocks need as many units, not 3"):
-        cw.Recurrent(cw.cells.slstm(heads=4), 2, 3)
+
+
+@pytest.mark.parametrize(("heads", "units", "take"), [(3, 4, "3 or 6"), (4, 3, "4")])
+def test_heads_of_an_slstm_are_equal(heads, units, take):
+    cell = cw.cells.slstm(heads=heads)
+    words = f"cell 'slstm': {units} units cannot be cut into {heads} equal groups.*; take {take}"
+    with pytest.raises(GraphError, match=words):
+        cw.Recurrent(cell, 2, units)
+    assert cw.Recurrent(cell, 2, heads * 2)
+
+
+def test_blocks_of_one_s_own_may_be_uneven():
+    @cw.cell(state="h")
+    def blocked(x, h):
+        """Units that see those of their block."""
+        h = cw.tanh(cw.affine("h", x) + cw.affine("h", h, bias=None, mask=("block_diagonal", 3)))
+        return h
+
+    learned = cw.Recurrent(blocked, 2, 4).layer0.h_h != 0
+    assert learned.int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    with pytest.raises(CellwrightError, match="3 blocks need as many units, not 2"):
+        cw.Recurrent(blocked, 2, 2)
 
 
 def test_heads_of_an_slstm_see_themselves_alone():
-    weights = cw.cells.slstm(heads=4).graph.weights
+    weights = cw.cells.slstm(heads=np.int64(4)).graph.weights
     masks = {name: weight.attributes.get("mask") for name, weight in weights.items()}
     assert {masks[f"{gate}_h"] for gate in "ifzo"} == {("block_diagonal", 4)}
     assert {masks[f"{gate}_x"] for gate in "ifzo"} == {None}

@@ -48,6 +48,7 @@ def affine(
     bias: float | None = 0.0,
     size: Size = HIDDEN,
     mask: tuple[str, int] | None = None,
+    even: bool = False,
 ) -> Value:
     r"""A learned matrix for each source, plus a learned bias.
 
@@ -69,6 +70,9 @@ def affine(
         Structure of the matrices: ``("block_diagonal" | "block_lower" | "block_upper",
         blocks)`` keeps only those blocks, the units being cut into that many parts, as equal
         as can be.
+    even
+        Whether the blocks must be equal: a layer whose units they do not divide is refused
+        when it is built.
 
     Returns
     -------
@@ -91,6 +95,7 @@ def affine(
                 source,
                 size,
                 mask,
+                even,
             )
             for position, (source, label) in enumerate(zip(nodes, names, strict=True))
         ]
@@ -308,9 +313,15 @@ def _tells_apart(label: str | None, labels: list[str | None]) -> bool:
 
 
 def _matmul(
-    tracing: Tracing, name: str, source: Node, size: Size, mask: tuple[str, int] | None
+    tracing: Tracing,
+    name: str,
+    source: Node,
+    size: Size,
+    mask: tuple[str, int] | None,
+    even: bool,
 ) -> Node:
-    matrix = node("matrix", name=name, size=size, columns=source.size, mask=mask)
+    even = even and mask is not None  # of a whole matrix there is nothing to cut
+    matrix = node("matrix", name=name, size=size, columns=source.size, mask=mask, even=even)
     return node("matmul", tracing.register(matrix), source)
 
 

@@ -55,7 +55,7 @@ _TABLE = (
     Op("count", "leaf", 0, ("of",), "the number of units of a size"),
     Op("bernoulli", "leaf", 0, ("name", "probability", "per", "size"), "1 or 0 at random"),
     # Weights: what is learned.
-    Op("matrix", "weight", 0, ("name", "size", "columns", "mask"), "a learned matrix"),
+    Op("matrix", "weight", 0, ("name", "size", "columns", "mask", "even"), "a learned matrix"),
     Op("vector", "weight", 0, ("name", "size", "role", "init"), "a learned vector"),
     # Pointwise operations.
     Op("neg", "pointwise", 1, (), "-a"),

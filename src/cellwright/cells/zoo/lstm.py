@@ -1,5 +1,6 @@
 """Long short-term memory."""
 
+from cellwright.arguments import as_whole
 from cellwright.cells.decorator import cell
 from cellwright.cells.language import (
     affine,
@@ -185,14 +186,18 @@ def slstm(x, h, c, n, m, *, heads=1, forget="sigmoid"):
     """LSTM with exponential gates: it can revise what it stored, its sums kept in bounds by m.
 
     Beck et al., "xLSTM: extended long short-term memory", NeurIPS (2024). With several heads
-    units see only those of their own head; the forget gate is "sigmoid" or "exponential".
+    units see only those of their own head, and there are equally many in each; the forget gate
+    is "sigmoid" or "exponential".
     """
     if forget not in ("sigmoid", "exponential"):
         raise CellError(f"forget is 'sigmoid' or 'exponential', not {forget!r}")
-    mask = ("block_diagonal", heads) if heads != 1 else None
+    number = as_whole(heads)
+    if number is None or number < 1:
+        raise CellError(f"heads must be a whole number from 1 up, not {heads!r}")
+    mask = ("block_diagonal", number) if number != 1 else None
 
     def sees(gate, start=0.0):
-        return affine(gate, x, bias=start) + affine(gate, h, bias=None, mask=mask)
+        return affine(gate, x, bias=start) + affine(gate, h, bias=None, mask=mask, even=True)
 
     log_i = sees("i")
     a = sees("f", 1.0)
