@@ -9,9 +9,8 @@ from functools import lru_cache
 import torch
 
 from cellwright.backends import BACKENDS, Backend, Kernel, announce, opaque
-from cellwright.errors import BackendError, GraphError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, Node, simplify, to_text, verify_cell
-from cellwright.ir.text import spell
+from cellwright.errors import BackendError, did_you_mean
+from cellwright.ir import Graph, check_sizes, simplify, to_text, verify_cell
 from cellwright.settings import settings
 
 __all__ = ["STAGES", "check_backend", "check_sizes", "choose", "compile", "lower"]
@@ -143,53 +142,3 @@ def check_backend(name: str) -> None:
         raise BackendError(
             f"there is no backend {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}"
         )
-
-
-def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
-    """Raise `GraphError` unless every size that a cell needs has a number, and no other."""
-    needed = graph.symbols | {INPUT, HIDDEN}
-    for symbol in sorted(needed - set(sizes)):
-        raise GraphError(
-            f"cell {graph.name!r} has a size {symbol!r} that is not bound; "
-            f"give sizes={{{symbol!r}: …}}"
-        )
-    for symbol in sorted(set(sizes) - needed):
-        raise GraphError(
-            f"cell {graph.name!r} has no size {symbol!r}.{did_you_mean(symbol, graph.symbols)}"
-        )
-    for symbol, units in sizes.items():
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise GraphError(f"size {symbol!r} must be a positive whole number, not {units!r}")
-    for value in graph.nodes:
-        _check_blocks(graph, value, sizes)
-
-
-def _check_blocks(graph: Graph, value: Node, sizes: Mapping[str, int]) -> None:
-    """A table or mask cuts units into blocks: as many units at least, or a multiple if even."""
-    values, mask = value.attributes.get("values", ()), value.attributes.get("mask")
-    blocks = mask[1] if isinstance(mask, tuple) else len(values) if isinstance(values, tuple) else 0
-    for axis in (value.attributes.get("size"), value.attributes.get("columns")):
-        units = sizes[axis] if isinstance(axis, str) else axis
-        if not isinstance(units, int):
-            continue
-        if value.attributes.get("even") and units % blocks:
-            of = "" if axis == HIDDEN else f" of {axis!r}"
-            asks = (
-                f"as matrix {value.name!r} wants them"
-                if mask
-                else f"one for each of {spell(graph)[value]}"
-            )
-            raise GraphError(
-                f"cell {graph.name!r}: {units} units{of} cannot be cut into {blocks} equal "
-                f"groups, {asks}; take {_nearest(units, blocks)}"
-            )
-        if blocks > units:
-            raise GraphError(
-                f"cell {graph.name!r}: {blocks} blocks need as many units, not {units}"
-            )
-
-
-def _nearest(units: int, blocks: int) -> str:
-    """The multiples of a number of blocks on both sides of a number of units."""
-    fewer = units - units % blocks
-    return f"{fewer} or {fewer + blocks}" if fewer else f"{blocks}"

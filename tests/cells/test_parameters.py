@@ -1,11 +1,12 @@
 """Counts of parameters: formulas, numbers, torch's, and those printed in a paper."""
 
+import numpy as np
 import pytest
 import torch
 
 import cellwright as cw
 from cellwright import affine, sigmoid
-from cellwright.errors import SettingError
+from cellwright.errors import GraphError, SettingError
 
 NAMES = cw.cells.names()
 OWN = 3
@@ -107,6 +108,17 @@ def test_the_networks_of_1997(cell, blocks, inputs, outputs, weights):
     net = cw.Recurrent(cell, inputs, blocks, sizes={"output": outputs})
     assert sum(weight.numel() for weight in net.parameters()) == weights
     assert net(torch.zeros(1, 3, inputs))[0].shape == (1, 3, outputs)
+
+
+def test_a_layer_that_cannot_be_built_is_not_counted():
+    clockwork = cw.cells.clockwork
+    words = r"10 units cannot be cut into 4 equal groups.*; take 8 or 12"
+    for count in (clockwork.count_parameters, lambda *sizes: cw.explain(clockwork, *sizes)):
+        with pytest.raises(GraphError, match=words):
+            count(28, 10)
+    with pytest.raises(GraphError, match=words):
+        cw.Recurrent(clockwork, 28, 10)
+    assert cw.explain(clockwork, np.int64(28), np.int64(12)).sizes == {"input": 28, "hidden": 12}
 
 
 def test_what_cannot_be_counted_is_said():

@@ -81,6 +81,7 @@ def test_other_forms(cells):
         ("projected_lstm --input 3 --hidden 4", "has a size 'proj' of its own"),
         ("projected_lstm --input 3 --hidden 4 --sizes prj=2", "Did you mean 'proj'"),
         ("projected_lstm --input 3 --hidden 4 --sizes proj", "name=number, as in proj=64"),
+        ("clockwork --input 28 --hidden 10", "10 units cannot be cut into 4 equal groups"),
         ("lstm --biases 3", "biases must be 1 or 2, not 3"),
     ],
 )

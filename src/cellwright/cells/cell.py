@@ -140,6 +140,8 @@ class Cell:
         ------
         SettingError
             A size is missing, unknown, or not a positive whole number.
+        GraphError
+            There is no layer of these sizes: groups of units would be uneven.
 
         Examples
         --------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from cellwright.arguments import as_whole
 from cellwright.errors import SettingError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, Node
+from cellwright.ir import HIDDEN, INPUT, Graph, Node, check_sizes
 
 __all__ = ["bind_sizes", "count_parameters", "parameter_formula"]
 
@@ -27,6 +27,8 @@ def bind_sizes(
     ------
     SettingError
         A number is not a positive whole one, or a size of the cell's own is missing or unknown.
+    GraphError
+        There is no layer of these sizes: groups of units would be uneven.
     """
     own = dict(sizes or {})
     known = ", ".join(sorted(graph.symbols)) or "none"
@@ -40,11 +42,14 @@ def bind_sizes(
         raise SettingError(
             f"cell {graph.name!r} has a size {name!r} of its own; give sizes={{{name!r}: …}}"
         )
-    bound: dict[str, Any] = {INPUT: input_size, HIDDEN: hidden_size} | own
-    for name, units in bound.items():
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+    bound: dict[str, int] = {}
+    for name, units in ({INPUT: input_size, HIDDEN: hidden_size} | own).items():
+        number = as_whole(units)
+        if number is None or number < 1:
             what = f"{name}_size" if name in (INPUT, HIDDEN) else f"sizes[{name!r}]"
             raise SettingError(f"{what} must be a positive whole number, not {units!r}")
+        bound[name] = number
+    check_sizes(graph, bound)
     return bound
 
 

@@ -1,5 +1,6 @@
 """The intermediate representation: one step of a cell as an immutable graph."""
 
+from cellwright.ir.binding import check_sizes
 from cellwright.ir.graph import Graph
 from cellwright.ir.node import Node, node, topological
 from cellwright.ir.ops import OPS
@@ -18,6 +19,7 @@ __all__ = [
     "Node",
     "Size",
     "block_of_units",
+    "check_sizes",
     "from_json",
     "node",
     "simpler",

@@ -231,6 +231,8 @@ def explain(
         There is no such cell.
     SettingError
         A size is missing, unknown, or not a positive whole number.
+    GraphError
+        There is no layer of these sizes: groups of units would be uneven.
 
     Examples
     --------
