@@ -74,6 +74,8 @@ def section(name: str) -> str:
     found = cw.explain(name, INPUTS, UNITS, own)
     states = ", ".join(f"`{state}`" for state in found.states)
     gates = ", ".join(f"`{gate}`" for gate in found.gates) or "none"
+    masked = sum(found.left_out.values())
+    of_which = f", of which masks leave out {masked:,}" if masked else ""
     citation = escape(found.citation, quote=False)
     return f"""### {name}
 
@@ -91,7 +93,7 @@ $$
 
 | states | gates | parameters |
 |---|---|---|
-| {states} | {gates} | {found.parameter_formula} = {found.parameter_count:,} |
+| {states} | {gates} | {found.parameter_formula} = {found.parameter_count:,}{of_which} |
 """
 
 

@@ -7,6 +7,7 @@ import torch
 import cellwright as cw
 from cellwright import affine, sigmoid
 from cellwright.errors import GraphError, SettingError
+from cellwright.nn.counting import count_learned
 
 NAMES = cw.cells.names()
 OWN = 3
@@ -108,6 +109,30 @@ def test_the_networks_of_1997(cell, blocks, inputs, outputs, weights):
     net = cw.Recurrent(cell, inputs, blocks, sizes={"output": outputs})
     assert sum(weight.numel() for weight in net.parameters()) == weights
     assert net(torch.zeros(1, 3, inputs))[0].shape == (1, 3, outputs)
+
+
+@pytest.mark.parametrize(
+    ("cell", "sizes", "learned"),
+    [
+        ("clockwork", (28, 128), 13_952),
+        (cw.cells.slstm(heads=4), (6, 8), 4 * (8 * 6 + 8 + 4 * 2 * 2)),
+        ("lstm", (6, 8), 4 * (8 * (6 + 8) + 8)),
+        ("jordan", (6, 8), 8 * (6 + OWN) + 8 + OWN * 8 + OWN),
+    ],
+)
+def test_what_a_mask_leaves_out_is_told_apart(cell, sizes, learned):
+    torch.manual_seed(0)
+    own = own_sizes(cw.cells.get(cell))
+    net = cw.Recurrent(cell, *sizes, sizes=own, backend="reference", dtype=torch.float64)
+    net(torch.randn(4, 16, sizes[0], dtype=torch.float64))[0].square().sum().backward()
+    assert sum(int((weight.grad != 0).sum()) for weight in net.parameters()) == learned
+    assert count_learned(net) == learned
+    found = cw.explain(cell, *sizes, own)
+    assert found.learned_count == found.facts()["learned_count"] == learned
+    assert found.parameter_count == sum(weight.numel() for weight in net.parameters())
+    assert (f"{learned:,} without what masks leave out" in str(found)) == bool(found.left_out)
+    net.layer0.requires_grad_(False)
+    assert count_learned(net) == 0
 
 
 def test_a_layer_that_cannot_be_built_is_not_counted():

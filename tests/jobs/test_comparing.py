@@ -188,6 +188,20 @@ def test_parameters_are_matched_to_the_first_cell(here):
     assert config["match"] == wanted
 
 
+def test_what_masks_leave_out_is_not_matched(here):
+    options = SMALL | {"layers": 40, "epochs": 1}
+    found = cw.compare(cells="elman,clockwork", seeds=1, match="parameters", **options)
+    # 40 · 40 entries of the one, of which a mask of 4 groups keeps 10 blocks of 16 in the other.
+    assert found.table.loc["clockwork", "layers"] == "48"
+    network = cw.jobs.load(here / found.folder / "clockwork/seed-0").network_
+    all_of_them = sum(weight.numel() for weight in network.parameters())
+    learned = found.table.loc["clockwork", "parameters"]
+    assert learned == all_of_them - 6 * 12 * 12
+    assert abs(learned - found.table.loc["elman", "parameters"]) < 200
+    result = json.loads((here / found.folder / "clockwork/seed-0/result.json").read_text())
+    assert result["parameters"] == learned
+
+
 def test_a_budget_of_seconds_becomes_one_of_samples(here):
     options = {key: value for key, value in SMALL.items() if key != "epochs"}
     told, again = Told(), Told()

@@ -138,13 +138,8 @@ def test_memory_is_what_is_carried_and_kept():
 def test_without_sizes_there_are_formulas_and_no_numbers():
     found = cw.explain("projected_lstm")
     assert found.states == {"h": "proj", "c": "hidden"}
-    assert (found.sizes, found.parameters, found.parameter_count, found.work, found.memory) == (
-        None,
-        None,
-        None,
-        None,
-        None,
-    )
+    numbers = ("sizes", "parameters", "parameter_count", "left_out", "learned_count", "work")
+    assert [getattr(found, name) for name in (*numbers, "memory")] == [None] * 7
     assert "parameters  4·H·I + 5·H·proj + 4·H" in str(found)
     assert "multiply-adds" not in str(found)
 

@@ -110,6 +110,8 @@ class Cell:
     def parameter_formula(self) -> str:
         """How many parameters one layer has, in I (input), H (hidden) and the cell's own sizes.
 
+        What a mask leaves out of a matrix is counted too.
+
         >>> import cellwright as cw
         >>> cw.cells.lstm.parameter_formula
         '4·(H·(I + H) + H)'
@@ -125,6 +127,8 @@ class Cell:
         biases: int = 1,
     ) -> int:
         """How many parameters one layer has for given sizes: the formula as a number.
+
+        Those that a mask leaves out are counted too; `explain` says how many these are.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Counting what a cell learns: as a formula in its sizes, and as numbers for given ones."""
+"""Counting the weights of a cell: as a formula in its sizes, and as numbers for given ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from cellwright.arguments import as_whole
 from cellwright.errors import SettingError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, Node, check_sizes
+from cellwright.ir import HIDDEN, INPUT, Graph, Node, check_sizes, kept_entries
 
-__all__ = ["bind_sizes", "count_parameters", "parameter_formula"]
+__all__ = ["bind_sizes", "count_left_out", "count_parameters", "parameter_formula"]
 
 _LETTERS = {INPUT: "I", HIDDEN: "H"}
 Terms = Counter[tuple[str, ...]]
@@ -54,7 +54,7 @@ def bind_sizes(
 
 
 def count_parameters(graph: Graph, sizes: Mapping[str, int], *, biases: int = 1) -> dict[str, int]:
-    """Parameter -> how many numbers it holds.
+    """Parameter -> how many numbers it holds, those that a mask leaves out included.
 
     Parameters
     ----------
@@ -76,17 +76,47 @@ def count_parameters(graph: Graph, sizes: Mapping[str, int], *, biases: int = 1)
     twice = set(_biases_of_both(graph)) if biases == 2 else set()
     found = {}
     for name, weight in graph.weights.items():
-        number = 1
-        for axis in (weight.size, weight.attributes.get("columns", 1)):
-            number *= axis if isinstance(axis, int) else sizes[str(axis)]
-        found[name] = number * (2 if name in twice else 1)
+        rows, columns = _axes(weight, sizes)
+        found[name] = rows * columns * (2 if name in twice else 1)
     return found
+
+
+def count_left_out(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Parameter -> how many of its numbers its mask leaves out: they stay zero and never learn.
+
+    Parameters
+    ----------
+    graph
+        The cell's equations.
+    sizes
+        Symbol -> number of units, all of them.
+
+    Returns
+    -------
+    dict
+        Only those parameters that have a mask.
+    """
+    found = {}
+    for name, weight in graph.weights.items():
+        mask = weight.attributes.get("mask")
+        if mask is not None:
+            rows, columns = _axes(weight, sizes)
+            found[name] = rows * columns - kept_entries(rows, columns, mask)
+    return found
+
+
+def _axes(weight: Node, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """Rows and columns of a weight; a vector has one column."""
+    axes = (weight.size, weight.attributes.get("columns", 1))
+    rows, columns = (axis if isinstance(axis, int) else sizes[str(axis)] for axis in axes)
+    return rows, columns
 
 
 def parameter_formula(graph: Graph) -> str:
     """How many parameters one layer has, in I (input), H (hidden) and the cell's own sizes.
 
-    An LSTM's is ``4·(H·(I + H) + H)``: what as many gates have in common is factored out.
+    An LSTM's is ``4·(H·(I + H) + H)``: what as many gates have in common is factored out. What
+    a mask leaves out of a matrix is counted too.
     """
     terms: Terms = Counter()
     for weight in graph.weights.values():

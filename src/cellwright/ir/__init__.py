@@ -6,7 +6,7 @@ from cellwright.ir.node import Node, node, topological
 from cellwright.ir.ops import OPS
 from cellwright.ir.serial import from_json, to_json
 from cellwright.ir.simplify import simpler, simplify
-from cellwright.ir.sizes import HIDDEN, INPUT, SCALAR, Size, block_of_units
+from cellwright.ir.sizes import HIDDEN, INPUT, SCALAR, Size, block_of_units, kept_entries
 from cellwright.ir.text import to_dot, to_latex, to_text
 from cellwright.ir.verify import verify, verify_cell
 
@@ -21,6 +21,7 @@ __all__ = [
     "block_of_units",
     "check_sizes",
     "from_json",
+    "kept_entries",
     "node",
     "simpler",
     "simplify",

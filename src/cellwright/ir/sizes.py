@@ -11,7 +11,17 @@ from typing import TypeAlias
 
 from cellwright.errors import GraphError
 
-__all__ = ["HIDDEN", "INPUT", "SCALAR", "UNKNOWN", "Size", "block_of_units", "check_size", "join"]
+__all__ = [
+    "HIDDEN",
+    "INPUT",
+    "SCALAR",
+    "UNKNOWN",
+    "Size",
+    "block_of_units",
+    "check_size",
+    "join",
+    "kept_entries",
+]
 
 Size: TypeAlias = str | int
 
@@ -53,3 +63,25 @@ def block_of_units(units: int, blocks: int) -> list[int]:
     if blocks > units:
         raise GraphError(f"{blocks} blocks do not fit into {units} units")
     return [unit * blocks // units for unit in range(units)]
+
+
+def kept_entries(rows: int, columns: int, mask: object) -> int:
+    """How many entries of a matrix its mask keeps: all of them where there is none.
+
+    >>> kept_entries(6, 6, ("block_upper", 3))
+    24
+    """
+    if not isinstance(mask, tuple):
+        return rows * columns
+    kind, blocks = mask
+    in_block = [0] * blocks
+    for block in block_of_units(columns, blocks):
+        in_block[block] += 1
+    return sum(sum(in_block[_seen(str(kind), block)]) for block in block_of_units(rows, blocks))
+
+
+def _seen(kind: str, block: int) -> slice:
+    """The blocks of columns that a block of rows sees."""
+    if kind == "block_diagonal":
+        return slice(block, block + 1)
+    return slice(0, block + 1) if kind == "block_lower" else slice(block, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cellwright.ir import Graph, Node, Size, block_of_units, simplify
+from cellwright.ir import Graph, Node, Size, kept_entries, simplify
 from cellwright.plan import Array, Group, Program, plan
 
 __all__ = ["Memory", "Work", "memory", "work"]
@@ -157,18 +157,4 @@ def _entries(matrix: Node, sizes: Mapping[str, int]) -> int:
     columns_of = matrix.attributes["columns"]
     assert isinstance(columns_of, (str, int))
     rows, columns = _units(matrix.size, sizes), _units(columns_of, sizes)
-    mask = matrix.attributes["mask"]
-    if not isinstance(mask, tuple):
-        return rows * columns
-    kind, blocks = mask
-    in_block = [0] * blocks
-    for block in block_of_units(columns, blocks):
-        in_block[block] += 1
-    return sum(sum(in_block[_seen(str(kind), block)]) for block in block_of_units(rows, blocks))
-
-
-def _seen(kind: str, block: int) -> slice:
-    """The blocks of columns that a block of rows sees."""
-    if kind == "block_diagonal":
-        return slice(block, block + 1)
-    return slice(0, block + 1) if kind == "block_lower" else slice(block, None)
+    return kept_entries(rows, columns, matrix.attributes["mask"])

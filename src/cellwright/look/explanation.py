@@ -11,7 +11,7 @@ from typing import Any
 
 from cellwright.cells.catalogue import get
 from cellwright.cells.cell import Cell
-from cellwright.cells.parameters import bind_sizes, count_parameters
+from cellwright.cells.parameters import bind_sizes, count_left_out, count_parameters
 from cellwright.errors import SettingError
 from cellwright.ir import HIDDEN, INPUT, Size
 from cellwright.ir.text import spell
@@ -40,7 +40,10 @@ class Explanation:
     sizes
         Symbol -> number of units; None where no sizes were given, and then so are the numbers.
     parameters
-        Parameter -> how many numbers it holds, two biases counted where they were asked for.
+        Parameter -> how many numbers it holds, two biases counted where they were asked for,
+        and what a mask leaves out counted too.
+    left_out
+        Parameter with a mask -> how many of its numbers the mask leaves out: they never learn.
     biases
         1, or 2 as in torch.
     work
@@ -57,6 +60,7 @@ class Explanation:
     biases: int = 1
     work: Work | None = None
     memory: Memory | None = None
+    left_out: dict[str, int] | None = None
 
     @property
     def name(self) -> str:
@@ -95,8 +99,15 @@ class Explanation:
 
     @property
     def parameter_count(self) -> int | None:
-        """Number of parameters for the given sizes."""
+        """Number of parameters for the given sizes, with those that masks leave out."""
         return None if self.parameters is None else sum(self.parameters.values())
+
+    @property
+    def learned_count(self) -> int | None:
+        """How many of the parameters can learn: all but those that masks leave out."""
+        if self.parameter_count is None or self.left_out is None:
+            return None
+        return self.parameter_count - sum(self.left_out.values())
 
     @cached_property
     def diagram(self) -> str:
@@ -121,6 +132,8 @@ class Explanation:
                 "sizes": self.sizes,
                 "parameter_count": self.parameter_count,
                 "parameter_counts": self.parameters,
+                "learned_count": self.learned_count,
+                "left_out_counts": self.left_out,
                 "biases": self.biases,
                 "work": vars(self.work),
                 "memory": vars(self.memory)
@@ -156,12 +169,14 @@ class Explanation:
         w, m = self.work, self.memory
         carried = ", ".join(f"{name} {units:,}" for name, units in m.carried.items())
         named = {name: units for name, units in m.kept.items() if not name.isdigit()}
+        masked = sum((self.left_out or {}).values())
+        learned = f", {self.learned_count:,} without what masks leave out" if masked else ""
         weights = [f"{name}\u00a0{number:,}" for name, number in self.parameters.items()]
         others = len(m.kept) - len(named)
         kept = [f"{name} {units:,}" for name, units in named.items()]
         kept += [f"{others} without a name"] if others else []
         return [
-            ("", f"= {self.parameter_count:,} for {sizes}{twice}"),
+            ("", f"= {self.parameter_count:,} for {sizes}{twice}{learned}"),
             *(("", line.replace("\u00a0", " ")) for line in wrap(", ".join(weights), 84)),
             ("work", f"{w.multiply_adds:,} multiply-adds a step of a sequence, of which"),
             ("", f"{w.hoisted_multiply_adds:,} for many steps at once, outside the loop;"),
@@ -280,6 +295,7 @@ def explain(
         biases,
         work(graph, bound),
         memory(graph, bound, bytes_per_number),
+        count_left_out(graph, bound),
     )
 
 

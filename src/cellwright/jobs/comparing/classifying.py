@@ -23,6 +23,7 @@ from cellwright.jobs.runs.config import RunConfig, configure
 from cellwright.jobs.runs.folder import RunFolder
 from cellwright.jobs.runs.run import run
 from cellwright.jobs.training.reporting import Progress, Reporter
+from cellwright.nn.counting import count_learned
 
 __all__ = ["Classify"]
 
@@ -49,14 +50,14 @@ class Classify:
         return tuple(self._config.options["layers"])
 
     def parameters(self, cell: Cell, layers: tuple[int, ...]) -> int:
-        """Weights of the whole network, readout included."""
+        """Weights of the whole network that can learn, readout included."""
         if self._facts is None:
             self._facts = self._facts_of_data()
         options = validated(SequenceClassifier(**self._config.estimator_options))
         options |= {"cell": cell, "layers": layers}
         with torch.device("meta"):
             network = SequenceClassifier.build_network(options, self._facts)
-        return sum(weight.numel() for weight in network.parameters())
+        return count_learned(network)
 
     def samples_in(self, seconds: float, trial: Trial) -> int | None:
         """Samples that can be learned from in that time, from a short training."""

@@ -53,7 +53,7 @@ def compare(
         How many, from 0, or which. Five say more than three, and one says nothing of noise.
     match
         ``"parameters"`` makes the layers of every cell so wide that the whole network comes
-        closest to the parameters of the first cell's.
+        closest to the parameters of the first cell's; those that masks leave out do not count.
     parameters
         The same, with this number of parameters.
     seconds

@@ -96,7 +96,7 @@ class Comparison:
 
         | columns | hold |
         |---|---|
-        | `layers`, `parameters` | of the whole network |
+        | `layers`, `parameters` | of the whole network; parameters that can learn |
         | `runs`, `failed` | seeds that ended well, and seeds that did not |
         | `solved` | of a task: runs that met its criterion |
         | the measure, `low`, `high` | its mean on the test part, with a 95 % interval |

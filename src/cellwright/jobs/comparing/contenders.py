@@ -31,7 +31,7 @@ class Contender:
     layers
         Units of each layer; none where the job chooses them.
     parameters
-        Weights of the whole network; None where the job cannot tell before a run.
+        Weights of the whole network that can learn; None where the job cannot tell before a run.
     samples
         What a budget of seconds means for it; None where there is no such budget.
     """

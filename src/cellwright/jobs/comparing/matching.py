@@ -22,7 +22,7 @@ def matched_layers(
     Parameters
     ----------
     count
-        Layers -> parameters of the whole network, by building it.
+        Layers -> parameters of the whole network that can learn, by building it.
     layers
         What the layers are without matching; their proportions are kept.
     target

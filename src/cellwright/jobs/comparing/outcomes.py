@@ -35,7 +35,7 @@ class Outcome:
     solved
         Whether the criterion of a task was met; None where there is no criterion.
     parameters
-        Weights of the network.
+        Weights of the network that can learn.
     samples
         Sequences that were learned from, over all epochs.
     seconds

@@ -20,6 +20,7 @@ from cellwright.jobs.runs.cell_texts import cell_text, named_options, read_value
 from cellwright.jobs.runs.folder import RunFolder
 from cellwright.jobs.tasks.learning import TaskResult, build_network, learn, task_options
 from cellwright.jobs.training.reporting import Reporter
+from cellwright.nn.counting import count_learned
 
 __all__ = ["LearnTask", "task_names"]
 
@@ -76,10 +77,10 @@ class LearnTask:
         return tuple(self._checked("lstm", self._own_layers())["layers"])
 
     def parameters(self, cell: Cell, layers: tuple[int, ...]) -> int:
-        """Weights of the whole network, readout included."""
+        """Weights of the whole network that can learn, readout included."""
         with torch.device("meta"):
             network = build_network(self._task, self._checked(cell, list(layers)))
-        return sum(weight.numel() for weight in network.parameters())
+        return count_learned(network)
 
     def samples_in(self, seconds: float, trial: Trial) -> int | None:
         """`learn` keeps to a budget of time itself; a short training compiles what it needs.

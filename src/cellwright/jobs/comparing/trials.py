@@ -61,7 +61,10 @@ class ComparableJob(Protocol):
         """Units of each layer where none are matched; none where they depend on the job."""
 
     def parameters(self, cell: Cell, layers: tuple[int, ...]) -> int:
-        """Weights of the whole network, by building it; a `CellwrightError` if that fails."""
+        """Weights of the whole network that can learn, by building it.
+
+        A `CellwrightError` if that fails.
+        """
 
     def samples_in(self, seconds: float, trial: Trial) -> int | None:
         """Samples that can be learned from in that time; None if the job keeps to it itself.

@@ -14,6 +14,7 @@ from cellwright.jobs.runs.folder import RunFolder
 from cellwright.jobs.training.ranks import is_first
 from cellwright.jobs.training.reporting import Reporter
 from cellwright.look.pictures import draw_learning_curve, save_picture
+from cellwright.nn.counting import count_learned
 
 __all__ = ["run"]
 
@@ -152,9 +153,7 @@ def _finish(
         "job": config.job,
         "data": dataset.name,
         "test": test,
-        "parameters": sum(
-            weight.numel() for weight in model.network_.parameters() if weight.requires_grad
-        ),
+        "parameters": count_learned(model.network_),
         "epochs": len(model.history_),
         "seconds": round(sum(row["seconds"] for row in model.history_), 3),
         "data_fingerprint": dataset.fingerprint,

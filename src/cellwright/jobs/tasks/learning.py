@@ -29,6 +29,7 @@ from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
 from cellwright.jobs.training.reporting import Reporter
 from cellwright.jobs.training.threads import cpu_threads
 from cellwright.models import ClassifierNetwork, StepwiseNetwork
+from cellwright.nn.counting import count_learned
 
 __all__ = ["TaskResult", "build_network", "learn", "task_options"]
 
@@ -61,7 +62,7 @@ class TaskResult:
     solved
         Whether the criterion of the task is met on the test draw.
     parameters
-        Number of weights.
+        Number of weights that can learn.
     seconds, processor_seconds
         Time of training with validation: by the clock, and of this process on all cores.
     sequences
@@ -184,7 +185,7 @@ def learn(
         main=task.main,
         lower_is_better=True,
         solved=task.solved(measures),
-        parameters=sum(weight.numel() for weight in network.parameters()),
+        parameters=count_learned(network),
         seconds=sum(row["seconds"] for row in history),
         processor_seconds=spent,
         sequences=history[-1]["samples"],
