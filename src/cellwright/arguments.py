@@ -14,4 +14,9 @@ def as_whole(value: object) -> int | None:
 
 def as_real(value: object) -> float | None:
     """`value` as a float if it is a number, which True is not; else None."""
-    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None

@@ -122,11 +122,31 @@ def test_peepholes_of_any_subset_of_the_gates():
     assert cw.cells.peephole_lstm(peepholes="").graph.weights == cw.cells.lstm.graph.weights
 
 
+def test_options_may_be_numbers_of_numpy_and_what_is_read_once():
+    wanted = cw.cells.clockwork(periods=(1, 2, 2**53 - 1))
+    for periods in (np.array([1, 2, 2**53 - 1]), [1, np.int64(2), 2.0**53 - 1]):
+        assert cw.cells.clockwork(periods=periods) == wanted
+    assert cw.cells.clockwork(periods=np.array([1, 2])).options == {"periods": [1, 2]}
+    peepholes = cw.cells.peephole_lstm(peepholes=iter("io"))
+    assert peepholes == cw.cells.peephole_lstm(peepholes="io")
+    assert peepholes.options == {"peepholes": ("i", "o")}
+    assert peepholes != cw.cells.peephole_lstm(peepholes="")
+
+
 def test_options_that_make_no_sense_are_refused_in_the_author_s_words():
     for cell, options, words in (
         ("peephole_lstm", {"peepholes": "ix"}, "a peephole for 'x'"),
         ("clockwork", {"periods": (4, 2)}, "whole numbers from 1 up that grow"),
         ("clockwork", {"periods": (1, 1.5)}, "whole numbers from 1 up that grow"),
+        ("clockwork", {"periods": "124"}, r"such as \(1, 2, 4, 8\), and below 2\*\*53; not '124'"),
+        ("clockwork", {"periods": None}, r"such as \(1, 2, 4, 8\), and below 2\*\*53; not None"),
+        ("clockwork", {"periods": ()}, "whole numbers from 1 up that grow"),
+        ("clockwork", {"periods": (1, True)}, "whole numbers from 1 up that grow"),
+        ("clockwork", {"periods": (1, 2**53 + 1)}, "not .*9007199254740993"),
+        ("clockwork", {"periods": (1, 10**400)}, "whole numbers from 1 up that grow"),
+        ("peephole_lstm", {"peepholes": {"i": False}}, "names the gates that look, as 'ifo' does"),
+        ("peephole_lstm", {"peepholes": None}, "names the gates that look, as 'ifo' does"),
+        ("peephole_lstm", {"peepholes": True}, "names the gates that look, as 'ifo' does"),
         ("slstm", {"forget": "linear"}, "'sigmoid' or 'exponential', not 'linear'"),
         ("slstm", {"heads": 0}, "heads must be a whole number from 1 up, not 0"),
         ("slstm", {"heads": "2"}, "heads must be a whole number from 1 up, not '2'"),

@@ -338,7 +338,7 @@ def test_wrong_shapes_are_named_by_axis(call, words):
         (("lstm", 3, 4), {"sizes": {"proj": 2}}, GraphError, "no size 'proj'"),
         (("projected_lstm", 3, 4), {}, GraphError, "size 'proj' that is not bound"),
         (("projected_lstm", 3, [4, 4]), {"sizes": {"proj": [2]}}, SettingError, "1 numbers for 2"),
-        (("projected_lstm", 3, 4), {"sizes": {"proj": 0}}, GraphError, "positive whole"),
+        (("projected_lstm", 3, 4), {"sizes": {"proj": 0}}, SettingError, "positive whole"),
         (("lstm", 3, 4), {"sizes": {"hidden": 2}}, SettingError, "cannot bind 'hidden'"),
         (("lstm", 3, 4), {"initialization": "keras"}, SettingError, "no initialization 'keras'"),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cellwright.cells.parameters import bind_sizes, count_parameters, parameter_formula
@@ -54,7 +54,7 @@ class Cell:
                 )
         if self._retrace is None:
             raise CellError(f"cell {self.name!r} was loaded as data; its options are fixed")
-        merged = self.options | options
+        merged = self.options | {name: _plain(value) for name, value in options.items()}
         return Cell(self._retrace(**merged), merged, self._retrace)
 
     def __copy__(self) -> Cell:
@@ -157,3 +157,10 @@ class Cell:
         """
         bound = bind_sizes(self.graph, input_size, hidden_size, sizes)
         return sum(count_parameters(self.graph, bound, biases=biases).values())
+
+
+def _plain(value: Any) -> Any:
+    """An option as it can be read again and stored: numbers of NumPy are those of Python."""
+    if isinstance(value, Iterator):
+        return tuple(value)  # tracing reads it several times
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn, TypeAlias
 from weakref import WeakValueDictionary
 
+from cellwright.arguments import as_real
 from cellwright.errors import GraphError, did_you_mean
 from cellwright.ir.ops import OPS
 from cellwright.ir.sizes import SCALAR, UNKNOWN, Size, check_size, join
@@ -172,9 +173,10 @@ def _identifier(value: object) -> str:
 def _number(value: object) -> float:
     if isinstance(value, str) and value in ("inf", "-inf", "nan"):
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = as_real(value)
+    if number is None:
         raise GraphError(f"expected a number, got {value!r}")
-    return float(value)
+    return number
 
 
 def _probability(value: object) -> float:

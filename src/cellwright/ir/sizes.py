@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from cellwright.arguments import as_whole
 from cellwright.errors import GraphError
 
 __all__ = [
@@ -36,8 +37,9 @@ def check_size(size: object) -> Size:
     """Return `size` if it can be a size, else raise `GraphError`."""
     if isinstance(size, str) and size.isidentifier():
         return size
-    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-        return size
+    number = as_whole(size)
+    if number is not None and number > 0:
+        return number
     raise GraphError(f"a size is a name or a positive whole number, not {size!r}")
 
 

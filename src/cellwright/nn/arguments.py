@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
 
-from cellwright.errors import SettingError
+import numpy as np
+from torch import Tensor
+
+from cellwright.arguments import as_real, as_whole
+from cellwright.errors import SettingError, ShapeError
 from cellwright.ir import HIDDEN, INPUT
 
-__all__ = ["bound_sizes", "hidden_sizes", "rate", "rates", "whole"]
+__all__ = ["bound_sizes", "check_tensor", "hidden_sizes", "rate", "rates", "truth", "whole"]
 
 
 def whole(name: str, value: object) -> int:
-    """Return `value` if it is a positive whole number, else raise `SettingError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """Return `value` as an int if it is a positive whole number, else raise `SettingError`."""
+    number = as_whole(value)
+    if number is None or number < 1:
         raise SettingError(f"{name} must be a positive whole number, not {value!r}")
-    return value
+    return number
+
+
+def truth(name: str, value: object) -> bool:
+    """Return `value` if it is true or false, else raise `SettingError`: "no" would be true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise SettingError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def rate(name: str, value: object) -> float:
     """Return `value` if it is a chance below one, else raise `SettingError`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+    number = as_real(value)
+    if number is None or not 0 <= number < 1:
         raise SettingError(f"{name} must lie in 0..1, 1 excluded, not {value!r}")
-    return float(value)
+    return number
 
 
 def rates(name: str, value: object) -> float | dict[str, float]:
@@ -33,23 +47,45 @@ def rates(name: str, value: object) -> float | dict[str, float]:
 
 def hidden_sizes(hidden_size: int | Sequence[int]) -> tuple[int, ...]:
     """Units of each layer."""
-    sizes = (hidden_size,) if isinstance(hidden_size, int) else tuple(hidden_size)
+    sizes = _numbers("hidden_size", hidden_size)
     if not sizes:
         raise SettingError("hidden_size is empty; give the units of at least one layer")
-    return tuple(whole("hidden_size", size) for size in sizes)
+    return tuple(sizes)
 
 
 def bound_sizes(
-    hidden: tuple[int, ...], sizes: Mapping[str, int | Sequence[int]]
+    hidden: tuple[int, ...], sizes: Mapping[str, int | Sequence[int]] | None
 ) -> list[dict[str, int]]:
     """For each layer, symbol -> units; a size given once holds for all layers."""
     bound: list[dict[str, int]] = [{HIDDEN: units} for units in hidden]
-    for name, value in sizes.items():
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise SettingError(f"sizes must be a mapping such as {{'proj': 32}}, not {sizes!r}")
+    for name, value in (sizes or {}).items():
         if name in (INPUT, HIDDEN):
             raise SettingError(f"sizes cannot bind {name!r}; that is {name}_size")
-        units = [value] * len(bound) if isinstance(value, int) else list(value)
+        units = _numbers(f"sizes[{name!r}]", value)
+        if as_whole(value) is not None:
+            units *= len(bound)
         if len(units) != len(bound):
             raise SettingError(f"sizes[{name!r}] has {len(units)} numbers for {len(bound)} layers")
         for layer, number in zip(bound, units, strict=True):
             layer[name] = number
     return bound
+
+
+def check_tensor(name: str, value: Any, instead: str = "") -> None:
+    """Raise `ShapeError` unless a value is a tensor; `instead` says what to do."""
+    if not isinstance(value, Tensor):
+        raise ShapeError(f"{name}: expected a tensor, got {type(value).__name__}{instead}")
+
+
+def _numbers(name: str, value: object) -> list[int]:
+    """One positive whole number, or those of a list."""
+    if as_whole(value) is not None:
+        return [whole(name, value)]
+    unordered = isinstance(value, (str, bytes, Mapping, Set))
+    if unordered or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
+        raise SettingError(
+            f"{name} must be a positive whole number, or a list with one a layer, not {value!r}"
+        )
+    return [whole(name, number) for number in value]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cellwright.errors import SettingError, ShapeError, did_you_mean
 from cellwright.ir import Graph
+from cellwright.nn.arguments import check_tensor
 from cellwright.nn.layer import Layer
 from cellwright.nn.states import check_type
 
@@ -17,9 +18,8 @@ __all__ = ["check_extras", "check_input", "check_shared"]
 
 def check_input(x: Tensor, features: int, batch_first: bool, weights: Mapping[str, Tensor]) -> None:
     """Raise `ShapeError` unless `x` is a batch of sequences that fits the first layer."""
-    if not isinstance(x, Tensor):
-        packed = "; give the padded batch and lengths=" if hasattr(x, "batch_sizes") else ""
-        raise ShapeError(f"x: expected a tensor, got {type(x).__name__}{packed}")
+    packed = hasattr(x, "batch_sizes")
+    check_tensor("x", x, "; give the padded batch and lengths=" if packed else "")
     axes = ("batch", "time") if batch_first else ("time", "batch")
     if x.dim() != 3 or x.shape[2] != features:
         raise ShapeError(f"x: expected ({', '.join(axes)}, input={features}), got {tuple(x.shape)}")
@@ -44,6 +44,7 @@ def check_extras(
     for name, size in wanted.items():
         if name not in inputs:
             raise ShapeError(f"cell {name_of_cell!r} needs the input {name!r} at every step")
+        check_tensor(name, inputs[name])
         units = layer.units(size)
         if tuple(inputs[name].shape) != (*x.shape[:2], units):
             axes = ("batch", "time") if batch_first else ("time", "batch")

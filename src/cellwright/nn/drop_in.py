@@ -22,10 +22,11 @@ from cellwright.backends import Weights
 from cellwright.cells import transform
 from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
+from cellwright.nn.arguments import check_tensor
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.shortcut import Shortcut, Shortened
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
-from cellwright.nn.states import as_wide, check_type
+from cellwright.nn.states import as_wide, check_packed, check_type
 from cellwright.nn.stream import Stream, Words, open_stream
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -240,8 +241,9 @@ class _DropIn(Shortened, nn.RNNBase):
         self.check_input(x.transpose(0, 1) if self.batch_first else x, None)
         if hx is None:
             return [[zero_states(side.bare, x) for side in sides] for sides in self._sides]
-        self.check_forward_args(x.transpose(0, 1) if self.batch_first else x, hx, None)
         names = [name for name, _ in leaves_of(self.graph).carried]
+        check_packed(type(self).__name__, hx, names)
+        self.check_forward_args(x.transpose(0, 1) if self.batch_first else x, hx, None)
         given = dict(zip(names, hx if len(names) > 1 else (hx,), strict=True))
         for name, value in given.items():
             check_type(name, value, x)
@@ -259,6 +261,7 @@ class _DropIn(Shortened, nn.RNNBase):
             return None
 
         def check(value: Tensor) -> Tensor:
+            check_tensor(f"{type(self).__name__}: a state", value)
             if value.dim() != (3 if batched else 2):
                 raise ShapeError(
                     f"for {'batched 3-D' if batched else 'unbatched 2-D'} input the states "

@@ -24,6 +24,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from cellwright.arguments import as_whole
 from cellwright.errors import SettingError, did_you_mean
 from cellwright.ir import HIDDEN, Graph, block_of_units
 from cellwright.nn.gates import find_gates
@@ -102,7 +103,7 @@ class Initialization:
 
     def __post_init__(self) -> None:
         span = self.chrono
-        if span is not None and (isinstance(span, bool) or not isinstance(span, int) or span < 2):
+        if span is not None and (as_whole(span) or 0) < 2:
             raise SettingError(
                 f"initialization: chrono={span!r} is no number of steps; give the longest span "
                 f"to be remembered, a whole number from 2"
@@ -186,7 +187,7 @@ def resolve(initialization: Scheme) -> Initialization:
             "initialization: chrono wants the longest span of steps to be remembered: write "
             "chrono=100, or in Python {'chrono': 100}"
         )
-    if initialization not in SCHEMES:
+    if not isinstance(initialization, str) or initialization not in SCHEMES:
         raise SettingError(
             f"there is no initialization {initialization!r}; known: {', '.join(SCHEMES)}, or a "
             f"mapping from input, recurrent, bias, scale to a method, with chrono to a number"

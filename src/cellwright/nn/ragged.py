@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cellwright.errors import ShapeError
+from cellwright.nn.arguments import check_tensor
 
 __all__ = ["active_steps"]
 
@@ -40,6 +41,7 @@ def active_steps(
     if lengths is not None and mask is not None:
         raise ShapeError("give lengths or mask, not both")
     if mask is not None:
+        check_tensor("mask", mask)
         if mask.shape != (batch, steps):
             raise ShapeError(
                 f"mask: expected (batch={batch}, time={steps}), got {tuple(mask.shape)}"
@@ -49,7 +51,7 @@ def active_steps(
         return mask.to(device).T
     if lengths is None:
         return None
-    counts = torch.as_tensor(lengths, device=device)
+    counts = _counted(lengths).to(device)
     if counts.shape != (batch,):
         raise ShapeError(f"lengths: expected (batch={batch},), got {tuple(counts.shape)}")
     if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
@@ -68,3 +70,12 @@ def active_steps(
     if least == steps:
         return None
     return torch.arange(steps, device=device).unsqueeze(1) < counts
+
+
+def _counted(lengths: Tensor | Sequence[int]) -> Tensor:
+    if isinstance(lengths, Tensor):
+        return lengths
+    try:
+        return torch.as_tensor(lengths, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"lengths: expected whole numbers, got {lengths!r}") from error

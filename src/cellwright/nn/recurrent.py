@@ -12,7 +12,7 @@ from cellwright import cells
 from cellwright.cells import transform
 from cellwright.cells.cell import Cell
 from cellwright.ir import INPUT
-from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, whole
+from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, truth, whole
 from cellwright.nn.checking import check_extras, check_input, check_shared
 from cellwright.nn.connections import (
     Connections,
@@ -140,14 +140,14 @@ class Recurrent(Shortened, nn.Module):
         self.cell = cells.get(cell)
         self.input_size = whole("input_size", input_size)
         self.hidden_sizes = hidden_sizes(hidden_size)
-        self.bidirectional = bidirectional
+        self.bidirectional = truth("bidirectional", bidirectional)
         self.dropout = rate("dropout", dropout)
         self.dropout_per = check_per(dropout_per)
         self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = rates("zoneout", zoneout)
         self.weight_drop = rate("weight_drop", weight_drop)
         self.connections = check_connections(connections)
-        self.batch_first = batch_first
+        self.batch_first = truth("batch_first", batch_first)
         check_backend(backend)
         self.backend = backend
         self.initialization = resolve(initialization)
@@ -156,7 +156,7 @@ class Recurrent(Shortened, nn.Module):
         self.graph = transform.zoneout(graph, self.zoneout)
         check_weight_drop(self.graph, self.weight_drop)
         given = [self.input_size]
-        for layer, bound in enumerate(bound_sizes(self.hidden_sizes, sizes or {})):
+        for layer, bound in enumerate(bound_sizes(self.hidden_sizes, sizes)):
             features = given[-1]
             if layer:
                 features = features_read(self.connections, features, self.input_size)
@@ -165,7 +165,7 @@ class Recurrent(Shortened, nn.Module):
                     self.graph,
                     {INPUT: features, **bound},
                     reverse=reverse,
-                    learn_initial_state=learn_initial_state,
+                    learn_initial_state=truth("learn_initial_state", learn_initial_state),
                 )
                 self.add_module(f"layer{layer}{'_reverse' * reverse}", module)
             given.append(module.units(self.graph.states[0].size) * len(self._sides))

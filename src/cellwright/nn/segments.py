@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from cellwright.arguments import as_whole
 from cellwright.backends import Call, Kernel, Result, Weights, announce, are_batched
 from cellwright.errors import SettingError
 from cellwright.ir import Graph
@@ -30,9 +31,11 @@ SHORTEST = 64
 
 def check_every(value: object) -> Every:
     """Return `value` if it says how long segments are, else raise `SettingError`."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    if value is None or value == "auto" or whole:
-        return value  # type: ignore[return-value]
+    if value is None or value == "auto":
+        return value
+    steps = as_whole(value)
+    if steps is not None and steps > 0:
+        return steps
     raise SettingError(
         f"checkpoint_every must be None, 'auto' or a positive whole number of steps, not {value!r}"
     )

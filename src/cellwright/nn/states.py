@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from cellwright.errors import ArgumentError, ShapeError
+from cellwright.nn.arguments import check_tensor
 from cellwright.nn.stack import Direction
 
-__all__ = ["State", "as_wide", "check_type", "detach", "join_states", "split_states"]
+__all__ = [
+    "State",
+    "as_wide",
+    "check_packed",
+    "check_type",
+    "detach",
+    "join_states",
+    "split_states",
+]
 
 # For each layer, name -> (batch, units), or (batch, 2, units) when bidirectional.
 State: TypeAlias = list[dict[str, Tensor]]
@@ -92,6 +101,19 @@ def as_wide(value: Any, dtype: torch.dtype) -> Any:
     return value
 
 
+def check_packed(who: str, given: Any, names: Sequence[str]) -> None:
+    """Raise `ShapeError` unless states are a tensor each, one alone or all in a tuple."""
+    if len(names) == 1:
+        check_tensor(f"{who}: state {names[0]}", given)
+        return
+    if not isinstance(given, (tuple, list)) or len(given) != len(names):
+        several = isinstance(given, (tuple, list))
+        found = f"{len(given)} of them" if several else type(given).__name__
+        raise ShapeError(f"{who}: expected the states ({', '.join(names)}), got {found}")
+    for name, value in zip(names, given, strict=True):
+        check_tensor(f"{who}: state {name}", value)
+
+
 def join_states(split: Split) -> State:
     """States of a stack, as the user sees them."""
     return [
@@ -126,18 +148,24 @@ def split_states(
 
 def _split_layer(
     where: str,
-    given: dict[str, Tensor],
+    given: Mapping[str, Tensor],
     layer: Sequence[Direction],
     batch: int,
     like: Tensor | None,
 ) -> list[dict[str, Tensor]]:
     names = layer[0].carried
+    if not isinstance(given, Mapping):
+        raise ShapeError(
+            f"{where}: expected a dictionary with {', '.join(names)}, as this module returns it, "
+            f"got {type(given).__name__}"
+        )
     if set(given) != set(names):
         raise ShapeError(f"{where}: expected {sorted(names)}, got {sorted(given)}")
     sides = len(layer)
     for name, size in names.items():
         units = layer[0].units(size)
         wanted = (batch, units) if sides == 1 else (batch, sides, units)
+        check_tensor(f"{where}[{name!r}]", given[name])
         if tuple(given[name].shape) != wanted:
             axes = f"batch={batch}, " + ("" if sides == 1 else f"direction={sides}, ")
             raise ShapeError(
@@ -148,5 +176,5 @@ def _split_layer(
                 f"{where}[{name!r}]", given[name], like, torch.int64 if name == "t" else None
             )
     if sides == 1:
-        return [given]
+        return [dict(given)]
     return [{name: given[name][:, side] for name in names} for side in range(sides)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cellwright.backends import Weights
 from cellwright.errors import SettingError, ShapeError, did_you_mean
-from cellwright.nn.arguments import whole
+from cellwright.nn.arguments import check_tensor, whole
 from cellwright.nn.chains import Chain, KernelChain, copied, linked
 from cellwright.nn.connections import Connections
 from cellwright.nn.stack import Direction
@@ -202,8 +202,7 @@ class Stream:
         return found
 
     def _check(self, name: str, value: Any, units: int, steps: int | None) -> None:
-        if not isinstance(value, Tensor):
-            raise ShapeError(f"{name}: expected a tensor, got {type(value).__name__}")
+        check_tensor(name, value)
         axes = {"batch": self.batch_size, "units": units}
         if steps is not None:
             axes["time"] = steps
@@ -246,7 +245,7 @@ def open_stream(
         )
     if any(layer[0].reverse for layer in layers):
         raise SettingError("a network that reads from the end cannot be streamed")
-    whole("batch_size", batch_size)
+    batch_size = whole("batch_size", batch_size)
     stack = [layer[0] for layer in layers]
     kernels = [
         compile(d.graph, d.sizes, backend=backend, device=like.device, dtype=like.dtype)

@@ -1,5 +1,8 @@
 """Simple recurrent networks, before gates."""
 
+from collections.abc import Iterable
+
+from cellwright.arguments import as_real
 from cellwright.cells.decorator import cell
 from cellwright.cells.language import affine, per_unit, relu, scale, tanh, where
 from cellwright.errors import CellError
@@ -52,6 +55,17 @@ def indrnn(x, h):
     return h
 
 
+def _growing(periods):
+    """The periods as numbers; none at all where one is something else, or too large to be exact."""
+    numbers = [0.0]
+    for period in periods if isinstance(periods, Iterable) else ():
+        number = as_real(period)
+        if number is None or number % 1 != 0 or not numbers[-1] < number < 2**53:
+            return ()
+        numbers.append(number)
+    return tuple(numbers[1:])
+
+
 @cell(state="h")
 def clockwork(x, h, t, *, periods=(1, 2, 4, 8)):
     """Clockwork network: groups of units that tick at different periods, the slow ones seldom.
@@ -60,9 +74,13 @@ def clockwork(x, h, t, *, periods=(1, 2, 4, 8)):
     into as many equal groups as there are periods, so their number has to divide that of the
     units; a group sees itself and the slower ones.
     """
-    if list(periods) != sorted(set(periods)) or not all(p >= 1 and p % 1 == 0 for p in periods):
-        raise CellError(f"periods must be whole numbers from 1 up that grow, not {periods}")
-    ticks = t % per_unit(periods, even=True) == 0
-    n = tanh(affine("h", x) + affine("h", h, bias=None, mask=("block_upper", len(periods))))
+    numbers = _growing(periods)
+    if not numbers:
+        raise CellError(
+            f"periods must be whole numbers from 1 up that grow, such as (1, 2, 4, 8), and below "
+            f"2**53; not {periods!r}"
+        )
+    ticks = t % per_unit(numbers, even=True) == 0
+    n = tanh(affine("h", x) + affine("h", h, bias=None, mask=("block_upper", len(numbers))))
     h = where(ticks, n, h)
     return h

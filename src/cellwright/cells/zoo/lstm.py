@@ -1,5 +1,7 @@
 """Long short-term memory."""
 
+from collections.abc import Iterable, Mapping
+
 from cellwright.arguments import as_whole
 from cellwright.cells.decorator import cell
 from cellwright.cells.language import (
@@ -77,6 +79,8 @@ def peephole_lstm(x, h, c, *, peepholes="ifo"):
     forget gate look at the memory before the step, the output gate at the memory after it.
     The option names the gates that look.
     """
+    if isinstance(peepholes, Mapping) or not isinstance(peepholes, Iterable):
+        raise CellError(f"peepholes names the gates that look, as 'ifo' does, not {peepholes!r}")
     for gate in peepholes:
         if gate not in ("i", "f", "o"):
             raise CellError(f"a peephole for {gate!r}: the gates of this cell are i, f and o")
