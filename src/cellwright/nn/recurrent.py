@@ -172,11 +172,14 @@ class Recurrent(Shortened, nn.Module):
         self.output_size = given[-1]
         check_residual(self.connections, given)
         check_shared(self.cell.name, self.graph, self._layers())
+        self._be_somewhere()
+        self.to(device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def _be_somewhere(self) -> None:
         if next(self.parameters(), None) is None:
             # Where a module is, and in what precision, its weights tell otherwise.
             self.register_buffer("_nothing", torch.empty(0), persistent=False)
-        self.to(device=device, dtype=dtype)
-        self.reset_parameters()
 
     @property
     def _sides(self) -> tuple[bool, ...]:
