@@ -9,6 +9,7 @@ from cellwright.backends.contract import (
     Weights,
     announce,
     are_batched,
+    check_weights,
 )
 from cellwright.backends.cpu import CpuBackend
 from cellwright.backends.opaque import opaque
@@ -24,6 +25,7 @@ __all__ = [
     "Weights",
     "announce",
     "are_batched",
+    "check_weights",
     "opaque",
 ]
 

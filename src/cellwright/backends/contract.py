@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cellwright.errors import CellwrightWarning
+from cellwright.errors import CellwrightWarning, ShapeError
 from cellwright.ir import Graph
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "announce",
     "announced",
     "are_batched",
+    "check_weights",
+    "weight_shapes",
 ]
 
 # What has been announced in this process; each thing is said once.
@@ -89,6 +91,48 @@ class Weights(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return sum(map(len, self.layout))
+
+
+def weight_shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Weight -> (rows, columns) of a matrix, (n,) of a vector, in a layer of these sizes."""
+    axes = ("size", "columns")
+    return {
+        name: tuple(_units(weight.attributes[a], sizes) for a in axes if a in weight.attributes)
+        for name, weight in graph.weights.items()
+    }
+
+
+def check_weights(
+    weights: Weights,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    """Raise `ShapeError` unless weights have the shapes of a layer and lie where its input does.
+
+    Parameters
+    ----------
+    weights
+        What is checked.
+    shapes
+        What `weight_shapes` says; only those of the weights that are given need be there.
+    dtype, device
+        Those of the layer's input.
+    """
+    on_cpu = device.type == "cpu"
+    for names, block in zip(weights.layout, weights.blocks, strict=True):
+        rows = sum(shapes[name][0] for name in names)
+        shape = (rows, *shapes[names[0]][1:])
+        there = block.is_cpu if on_cpu else block.device == device
+        if tuple(block.shape) != shape or block.dtype != dtype or not there:
+            raise ShapeError(
+                f"weight {', '.join(names)}: expected {shape} of {dtype} on {device}, got "
+                f"{tuple(block.shape)} of {block.dtype} on {block.device}"
+            )
+
+
+def _units(size: object, sizes: Mapping[str, int]) -> int:
+    return size if isinstance(size, int) else sizes[str(size)]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellwright.backends.contract import Answer, Call, Kernel, Result
+from cellwright.backends.contract import (
+    Answer,
+    Call,
+    Kernel,
+    Result,
+    Weights,
+    check_weights,
+    weight_shapes,
+)
 from cellwright.ir import Graph, Node, Size, block_of_units
 
 __all__ = ["MEANING", "ReferenceBackend"]
@@ -76,6 +84,7 @@ class ReferenceKernel:
     def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
         self.graph = graph
         self.sizes = dict(sizes)
+        self._shapes = weight_shapes(graph, sizes)
         clock: set[Node] = set()
         for value in graph.nodes:
             if value.op in _CLOCK or (value.inputs and clock.issuperset(value.inputs)):
@@ -90,9 +99,10 @@ class ReferenceKernel:
 
         In the precision of the weights, as compiled kernels are: autocast changes nothing.
         """
-        device = call.inputs["x"].device.type
-        if torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
+        x = call.inputs["x"]
+        check_weights(Weights.of(call.weights), self._shapes, x.dtype, x.device)
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
                 return self._run(call)
         return self._run(call)
 

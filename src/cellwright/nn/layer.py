@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from cellwright.backends import Weights, check_weights
 from cellwright.errors import SettingError
 from cellwright.ir import Graph
 from cellwright.nn.initialization import Initialization
@@ -87,10 +88,14 @@ class Layer(nn.Module):
 
     def start(self, x: Tensor) -> dict[str, Tensor]:
         """States before the first step, for a batch like that of `x`, (T, B, n)."""
+        states = zero_states(Direction(self.graph, self.sizes, {}, self.reverse), x)
+        if not self.learned:
+            return states
         learned = self._weights(f"initial_{state}" for state in self.learned)
-        bare = Direction(self.graph, self.sizes, {}, self.reverse)
         units = {f"initial_{name}": self.units(n) for name, n in self.graph.state_sizes.items()}
-        return zero_states(bare, x) | {
+        shapes = {name: (units[name],) for name in learned}
+        check_weights(Weights.of(learned), shapes, x.dtype, x.device)
+        return states | {
             name.removeprefix("initial_"): weight.expand(x.shape[1], units[name])
             for name, weight in learned.items()
         }

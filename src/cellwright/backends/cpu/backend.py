@@ -10,7 +10,16 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from cellwright.backends.contract import Answer, Call, Kernel, Result, Weights, announce
+from cellwright.backends.contract import (
+    Answer,
+    Call,
+    Kernel,
+    Result,
+    Weights,
+    announce,
+    check_weights,
+    weight_shapes,
+)
 from cellwright.backends.cpu.direct import Direct
 from cellwright.backends.cpu.engine import Engine, engine
 from cellwright.backends.cpu.library import REAL
@@ -20,7 +29,7 @@ from cellwright.backends.cpu.spelling import SPELLING
 from cellwright.backends.cpu.stream import Chain
 from cellwright.backends.opaque import opaque
 from cellwright.backends.reference import ReferenceBackend
-from cellwright.errors import ShapeError, ToolchainError
+from cellwright.errors import ToolchainError
 from cellwright.ir import Graph, Node, node, simplify
 from cellwright.plan.text import describe, describe_gradient
 from cellwright.settings import settings
@@ -28,8 +37,7 @@ from cellwright.toolchain import compiler
 
 __all__ = ["CpuBackend"]
 
-
-_AXES = ("size", "columns")
+_CPU = torch.device("cpu")
 
 
 class CpuBackend:
@@ -71,12 +79,7 @@ class CpuKernel:
         self.reference = ReferenceBackend().build(graph, sizes)
         self.otherwise = otherwise
         # Of each weight; read by torch.compile too, which takes no property that is computed once.
-        self._shapes = {
-            name: tuple(
-                _units(weight.attributes[a], sizes) for a in _AXES if a in weight.attributes
-            )
-            for name, weight in graph.weights.items()
-        }
+        self._shapes = weight_shapes(graph, sizes)
         self._prepared: dict[Any, tuple[Face, Engine] | tuple[None, None]] = {}
 
     def __call__(self, call: Call) -> Result:
@@ -86,7 +89,7 @@ class CpuKernel:
             return self.reference(call)
         weights = Weights.of(call.weights)
         x = call.inputs["x"]
-        self.check(weights, x.dtype)
+        check_weights(weights, self._shapes, x.dtype, x.device)
         # bfloat16 is what tensors are stored in and products are made of; sums, states and
         # everything pointwise are float32.
         inner = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
@@ -133,7 +136,7 @@ class CpuKernel:
         if len(engines) < len(found):
             return None
         for kernel, given in pairs:
-            kernel.check(given, dtype)
+            check_weights(given, kernel._shapes, dtype, _CPU)
         blocks = [given.blocks for given in weights]
         return Chain(list(zip(engines, blocks, strict=True)), batch, dtype)
 
@@ -154,17 +157,6 @@ class CpuKernel:
         if known is None or len(known.spec.inputs) != 1:
             return None
         return Direct(known, shape[0], shape[1], reverse, weights.blocks, stacked=stacked)
-
-    def check(self, weights: Weights, dtype: torch.dtype) -> None:
-        """Raise `ShapeError` unless weights are what kernels may read as they lie in memory."""
-        for names, block in zip(weights.layout, weights.blocks, strict=True):
-            rows = sum(self._shapes[name][0] for name in names)
-            shape = (rows, *self._shapes[names[0]][1:])
-            if tuple(block.shape) != shape or block.dtype != dtype or not block.is_cpu:
-                raise ShapeError(
-                    f"weight {', '.join(names)}: expected {shape} of {dtype} on cpu, got "
-                    f"{tuple(block.shape)} of {block.dtype} on {block.device}"
-                )
 
     @opaque
     def face(
@@ -233,10 +225,6 @@ class CpuKernel:
             text = describe_gradient(drawn, record)
             print(f"# {drawn.name} with its gradient\n{text}", file=sys.stderr)
         return Face.of(spec), known
-
-
-def _units(size: object, sizes: Mapping[str, int]) -> int:
-    return size if isinstance(size, int) else sizes[str(size)]
 
 
 def _beyond_kernels(cell: str) -> bool:
