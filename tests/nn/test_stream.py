@@ -628,7 +628,7 @@ def test_it_counts_further_than_a_float_can(start, dtype):
     def timed(x, h, t):
         """Every way to speak of a time, and every function of one."""
         phase = cw.sin(0.001 * t) + cw.cos(t / 7)
-        late = cw.where(cw.minimum(t, 9.0) < -(-t), cw.floor(t / 5) - t / 5, cw.sqrt(t))
+        late = cw.where(cw.minimum(t, 9.0) < -(-t), cw.floor(t / 5) - t / 5, cw.sqrt(t))  # noqa: B002
         h = cw.where(t % 3 <= 1, cw.affine("h", x), h) + phase + late + cw.relu(t - 2) / (t + 1)
         return h
 
