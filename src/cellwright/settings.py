@@ -28,13 +28,11 @@ class Settings(BaseSettings):
         "gradient too, 3 how it is compiled, 4 how long each call takes",
     )
     backend: str = Field(default="auto", description="what backend='auto' means")
-    data_dir: Path = Field(
-        default_factory=lambda: user_cache_path("cellwright") / "data",
-        description="where downloaded data sets are kept",
+    data_dir: Path | None = Field(
+        default=None, description="where downloaded data sets are kept; see `data_folder`"
     )
-    cache_dir: Path = Field(
-        default_factory=lambda: user_cache_path("cellwright") / "kernels",
-        description="where compiled kernels are kept",
+    cache_dir: Path | None = Field(
+        default=None, description="where compiled kernels are kept; see `cache_folder`"
     )
     cxxflags: str = Field(
         default="", description="further flags for the C++ compiler, as in a shell's command"
@@ -45,6 +43,49 @@ class Settings(BaseSettings):
     def _splits_into_words(cls, text: str) -> str:
         shlex.split(text)
         return text
+
+    @field_validator("data_dir", "cache_dir")
+    @classmethod
+    def _begins_at_the_root(cls, folder: Path | None) -> Path | None:
+        if folder is None:
+            return None
+        try:
+            return folder.expanduser().absolute()
+        # No such user; the current folder is gone.
+        except (RuntimeError, OSError) as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def data_folder(self) -> Path:
+        """Where downloaded data sets are kept: the user's cache unless ``data_dir`` says otherwise.
+
+        Raises
+        ------
+        SettingError
+            There is no home directory, and the variable is not set.
+        """
+        return self.data_dir or _user_cache("DATA_DIR") / "data"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where compiled kernels are kept: the user's cache unless ``cache_dir`` says otherwise.
+
+        Raises
+        ------
+        SettingError
+            There is no home directory, and the variable is not set.
+        """
+        return self.cache_dir or _user_cache("CACHE_DIR") / "kernels"
+
+
+def _user_cache(instead: str) -> Path:
+    # Asked only when it is needed: a user in a container may have neither name nor home.
+    try:
+        return user_cache_path("cellwright").expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        raise SettingError(
+            f"there is no home directory; set CELLWRIGHT_{instead} to a folder"
+        ) from error
 
 
 @cache

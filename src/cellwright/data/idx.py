@@ -73,7 +73,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def _download(name: str, md5: str) -> Path:
-    folder = settings().data_dir / "mnist"
+    folder = settings().data_folder / "mnist"
     try:
         path = pooch.retrieve(f"{_MIRROR}{name}.gz", f"md5:{md5}", f"{name}.gz", folder)
     except Exception as error:  # pooch passes on whatever its transport raises

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from cellwright.errors import CellwrightWarning, ToolchainError
+from cellwright.errors import CellwrightWarning, SettingError, ToolchainError
 from cellwright.settings import settings
 
 __all__ = ["cache_folder", "in_a_folder", "locked", "reason", "remove", "work_folder"]
@@ -32,8 +32,29 @@ _private: list[Path] = []
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept, as an absolute path."""
-    return settings().cache_dir.expanduser().absolute()
+    """Where compiled code is kept, as an absolute path; a private one for who has no home.
+
+    Raises
+    ------
+    ToolchainError
+        There is no home, and no private folder can be made.
+    """
+    given = settings()
+    try:
+        return given.cache_folder
+    except SettingError as error:
+        why = str(error)
+    _warn_once(
+        f"compiled code cannot be kept, and will be compiled again by every process: {why} that "
+        f"can be written to"
+    )
+    try:
+        return _private_folder()
+    except OSError as error:
+        raise ToolchainError(
+            f"there is nowhere to put compiled code: {why} that can be written to. A temporary "
+            f"folder: {reason(error)}"
+        ) from error
 
 
 def in_a_folder(action: Callable[[Path], _Made]) -> _Made:
