@@ -53,3 +53,12 @@ def test_a_relative_folder_stays_where_it_is(monkeypatch, fresh_settings, tmp_pa
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
     assert settings().cache_folder == found == tmp_path / "here"
+
+
+@pytest.mark.parametrize("name", ["BACKEND", "CXXFLAGS", "DEBUG", *FOLDERS])
+def test_an_empty_variable_is_none(monkeypatch, fresh_settings, name):
+    monkeypatch.delenv(f"CELLWRIGHT_{name}", raising=False)
+    usual = settings().model_dump()
+    monkeypatch.setenv(f"CELLWRIGHT_{name}", "")
+    settings.cache_clear()
+    assert settings().model_dump() == usual

@@ -18,7 +18,10 @@ __all__ = ["Settings", "settings"]
 class Settings(BaseSettings):
     """Settings, each read from the environment variable ``CELLWRIGHT_{NAME}``."""
 
-    model_config = SettingsConfigDict(env_prefix="CELLWRIGHT_", extra="ignore", frozen=True)
+    # An empty variable is how many a script takes one back.
+    model_config = SettingsConfigDict(
+        env_prefix="CELLWRIGHT_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     debug: int = Field(
         default=0,
