@@ -21,9 +21,8 @@ from cellwright.settings import settings
 
 __all__ = ["cache_folder", "in_a_folder", "locked", "reason", "remove", "work_folder"]
 
-# Longer than any compilation takes, zig's very first included, which builds its own
-# standard library.
-_LOCK_SECONDS = 600.0
+# Longer than any compilation may take.
+_LOCK_SECONDS = 660.0
 _POLL_SECONDS = 0.02
 
 _Made = TypeVar("_Made")

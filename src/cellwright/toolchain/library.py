@@ -24,6 +24,8 @@ __all__ = ["compile_library", "load", "open_library"]
 
 _LINES = 30  # of what a compiler says
 _NAME_LENGTH = 60
+# Far longer than any kernel takes: a compiler that is not done by then never will be.
+_COMPILE_SECONDS = 600.0
 
 
 def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
@@ -129,9 +131,9 @@ def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> 
         with work_folder(folder, stem) as work:
             made, start = work / path.name, time.perf_counter()
             whole_command = (*command, str(written), "-o", str(made))
-            code, _, errors = run(whole_command, work)
-            if code:
-                raise out_of_space(errors) or _failure(whole_command, errors, written)
+            done = run(whole_command, work, _COMPILE_SECONDS, f"compiling {stem}")
+            if done.code:
+                raise out_of_space(done.errors) or _failure(whole_command, done.errors, written)
             if settings().debug >= 3:
                 seconds = time.perf_counter() - start
                 print(f"# {shlex.join(whole_command)}\n# took {seconds:.2f} s", file=sys.stderr)

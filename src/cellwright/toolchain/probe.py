@@ -34,6 +34,7 @@ BASE_FLAGS = (
 _ZIG_FLAGS = ("-s",)
 # zig's first compilation ever builds that library, which takes a minute.
 _PROBE_SECONDS = 300.0
+_QUESTION_SECONDS = 30.0  # for what it answers without compiling
 _SOURCE = """\
 #include <cmath>
 #include <cstdint>
@@ -86,34 +87,51 @@ def probe(command: tuple[str, ...], work: Path) -> Compiler | str:
     OSError
         There is no room for its files.
     """
-    source, empty, library = (work / name for name in ("probe.cpp", "empty.cpp", "probe.so"))
+    source, library = work / "probe.cpp", work / "probe.so"
     source.write_text(_SOURCE)
-    empty.write_text("")
     kind: Literal["gcc", "clang", "zig"] = "zig" if _is_zig(command) else "gcc"
+    what = f"trying {shlex.join(command)}"
     why = ""
     for native in _native_flags():
         tried = Compiler(command, kind, "", (), native, "")
-        code, _, errors = run(
-            (*tried.line(), str(source), "-o", str(library)), work, _PROBE_SECONDS
-        )
-        if full := out_of_space(errors) if code else None:
+        line = (*tried.line(), str(source), "-o", str(library))
+        done = run(line, work, _PROBE_SECONDS, what)
+        if full := out_of_space(done.errors) if done.code else None:
             raise full
-        why = first_lines(errors, 3) or f"it ended with code {code}"
-        if code == 0:
+        why = first_lines(done.errors, 3) or f"it ended with code {done.code}"
+        if done.code == 0:
             break
+        if done.late:
+            return why
     else:
         return why
     if not library.is_file():
         return "it writes no file"
     if not _is_for_this_machine(library):
         return "it compiles for another machine"
-    code, macros, errors = run((*tried.line(), "-dM", "-E", str(empty)), work)
-    if code:
-        return f"it does not list its macros: {first_lines(errors, 3)}"
-    if kind == "gcc" and "__clang__" in macros:
-        kind = "clang"
-    digest = hashlib.sha256("\n".join(sorted(macros.splitlines())).encode()).hexdigest()
-    return Compiler(command, kind, _version(command, work), features_of(macros), native, digest)
+    return _described(tried, work)
+
+
+def _described(tried: Compiler, work: Path) -> Compiler | str:
+    """What a compiler that works says about itself and this CPU, or why it does not."""
+    empty = work / "empty.cpp"
+    empty.write_text("")
+    done = run((*tried.line(), "-dM", "-E", str(empty)), work, _QUESTION_SECONDS, "")
+    if done.code:
+        return f"it does not list its macros: {first_lines(done.errors, 3)}"
+    macros = done.output
+    is_clang = tried.kind == "gcc" and "__clang__" in macros
+    version = run(_asking_for_version(tried.command), work, _QUESTION_SECONDS, "")
+    if version.late:
+        return f"it does not tell its version: {version.errors}"
+    return Compiler(
+        command=tried.command,
+        kind="clang" if is_clang else tried.kind,
+        version=("zig " if tried.kind == "zig" else "") + version.output.strip().partition("\n")[0],
+        features=features_of(macros),
+        native=tried.native,
+        target=hashlib.sha256("\n".join(sorted(macros.splitlines())).encode()).hexdigest(),
+    )
 
 
 def _native_flags() -> tuple[tuple[str, ...], ...]:
@@ -127,12 +145,12 @@ def _is_zig(command: tuple[str, ...]) -> bool:
     return any(Path(word).stem in ("zig", "ziglang") for word in command)
 
 
-def _version(command: tuple[str, ...], work: Path) -> str:
-    """The first line of what it says; zig's own version, not that of the clang inside."""
-    if _is_zig(command):
-        program = command[: command.index("c++")] if "c++" in command else command
-        return f"zig {run((*program, 'version'), work)[1].strip()}"
-    return first_lines(run((*command, "--version"), work)[1], 1).partition("\n")[0]
+def _asking_for_version(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The question for its version; zig's own, not that of the clang inside."""
+    if not _is_zig(command):
+        return (*command, "--version")
+    program = command[: command.index("c++")] if "c++" in command else command
+    return (*program, "version")
 
 
 def _is_for_this_machine(library: Path) -> bool:
