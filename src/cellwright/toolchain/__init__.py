@@ -3,6 +3,7 @@
 This room knows nothing of cells or graphs: it is given a source and a name.
 """
 
+from cellwright.toolchain.beside import beside
 from cellwright.toolchain.library import compile_library, load, open_library
 from cellwright.toolchain.search import Compiler, compiler
 from cellwright.toolchain.survey import Survey, clear_cache, describe
@@ -10,6 +11,7 @@ from cellwright.toolchain.survey import Survey, clear_cache, describe
 __all__ = [
     "Compiler",
     "Survey",
+    "beside",
     "clear_cache",
     "compile_library",
     "compiler",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,16 +15,18 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 from cellwright.errors import CellwrightWarning, SettingError, ToolchainError
 from cellwright.settings import settings
+from cellwright.toolchain.program import check_interrupt
 
 __all__ = ["cache_folder", "in_a_folder", "locked", "reason", "remove", "work_folder"]
 
 # Longer than any compilation may take.
 _LOCK_SECONDS = 660.0
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 0.5
 
 _Made = TypeVar("_Made")
 _announced: set[str] = set()
@@ -94,11 +97,25 @@ def locked(folder: Path, stem: str, timeout: float = _LOCK_SECONDS) -> Iterator[
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     locks.mkdir(exist_ok=True)
     lock = FileLock(locks / f"{stem}.lock")
-    lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
+    _acquire(lock, timeout)
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, timeout: float) -> None:
+    """Wait for a lock, and look now and then whether the caller has been interrupted."""
+    end = time.monotonic() + timeout
+    while True:
+        check_interrupt()
+        left = end - time.monotonic()
+        try:
+            lock.acquire(timeout=max(0.0, min(left, _LOOK_SECONDS)), poll_interval=_POLL_SECONDS)
+            return
+        except Timeout:
+            if left <= _LOOK_SECONDS:
+                raise
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import ctypes
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
 from cellwright.plan import Program
 from cellwright.settings import settings
-from cellwright.toolchain import load
+from cellwright.toolchain import beside, load
 
 __all__ = ["REAL", "Batch", "Function", "Schedule", "StreamFunctions", "compiled"]
 
@@ -137,8 +136,8 @@ def compiled(
 ) -> tuple[list[Function], StreamFunctions, RaggedFunctions]:
     """Compile programs into a library, or find it in the cache."""
     # What runs them is compiled at the first cell ever, and then beside it.
-    with ThreadPoolExecutor(1) as beside:
-        running = beside.submit(_runner, dtype, narrow)
+    with beside() as start:
+        running = start(_runner, dtype, narrow)
         library = _load(render(programs, REAL[dtype]), name)
         run = running.result()
     library.program.restype = ctypes.c_void_p
@@ -155,8 +154,8 @@ def compiled(
 def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
     """What runs programs in this precision."""
     real, name = REAL[dtype], "bfloat16" if narrow else REAL[dtype]
-    with ThreadPoolExecutor(1) as beside:
-        multiplying = beside.submit(_load, tiles(real, narrow), f"tiles_{name}")
+    with beside() as start:
+        multiplying = start(_load, tiles(real, narrow), f"tiles_{name}")
         run = _load(runner(real, narrow), f"runner_{name}")
         multiply = multiplying.result()
     multiply.tiles.restype = run.take_tiles.restype = ctypes.c_void_p
