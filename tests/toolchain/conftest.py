@@ -38,14 +38,15 @@ def cache(tmp_path, monkeypatch, forget):
 
 @pytest.fixture
 def script(tmp_path):
-    """Write a program of shell lines; ``$REAL`` stands for a real compiler."""
+    """Write a program of shell lines; ``$REAL`` stands for a real compiler, ``$C`` for one of C."""
     import shutil
 
     real = shutil.which("c++") or pytest.skip("there is no c++ to wrap")
+    begin = f"REAL={shlex.quote(real)} C={shlex.quote(shutil.which('cc') or 'cc')}"
 
     def write(name, *lines):
         path = tmp_path / name
-        path.write_text("\n".join(["#!/bin/sh", f"REAL={shlex.quote(real)}", *lines, ""]))
+        path.write_text("\n".join(["#!/bin/sh", begin, *lines, ""]))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
 

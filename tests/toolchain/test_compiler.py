@@ -84,6 +84,8 @@ def test_an_empty_choice_is_none(cache, monkeypatch):
             ],
             "it compiles for another machine",
         ),
+        (['exec "$REAL" -c "$@"'], "no shared library"),
+        (['exec "$C" "$@"'], "undefined reference to"),
     ],
 )
 def test_a_compiler_that_does_not_work_is_passed_over_aloud(cache, script, monkeypatch, lines, why):

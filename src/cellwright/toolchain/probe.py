@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import platform
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cellwright.settings import settings
-from cellwright.toolchain.features import features_of
+from cellwright.toolchain.features import FEATURES, features_of
 from cellwright.toolchain.program import first_lines, out_of_space, run
 
-__all__ = ["BASE_FLAGS", "Compiler", "probe"]
+__all__ = ["BASE_FLAGS", "TRIAL", "Compiler", "probe"]
+
+_OURSELVES = Path("/proc/self/exe")
 
 # Numbers keep their meaning: of what -ffast-math stands for, only what changes no result
 # (errno, floating-point traps) and the fusing of products and sums.
@@ -35,14 +38,28 @@ _ZIG_FLAGS = ("-s",)
 # zig's first compilation ever builds that library, which takes a minute.
 _PROBE_SECONDS = 300.0
 _QUESTION_SECONDS = 30.0  # for what it answers without compiling
+# It needs of the standard library what kernels need; a driver for C links none.
 _SOURCE = """\
 #include <cmath>
 #include <cstdint>
+#include <new>
 #include <thread>
+#include <vector>
 extern "C" __attribute__((visibility("default"))) double cellwright_probe(double x) {
-    return std::exp(x);
+    double* found = new (std::nothrow) double(x);
+    if (!found) return 0;
+    std::vector<double> values(8, x);
+    std::thread([&] { *found = std::exp(values.back()); }).join();
+    const double result = *found;
+    delete found;
+    return result;
 }
 """
+# What is missing shows when a library is linked, and not only when it is loaded.
+_COMPLETE = ("-Wl,-z,defs",)
+# What decides, besides a compiler and its flags, what a trial finds.
+TRIAL = (BASE_FLAGS, FEATURES, _SOURCE, _COMPLETE)
+_SHARED = 3  # ELF's number for a library, where a program has 2 and an object file 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,7 @@ def probe(command: tuple[str, ...], work: Path) -> Compiler | str:
     why = ""
     for native in _native_flags():
         tried = Compiler(command, kind, "", (), native, "")
-        line = (*tried.line(), str(source), "-o", str(library))
+        line = (*tried.line(), *_completeness(), str(source), "-o", str(library))
         done = run(line, work, _PROBE_SECONDS, what)
         if full := out_of_space(done.errors) if done.code else None:
             raise full
@@ -109,6 +126,8 @@ def probe(command: tuple[str, ...], work: Path) -> Compiler | str:
         return "it writes no file"
     if not _is_for_this_machine(library):
         return "it compiles for another machine"
+    if not _is_shared(library):
+        return "what it writes is no shared library"
     return _described(tried, work)
 
 
@@ -153,15 +172,32 @@ def _asking_for_version(command: tuple[str, ...]) -> tuple[str, ...]:
     return (*program, "version")
 
 
+def _completeness() -> tuple[str, ...]:
+    """Flags that let a library fail to be linked that lacks something, where linkers know them."""
+    # clang leaves it to the program to bring what a sanitizer needs.
+    sanitizes = "-fsanitize" in settings().cxxflags
+    return _COMPLETE if _is_elf(_header(_OURSELVES)) and not sanitizes else ()
+
+
 def _is_for_this_machine(library: Path) -> bool:
     """Compare the words of two ELF headers that say for which machine they are.
 
     Loading it instead could end this process: a library with a sanitizer does.
     """
-    ours, theirs = _header(Path("/proc/self/exe")), _header(library)
-    if not ours.startswith(b"\x7fELF"):
+    ours, theirs = _header(_OURSELVES), _header(library)
+    if not _is_elf(ours):
         return True  # another system
     return (theirs[:6], theirs[18:20]) == (ours[:6], ours[18:20])
+
+
+def _is_shared(library: Path) -> bool:
+    """Whether an ELF header says that it is a library; other systems' headers say nothing here."""
+    header = _header(library)
+    return not _is_elf(header) or int.from_bytes(header[16:18], sys.byteorder) == _SHARED
+
+
+def _is_elf(header: bytes) -> bool:
+    return header.startswith(b"\x7fELF")
 
 
 def _header(path: Path) -> bytes:

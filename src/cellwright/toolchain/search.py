@@ -19,9 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 from cellwright.errors import CellwrightWarning, ToolchainError
 from cellwright.settings import settings
 from cellwright.storage import replace_file
-from cellwright.toolchain.features import FEATURES
 from cellwright.toolchain.folder import cache_folder, in_a_folder, locked, work_folder
-from cellwright.toolchain.probe import BASE_FLAGS, Compiler, probe
+from cellwright.toolchain.probe import TRIAL, Compiler, probe
 
 __all__ = ["Compiler", "compiler"]
 
@@ -150,7 +149,7 @@ def _identity(command: tuple[str, ...]) -> str:
             real = Path(path).resolve()
             facts = real.stat()
             programs.append((str(real), facts.st_mtime_ns, facts.st_size))
-    ours = (BASE_FLAGS, FEATURES, settings().cxxflags)
+    ours = (TRIAL, settings().cxxflags)
     known = repr((command, programs, ours, _processor()))
     return hashlib.sha256(known.encode(errors="replace")).hexdigest()[:24]
 
