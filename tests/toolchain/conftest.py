@@ -20,6 +20,7 @@ def forget(monkeypatch, fresh_settings):
         search._found.clear()
         folder_module._announced.clear()
         folder_module._private.clear()
+        folder_module._avoided.clear()
 
     call()
     yield call
@@ -67,6 +68,7 @@ def counted(script, tmp_path):
         return len(log.read_text().splitlines())
 
     compiled.runs = runs
+    compiled.clear = lambda: log.write_text("")
     return path, compiled
 
 

@@ -215,7 +215,7 @@ def test_what_cannot_be_loaded_is_tried_once_more(cache, monkeypatch):
 def test_what_cannot_be_loaded_is_deleted(cache):
     path = compile_library(SOURCE, name="add")
     path.write_bytes(b"not a library")
-    with pytest.raises(ToolchainError, match=r"cannot be loaded.*CELLWRIGHT_CACHE_DIR"):
+    with pytest.raises(ToolchainError, match="cannot be loaded: (?!.*noexec)"):
         open_library(path)
     assert names(cache) == [".cpp"]
 

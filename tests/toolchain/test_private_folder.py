@@ -1,5 +1,8 @@
 """The folder of one process, where compiled code goes that cannot be kept."""
 
+import subprocess
+import sys
+
 import pytest
 
 from cellwright.errors import CellwrightWarning, ToolchainError
@@ -41,3 +44,51 @@ def test_without_a_home_and_a_place_for_it_the_error_says_so(no_home, monkeypatc
         pytest.raises(ToolchainError, match="nowhere to put compiled code.*No space left"),
     ):
         compiler()
+
+
+@pytest.fixture
+def mounted_noexec(cache):
+    """Run Python code where the cache folder has a mount of its own that forbids to load code."""
+    alone = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*alone, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this system does not let its users mount")
+    cache.mkdir(mode=0o700)
+
+    def run(code):
+        # What lies there stays to be seen.
+        mount = 'mount --bind "$1" "$1" && mount -o remount,bind,noexec "$1" && exec "$2" -c "$3"'
+        words = ["sh", "-c", mount, "sh", str(cache), sys.executable, code]
+        done = subprocess.run([*alone, *words], capture_output=True, text=True)
+        return done.stdout, done.stderr
+
+    return run
+
+
+def test_it_serves_where_code_cannot_be_loaded(mounted_noexec, cache, counted, monkeypatch):
+    path, compiled = counted
+    monkeypatch.setenv("CXX", str(path))
+    code = f"""
+from cellwright.toolchain import load, describe
+print(load({SOURCE!r}, name="add").add(1))
+print(load({SOURCE!r}, name="add").add(1))
+print(describe().unloadable)
+"""
+    for _ in ("nothing is kept there", "it was put there from elsewhere"):
+        output, errors = mounted_noexec(code)
+        assert output.startswith("2\n2\ncode cannot be loaded from there")
+        assert errors.count("Warning: ") == 1
+        assert f"cannot be kept in {cache} (" in errors
+        assert "mounted noexec" in errors
+        assert len(compiled()) == 1
+        compiled.clear()
+        kept = load(SOURCE, name="add")
+        compiled.clear()
+    assert kept.add(1) == 2
+
+
+def test_the_doctor_finds_out_whether_code_can_be_loaded(cache, monkeypatch):
+    assert describe().unloadable == ""
+    monkeypatch.setattr(folder_module, "_maps_as_code", lambda file: False)
+    assert "code cannot be loaded from there" in describe().unloadable

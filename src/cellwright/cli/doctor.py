@@ -71,7 +71,11 @@ def _compiler() -> Iterator[tuple[str, str]]:
         yield "command", " ".join(found.compiler.line())
         yield "features", " ".join(found.compiler.features) or "none that are known by name"
     noun = "kernel" if found.libraries == 1 else "kernels"
-    state = f"cannot be written to: {found.unwritable}" if found.unwritable else "can be written to"
+    state = "can be written to"
+    if found.unwritable:
+        state = f"cannot be written to: {found.unwritable}"
+    elif found.unloadable:
+        state = f"cannot be loaded from: {found.unloadable}"
     yield (
         "cache",
         f"{found.folder}\n{found.libraries} {noun}, {found.size / 1e6:.1f} MB; {state}",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import shutil
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # Unlike atexit, it also runs at the end of multiprocessing's children, and only in the
 # process that asked for it.
@@ -21,7 +24,17 @@ from cellwright.errors import CellwrightWarning, SettingError, ToolchainError
 from cellwright.settings import settings
 from cellwright.toolchain.program import check_interrupt
 
-__all__ = ["cache_folder", "in_a_folder", "locked", "reason", "remove", "work_folder"]
+__all__ = [
+    "avoid_if_forbidden",
+    "cache_folder",
+    "check_loadable",
+    "in_a_folder",
+    "is_avoided",
+    "locked",
+    "reason",
+    "remove",
+    "work_folder",
+]
 
 # Longer than any compilation may take.
 _LOCK_SECONDS = 660.0
@@ -31,6 +44,7 @@ _LOOK_SECONDS = 0.5
 _Made = TypeVar("_Made")
 _announced: set[str] = set()
 _private: list[Path] = []
+_avoided: set[Path] = set()  # folders that hold a library, but let nobody load it
 
 
 def cache_folder() -> Path:
@@ -46,16 +60,12 @@ def cache_folder() -> Path:
         return given.cache_folder
     except SettingError as error:
         why = str(error)
-    _warn_once(
-        f"compiled code cannot be kept, and will be compiled again by every process: {why} that "
-        f"can be written to"
-    )
+    _warn_once(f"compiled code cannot be kept, and will be compiled again by every process: {why}")
     try:
         return _private_folder()
     except OSError as error:
         raise ToolchainError(
-            f"there is nowhere to put compiled code: {why} that can be written to. A temporary "
-            f"folder: {reason(error)}"
+            f"there is nowhere to put compiled code: {why}. A temporary folder: {reason(error)}"
         ) from error
 
 
@@ -69,20 +79,63 @@ def in_a_folder(action: Callable[[Path], _Made]) -> _Made:
     """
     folder = cache_folder()
     try:
+        if folder in _avoided:
+            raise _forbidden()
         return action(folder)
     except OSError as error:
         why = reason(error)
     _warn_once(
         f"compiled code cannot be kept in {folder} ({why}), and will be compiled again by every "
-        f"process; set CELLWRIGHT_CACHE_DIR to a folder that can be written to"
+        f"process; set CELLWRIGHT_CACHE_DIR to another folder"
     )
     try:
         return action(_private_folder())
     except OSError as error:
         raise ToolchainError(
             f"there is nowhere to put compiled code. {folder}: {why}. A temporary folder: "
-            f"{reason(error)}. Set CELLWRIGHT_CACHE_DIR to a folder that can be written to"
+            f"{reason(error)}. Set CELLWRIGHT_CACHE_DIR to another folder"
         ) from error
+
+
+def check_loadable(folder: Path) -> None:
+    """Raise `OSError` if the system loads no code from a folder, which can be written to."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(mmap.PAGESIZE))
+        file.flush()
+        if not _maps_as_code(file.fileno()):
+            raise _forbidden()
+
+
+def avoid_if_forbidden(library: Path) -> bool:
+    """Whether it is its folder's fault that a library cannot be loaded; then that is avoided."""
+    with suppress(OSError), library.open("rb") as file:
+        if not _maps_as_code(file.fileno()):
+            _avoided.add(library.parent)
+            return True
+    return False
+
+
+def is_avoided(folder: Path) -> bool:
+    """Whether a library in a folder could not be loaded because the system forbids it."""
+    return folder in _avoided
+
+
+def _maps_as_code(file: int) -> bool:
+    """Do what a loader does first, and what nothing but a mount or a policy forbids."""
+    if sys.platform != "linux":  # others ask for a signature
+        return True
+    try:
+        mmap.mmap(file, mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC).close()
+    except PermissionError:
+        return False
+    except (OSError, ValueError):
+        pass  # it is empty, or shorter than a page
+    return True
+
+
+def _forbidden() -> OSError:
+    words = "code cannot be loaded from there; is it mounted noexec?"
+    return PermissionError(errno.EPERM, words)
 
 
 @contextmanager

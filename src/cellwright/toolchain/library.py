@@ -15,7 +15,15 @@ from pathlib import Path
 from cellwright.errors import ToolchainError
 from cellwright.settings import settings
 from cellwright.storage import replace_file
-from cellwright.toolchain.folder import cache_folder, in_a_folder, locked, work_folder
+from cellwright.toolchain.folder import (
+    avoid_if_forbidden,
+    cache_folder,
+    check_loadable,
+    in_a_folder,
+    is_avoided,
+    locked,
+    work_folder,
+)
 from cellwright.toolchain.probe import Compiler
 from cellwright.toolchain.program import first_lines, out_of_space, run
 from cellwright.toolchain.search import compiler
@@ -49,7 +57,8 @@ def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     try:
         return open_library(path)
     except ToolchainError:
-        # It is deleted by now; a new one may be sound, and if not its error is the one to see.
+        # It is deleted by now, or its folder avoided; a new one may be sound, and if not its error
+        # is the one to see.
         return open_library(compile_library(source, name=name, flags=flags))
 
 
@@ -74,13 +83,15 @@ def compile_library(source: str, *, name: str, flags: tuple[str, ...] = ()) -> P
     readable = re.sub(r"[^\w-]", "_", name)[:_NAME_LENGTH]
     stem = f"{readable}-{_key(source, command, found)}"
     kept = _library(cache_folder(), stem)
-    if _is_whole(kept):
+    if not is_avoided(kept.parent) and _is_whole(kept):
         return kept
     return in_a_folder(lambda folder: _compile(folder, stem, source, command))
 
 
 def open_library(path: Path) -> ctypes.CDLL:
     """Load a library; one that cannot be loaded is deleted, to be compiled again.
+
+    Unless the system loads nothing from its folder: then that is avoided from now on.
 
     Raises
     ------
@@ -90,13 +101,11 @@ def open_library(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        for file in (path, _checksum(path)):
-            with suppress(OSError):
-                file.unlink()
-        raise ToolchainError(
-            f"a compiled library cannot be loaded: {error}. If its folder forbids that (mounted "
-            f"noexec), set CELLWRIGHT_CACHE_DIR to another"
-        ) from error
+        if not avoid_if_forbidden(path):
+            for file in (path, _checksum(path)):
+                with suppress(OSError):
+                    file.unlink()
+        raise ToolchainError(f"a compiled library cannot be loaded: {error}") from error
 
 
 def _key(source: str, command: tuple[str, ...], found: Compiler) -> str:
@@ -125,6 +134,7 @@ def _is_whole(library: Path) -> bool:
 def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> Path:
     path, written = _library(folder, stem), folder / f"{stem}.cpp"
     with locked(folder, stem):
+        check_loadable(folder)
         if _is_whole(path):  # another process had the lock
             return path
         replace_file(written, source)

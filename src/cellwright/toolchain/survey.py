@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from cellwright.errors import ToolchainError
-from cellwright.toolchain.folder import cache_folder, locked, reason, remove
+from cellwright.toolchain.folder import cache_folder, check_loadable, locked, reason, remove
 from cellwright.toolchain.search import Compiler, compiler
 
 __all__ = ["Survey", "clear_cache", "describe"]
@@ -38,6 +38,8 @@ class Survey:
         Bytes of all its files.
     unwritable
         Why it cannot be written to, if that is so.
+    unloadable
+        Why compiled code cannot be loaded from it, if that is so.
     """
 
     compiler: Compiler | None
@@ -46,6 +48,7 @@ class Survey:
     libraries: int
     size: int
     unwritable: str
+    unloadable: str
 
 
 def describe() -> Survey:
@@ -56,13 +59,15 @@ def describe() -> Survey:
     except ToolchainError as error:
         problem = str(error)
     files = [path for paths in _entries().values() for path in paths if path.is_file()]
+    unwritable = _why_unwritable(cache_folder())
     return Survey(
         compiler=found,
         problem=problem,
         folder=cache_folder(),
         libraries=sum(path.suffix == ".so" for path in files),
         size=sum(path.stat().st_size for path in files),
-        unwritable=_why_unwritable(cache_folder()),
+        unwritable=unwritable,
+        unloadable="" if unwritable else _why_unloadable(cache_folder()),
     )
 
 
@@ -105,6 +110,14 @@ def _why_unwritable(folder: Path) -> str:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(2**16))
+    except OSError as error:
+        return reason(error)
+    return ""
+
+
+def _why_unloadable(folder: Path) -> str:
+    try:
+        check_loadable(folder)
     except OSError as error:
         return reason(error)
     return ""
