@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cellwright.toolchain import folder as folder_module
-from cellwright.toolchain import search
+from cellwright.toolchain import private, search
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def forget(monkeypatch, fresh_settings):
         settings.cache_clear()
         search._found.clear()
         folder_module._announced.clear()
-        folder_module._private.clear()
+        private._folders.clear()
         folder_module._avoided.clear()
 
     call()

@@ -1,5 +1,6 @@
 """The folder of one process, where compiled code goes that cannot be kept."""
 
+import os
 import subprocess
 import sys
 
@@ -92,3 +93,48 @@ def test_the_doctor_finds_out_whether_code_can_be_loaded(cache, monkeypatch):
     assert describe().unloadable == ""
     monkeypatch.setattr(folder_module, "_maps_as_code", lambda file: False)
     assert "code cannot be loaded from there" in describe().unloadable
+
+
+USE = f"""
+import warnings; warnings.simplefilter("ignore")
+from cellwright.toolchain import load
+load({SOURCE!r}, name="add"); print("ready", flush=True)"""
+
+
+@pytest.fixture
+def temporary(cache, tmp_path, monkeypatch, forget):
+    """An empty folder for temporary files, and no cache folder."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    cache.touch()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(folder_module.tempfile, "tempdir", None)
+    return folder
+
+
+def test_what_a_killed_process_leaves_is_removed_by_the_next(temporary, process):
+    killed, living = (process(f"{USE}; import time; time.sleep(60)") for _ in range(2))
+    assert killed.stdout.readline() == living.stdout.readline() == b"ready\n"
+    before = set(temporary.iterdir())
+    assert len(before) == 2
+    killed.kill()
+    killed.communicate()
+    (temporary / "cellwright-of-mine").mkdir()
+    (temporary / "cellwright-link").symlink_to(temporary / "cellwright-of-mine")
+    with pytest.warns(CellwrightWarning):
+        assert load(SOURCE, name="add").add(1) == 2
+    after = set(temporary.iterdir())
+    assert len(after & before) == 1
+    assert {"cellwright-of-mine", "cellwright-link"} <= {path.name for path in after}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_that_ends_takes_nothing_away(temporary, process):
+    with pytest.warns(CellwrightWarning):
+        path = compile_library(SOURCE, name="add")
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert process(USE).communicate()[0] == b"ready\n"
+    assert path.exists()

@@ -11,10 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-
-# Unlike atexit, it also runs at the end of multiprocessing's children, and only in the
-# process that asked for it.
-from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +18,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from cellwright.errors import CellwrightWarning, SettingError, ToolchainError
 from cellwright.settings import settings
+from cellwright.toolchain.private import private_folder
 from cellwright.toolchain.program import check_interrupt
 
 __all__ = [
@@ -43,7 +40,6 @@ _LOOK_SECONDS = 0.5
 
 _Made = TypeVar("_Made")
 _announced: set[str] = set()
-_private: list[Path] = []
 _avoided: set[Path] = set()  # folders that hold a library, but let nobody load it
 
 
@@ -62,7 +58,7 @@ def cache_folder() -> Path:
         why = str(error)
     _warn_once(f"compiled code cannot be kept, and will be compiled again by every process: {why}")
     try:
-        return _private_folder()
+        return private_folder()
     except OSError as error:
         raise ToolchainError(
             f"there is nowhere to put compiled code: {why}. A temporary folder: {reason(error)}"
@@ -89,7 +85,7 @@ def in_a_folder(action: Callable[[Path], _Made]) -> _Made:
         f"process; set CELLWRIGHT_CACHE_DIR to another folder"
     )
     try:
-        return action(_private_folder())
+        return action(private_folder())
     except OSError as error:
         raise ToolchainError(
             f"there is nowhere to put compiled code. {folder}: {why}. A temporary folder: "
@@ -199,15 +195,6 @@ def reason(error: OSError) -> str:
     """What the system says, with the path if it names one."""
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}"
-
-
-def _private_folder() -> Path:
-    """A folder of this process, removed when it ends; a forked child uses its parent's."""
-    if not _private or not _private[-1].is_dir():
-        folder = Path(tempfile.mkdtemp(prefix="cellwright-"))
-        Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=0)
-        _private.append(folder)
-    return _private[-1]
 
 
 def _warn_once(message: str) -> None:
