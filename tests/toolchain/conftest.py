@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from cellwright.toolchain import folder as folder_module
+from cellwright.toolchain import library as library_module
 from cellwright.toolchain import private, search
 
 
@@ -21,6 +22,7 @@ def forget(monkeypatch, fresh_settings):
         folder_module._announced.clear()
         private._folders.clear()
         folder_module._avoided.clear()
+        library_module._failed.clear()
 
     call()
     yield call

@@ -224,8 +224,9 @@ def test_what_can_never_be_loaded_is_an_error(cache, counted, monkeypatch):
     compiler_path, compiled = counted
     monkeypatch.setenv("CXX", str(compiler_path))
     source = 'extern "C" int nowhere(int); int (*pointer)(int) = nowhere;\n' + SOURCE
-    with pytest.raises(ToolchainError, match="nowhere"):
-        load(source, name="add")
+    for _ in range(2):
+        with pytest.raises(ToolchainError, match="nowhere"):
+            load(source, name="add")
     assert len(compiled()) == 2
 
 
@@ -246,6 +247,46 @@ def test_a_source_that_fails_shows_everything(cache):
     assert names(cache) == [".cpp"]
     with pytest.raises(ToolchainError, match="missing0"):
         load(source, name="add")
+
+
+def test_a_failure_is_remembered_and_its_words_are_the_same(cache, counted, monkeypatch, forget):
+    path, compiled = counted
+    path.write_text(
+        path.read_text().replace("exec", 'case "$*" in *add-*) echo $* >&2; exit 1;; esac; exec')
+    )
+    monkeypatch.setenv("CXX", str(path))
+    said = set()
+    for call in (load, compile_library):
+        with pytest.raises(ToolchainError) as caught:
+            call(SOURCE, name="add")
+        said.add(str(caught.value))
+    assert len(compiled()) == 1
+    forget()
+    with pytest.raises(ToolchainError) as caught:
+        load(SOURCE, name="add")
+    assert said == {str(caught.value)}
+    assert len(compiled()) == 2
+    (kept,) = cache.glob("add-*.cpp")
+    assert f"-o {kept.with_suffix('.so')}\n" in str(caught.value)
+
+
+def test_threads_fail_once(cache, counted, monkeypatch):
+    path, compiled = counted
+    monkeypatch.setenv("CXX", str(path))
+    failed = []
+
+    def work():
+        with pytest.raises(ToolchainError) as caught:
+            compile_library("what?", name="add")
+        failed.append(str(caught.value))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 4
+    assert len(set(failed)) == len(compiled()) == 1
 
 
 def test_a_compiler_that_goes_away_is_an_error(cache, counted, monkeypatch):

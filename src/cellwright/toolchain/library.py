@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +36,9 @@ _NAME_LENGTH = 60
 # Far longer than any kernel takes: a compiler that is not done by then never will be.
 _COMPILE_SECONDS = 600.0
 
+# What could not be made in this process -> what is said of it; else every layer would try again.
+_failed: dict[str, str] = {}
+
 
 def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """Compile a C++ source, unless that has been done before, and load the library.
@@ -59,14 +63,19 @@ def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     except ToolchainError:
         # It is deleted by now, or its folder avoided; a new one may be sound, and if not its error
         # is the one to see.
-        return open_library(compile_library(source, name=name, flags=flags))
+        path = compile_library(source, name=name, flags=flags)
+    try:
+        return open_library(path)
+    except ToolchainError as error:
+        _failed[path.stem] = str(error)
+        raise
 
 
 def compile_library(source: str, *, name: str, flags: tuple[str, ...] = ()) -> Path:
     """Compile a C++ source, unless that has been done before; returns the library's path.
 
     Any number of processes and threads may ask for the same library at once: one compiles.
-    The source is kept beside it.
+    The source is kept beside it. What has failed once in this process is not tried again.
 
     Parameters
     ----------
@@ -82,6 +91,7 @@ def compile_library(source: str, *, name: str, flags: tuple[str, ...] = ()) -> P
     command = found.line(flags)
     readable = re.sub(r"[^\w-]", "_", name)[:_NAME_LENGTH]
     stem = f"{readable}-{_key(source, command, found)}"
+    _check_failed(stem)
     kept = _library(cache_folder(), stem)
     if not is_avoided(kept.parent) and _is_whole(kept):
         return kept
@@ -106,6 +116,11 @@ def open_library(path: Path) -> ctypes.CDLL:
                 with suppress(OSError):
                     file.unlink()
         raise ToolchainError(f"a compiled library cannot be loaded: {error}") from error
+
+
+def _check_failed(stem: str) -> None:
+    if stem in _failed:
+        raise ToolchainError(_failed[stem])
 
 
 def _key(source: str, command: tuple[str, ...], found: Compiler) -> str:
@@ -134,6 +149,7 @@ def _is_whole(library: Path) -> bool:
 def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> Path:
     path, written = _library(folder, stem), folder / f"{stem}.cpp"
     with locked(folder, stem):
+        _check_failed(stem)  # another thread had the lock
         check_loadable(folder)
         if _is_whole(path):  # another process had the lock
             return path
@@ -143,7 +159,13 @@ def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> 
             whole_command = (*command, str(written), "-o", str(made))
             done = run(whole_command, work, _COMPILE_SECONDS, f"compiling {stem}")
             if done.code:
-                raise out_of_space(done.errors) or _failure(whole_command, done.errors, written)
+                if full := out_of_space(done.errors):
+                    raise full
+                # The unfinished file has another name each time, which tells the user nothing.
+                shown = [word.replace(str(made), str(path)) for word in whole_command]
+                errors = done.errors.replace(str(work), str(folder))
+                _failed[stem] = _failure(shown, errors, written)
+                raise ToolchainError(_failed[stem])
             if settings().debug >= 3:
                 seconds = time.perf_counter() - start
                 print(f"# {shlex.join(whole_command)}\n# took {seconds:.2f} s", file=sys.stderr)
@@ -160,8 +182,8 @@ def _move(made: Path, path: Path) -> None:
     made.replace(path)
 
 
-def _failure(command: tuple[str, ...], errors: str, source: Path) -> ToolchainError:
-    return ToolchainError(
+def _failure(command: Sequence[str], errors: str, source: Path) -> str:
+    return (
         f"the C++ compiler failed.\n$ {shlex.join(command)}\n{first_lines(errors, _LINES)}\n"
         f"The source is kept in {source}"
     )
