@@ -376,14 +376,19 @@ def test_a_full_disk_anywhere_is_survived(cache, monkeypatch, room):
         assert load(SOURCE, name="add").add(1) == 2
 
 
-def test_a_lock_that_cannot_be_had_is_survived(cache, monkeypatch):
+def test_a_lock_that_cannot_be_had_is_survived(cache, monkeypatch, capsys):
     compiler()
     stem = compile_library(SOURCE, name="add").stem
     for path in cache.glob("add-*"):
         path.unlink()
-    monkeypatch.setattr(folder_module.locked.__wrapped__, "__defaults__", (0.1,))
-    with folder_module.locked(cache, stem), pytest.warns(CellwrightWarning, match="lock"):
+    monkeypatch.setattr(folder_module.locked.__wrapped__, "__defaults__", (0.3,))
+    monkeypatch.setattr(folder_module, "_PATIENCE", 0.1, raising=False)
+    monkeypatch.setattr(folder_module, "_LOOK_SECONDS", 0.05)
+    wanted = f"the lock {cache / 'locks' / stem}.lock all the time; .* end it"
+    with folder_module.locked(cache, stem), pytest.warns(CellwrightWarning, match=wanted):
         assert load(SOURCE, name="add").add(1) == 2
+    said = f"waiting for another process or thread that compiles {stem}, for 0.3 s at most"
+    assert capsys.readouterr().err == f"cellwright: {said}\n"
 
 
 def test_nowhere_to_write_at_all_is_an_error(cache, monkeypatch):

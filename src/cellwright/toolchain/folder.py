@@ -19,7 +19,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from cellwright.errors import CellwrightWarning, SettingError, ToolchainError
 from cellwright.settings import settings
 from cellwright.toolchain.private import private_folder
-from cellwright.toolchain.program import check_interrupt
+from cellwright.toolchain.program import check_interrupt, tell
 
 __all__ = [
     "avoid_if_forbidden",
@@ -37,6 +37,7 @@ __all__ = [
 _LOCK_SECONDS = 660.0
 _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.5
+_PATIENCE = 20.0  # seconds after which a user wants to know what is waited for
 
 _Made = TypeVar("_Made")
 _announced: set[str] = set()
@@ -78,12 +79,18 @@ def in_a_folder(action: Callable[[Path], _Made]) -> _Made:
         if folder in _avoided:
             raise _forbidden()
         return action(folder)
+    except Timeout as error:
+        why = f"something else has held the lock {error.lock_file} all the time"
+        _warn_once(
+            f"code is compiled for this process alone, because {why}; if that is a process which "
+            f"hangs or is stopped, end it or let it go on"
+        )
     except OSError as error:
         why = reason(error)
-    _warn_once(
-        f"compiled code cannot be kept in {folder} ({why}), and will be compiled again by every "
-        f"process; set CELLWRIGHT_CACHE_DIR to another folder"
-    )
+        _warn_once(
+            f"compiled code cannot be kept in {folder} ({why}), and will be compiled again by "
+            f"every process; set CELLWRIGHT_CACHE_DIR to another folder"
+        )
     try:
         return action(private_folder())
     except OSError as error:
@@ -155,15 +162,23 @@ def locked(folder: Path, stem: str, timeout: float = _LOCK_SECONDS) -> Iterator[
 
 def _acquire(lock: BaseFileLock, timeout: float) -> None:
     """Wait for a lock, and look now and then whether the caller has been interrupted."""
-    end = time.monotonic() + timeout
+    start = time.monotonic()
+    told = False
     while True:
         check_interrupt()
-        left = end - time.monotonic()
+        waited = time.monotonic() - start
+        if waited >= _PATIENCE and not told:
+            tell(
+                f"waiting for another process or thread that compiles {Path(lock.lock_file).stem}, "
+                f"for {timeout:g} s at most"
+            )
+            told = True
+        left = min(timeout - waited, _LOOK_SECONDS)
         try:
-            lock.acquire(timeout=max(0.0, min(left, _LOOK_SECONDS)), poll_interval=_POLL_SECONDS)
+            lock.acquire(timeout=max(0.0, left), poll_interval=_POLL_SECONDS)
             return
         except Timeout:
-            if left <= _LOOK_SECONDS:
+            if time.monotonic() - start >= timeout:
                 raise
 
 
