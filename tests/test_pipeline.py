@@ -107,7 +107,7 @@ def test_without_a_compiler_the_reference_runs_and_says_so(monkeypatch, environm
 def test_what_does_not_compile_runs_on_the_reference_which_is_told_or_raises(
     environment, monkeypatch
 ):
-    def fail(source, *, name, flags=()):
+    def fail(source, **named):
         raise ToolchainError("the C++ compiler failed.")
 
     environment()

@@ -190,6 +190,23 @@ def test_a_damaged_library_is_compiled_again(cache, counted, monkeypatch, conten
     assert len(compiled()) == 2
 
 
+def test_the_library_of_another_is_compiled_again(cache):
+    path = compile_library(SOURCE, name="add")
+    other = compile_library(SOURCE.replace("+ 1", "+ 2"), name="add")
+    for end in (".so", ".so.sha256"):
+        path.with_name(path.stem + end).write_bytes(other.with_name(other.stem + end).read_bytes())
+    assert load(SOURCE, name="add").add(1) == 2
+
+
+def test_a_library_that_lacks_a_function_is_made_anew_and_an_error(cache, counted, monkeypatch):
+    path, compiled = counted
+    monkeypatch.setenv("CXX", str(path))
+    assert load(SOURCE, name="add", functions=("add",)).add(1) == 2
+    with pytest.raises(ToolchainError, match="no function 'subtract': .*add-"):
+        load(SOURCE, name="add", functions=("add", "subtract"))
+    assert len(compiled()) == 2
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\xff"])
 def test_a_library_without_its_checksum_is_compiled_again(cache, content):
     path = compile_library(SOURCE, name="add")

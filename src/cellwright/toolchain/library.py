@@ -40,7 +40,9 @@ _COMPILE_SECONDS = 600.0
 _failed: dict[str, str] = {}
 
 
-def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+def load(
+    source: str, *, name: str, flags: tuple[str, ...] = (), functions: tuple[str, ...] = ()
+) -> ctypes.CDLL:
     """Compile a C++ source, unless that has been done before, and load the library.
 
     Parameters
@@ -51,21 +53,23 @@ def load(source: str, *, name: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
         What the files in the cache folder begin with.
     flags
         Further flags for the compiler.
+    functions
+        Names that the library must have.
 
     Raises
     ------
     ToolchainError
-        There is no compiler, it failed, or the library cannot be loaded.
+        There is no compiler, it failed, the library cannot be loaded, or lacks a function.
     """
     path = compile_library(source, name=name, flags=flags)
     try:
-        return open_library(path)
+        return open_library(path, functions)
     except ToolchainError:
         # It is deleted by now, or its folder avoided; a new one may be sound, and if not its error
         # is the one to see.
         path = compile_library(source, name=name, flags=flags)
     try:
-        return open_library(path)
+        return open_library(path, functions)
     except ToolchainError as error:
         _failed[path.stem] = str(error)
         raise
@@ -98,24 +102,33 @@ def compile_library(source: str, *, name: str, flags: tuple[str, ...] = ()) -> P
     return in_a_folder(lambda folder: _compile(folder, stem, source, command))
 
 
-def open_library(path: Path) -> ctypes.CDLL:
-    """Load a library; one that cannot be loaded is deleted, to be compiled again.
+def open_library(path: Path, functions: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Load a library; one that cannot be loaded, or is another, is deleted, to be compiled again.
 
     Unless the system loads nothing from its folder: then that is avoided from now on.
 
     Raises
     ------
     ToolchainError
-        It cannot be loaded.
+        It cannot be loaded, or lacks one of these functions.
     """
     try:
-        return ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(path))
     except OSError as error:
         if not avoid_if_forbidden(path):
-            for file in (path, _checksum(path)):
-                with suppress(OSError):
-                    file.unlink()
+            _delete(path)
         raise ToolchainError(f"a compiled library cannot be loaded: {error}") from error
+    for name in functions:
+        if not hasattr(library, name):
+            _delete(path)
+            raise ToolchainError(f"a compiled library has no function {name!r}: {path}")
+    return library
+
+
+def _delete(path: Path) -> None:
+    for file in (path, _checksum(path)):
+        with suppress(OSError):
+            file.unlink()
 
 
 def _check_failed(stem: str) -> None:
@@ -141,9 +154,14 @@ def _is_whole(library: Path) -> bool:
     """Whether a library is what the compiler wrote; loading half of one can end the process."""
     try:
         wanted = _checksum(library).read_bytes()
-        return hashlib.sha256(library.read_bytes()).hexdigest().encode() == wanted
+        return _digest(library.stem, library.read_bytes()).encode() == wanted
     except OSError:
         return False
+
+
+def _digest(stem: str, content: bytes) -> str:
+    """A checksum of a library and of what it is: another one, whole as it may be, is not it."""
+    return hashlib.sha256(stem.encode() + b"\0" + content).hexdigest()
 
 
 def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> Path:
@@ -176,7 +194,7 @@ def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> 
 def _move(made: Path, path: Path) -> None:
     """Put a finished library where it belongs, its checksum first: alone it stands for nothing."""
     with made.open("rb+") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()
+        digest = _digest(path.stem, file.read())
         os.fsync(file.fileno())
     replace_file(_checksum(path), digest)
     made.replace(path)

@@ -30,6 +30,18 @@ from cellwright.toolchain import beside, load
 
 __all__ = ["REAL", "Batch", "Function", "Schedule", "StreamFunctions", "compiled"]
 
+_OF_THE_RUNNER = (
+    "run_program",
+    "take_tiles",
+    "open_stream",
+    "close_stream",
+    "step_stream",
+    "step_chain",
+    "panel_width",
+    "order_steps",
+    "move_rows",
+)
+
 REAL = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -138,7 +150,7 @@ def compiled(
     # What runs them is compiled at the first cell ever, and then beside it.
     with beside() as start:
         running = start(_runner, dtype, narrow)
-        library = _load(render(programs, REAL[dtype]), name)
+        library = _load(render(programs, REAL[dtype]), name, ("program",))
         run = running.result()
     library.program.restype = ctypes.c_void_p
     tables = [ctypes.c_void_p(library.program(number)) for number in range(len(programs))]
@@ -155,8 +167,8 @@ def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
     """What runs programs in this precision."""
     real, name = REAL[dtype], "bfloat16" if narrow else REAL[dtype]
     with beside() as start:
-        multiplying = start(_load, tiles(real, narrow), f"tiles_{name}")
-        run = _load(runner(real, narrow), f"runner_{name}")
+        multiplying = start(_load, tiles(real, narrow), f"tiles_{name}", ("tiles",))
+        run = _load(runner(real, narrow), f"runner_{name}", _OF_THE_RUNNER)
         multiply = multiplying.result()
     multiply.tiles.restype = run.take_tiles.restype = ctypes.c_void_p
     run.take_tiles(ctypes.c_void_p(multiply.tiles()))
@@ -172,10 +184,10 @@ def _runner(dtype: torch.dtype, narrow: bool) -> ctypes.CDLL:
     return run
 
 
-def _load(source: str, name: str) -> ctypes.CDLL:
+def _load(source: str, name: str, functions: tuple[str, ...]) -> ctypes.CDLL:
     # Hardly slower than -O3, because the kernels are written as vectors, and compiled in 2/3 of
     # the time.
-    library = load(source, name=name, flags=("-O2",))
+    library = load(source, name=name, flags=("-O2",), functions=functions)
     if settings().debug >= 3:
         print(f"# {name}: {Path(library._name).with_suffix('.cpp')}", file=sys.stderr)
     return library
