@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = ["json_text", "replace_file"]
 
@@ -49,17 +50,25 @@ def replace_file(path: Path, content: bytes | str) -> None:
 
 
 def _write_and_move(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary, file = _new_file_beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _new_file_beside(path: Path) -> tuple[Path, BinaryIO]:
+    """A file that nobody else writes, whom it is for decided by the user's umask.
+
+    mkstemp's are for their owner alone, and the umask is read only by setting it, which other
+    threads would notice.
+    """
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with suppress(FileExistsError):
+            return temporary, temporary.open("xb")

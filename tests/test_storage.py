@@ -1,0 +1,52 @@
+"""Files that are whole or not there."""
+
+import os
+
+import pytest
+
+from cellwright import storage
+from cellwright.storage import replace_file
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_whom_a_file_is_for_is_the_users_choice(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        replace_file(tmp_path / "file", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_other_threads_keep_their_umask(tmp_path, monkeypatch):
+    def set_it(mask):
+        pytest.fail("every thread has it")
+
+    monkeypatch.setattr(os, "umask", set_it)
+    replace_file(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_name_that_is_taken_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / ".file.taken").write_text("of another process")
+    names = iter(["taken", "free"])
+    monkeypatch.setattr(storage.secrets, "token_hex", lambda number: next(names))
+    replace_file(tmp_path / "file", "new")
+    assert (tmp_path / ".file.taken").read_text() == "of another process"
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_what_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "file").write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/file'"):
+        replace_file(tmp_path / "file", "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_the_error_of_a_missing_folder_names_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="'.*/nowhere/file'"):
+        replace_file(tmp_path / "nowhere" / "file", "new")
