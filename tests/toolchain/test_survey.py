@@ -1,6 +1,14 @@
 """What the doctor is told, and clearing the cache."""
 
-from cellwright.toolchain import clear_cache, compile_library, compiler, describe, load, search
+from cellwright.toolchain import (
+    clear_cache,
+    compile_library,
+    compiler,
+    describe,
+    load,
+    search,
+    survey,
+)
 from cellwright.toolchain import folder as folder_module
 
 SOURCE = 'extern "C" __attribute__((visibility("default"))) int add(int a) { return a + 1; }\n'
@@ -19,6 +27,23 @@ def test_what_is_kept_is_counted(cache):
     assert found.libraries == 2
     assert found.size > sum(path.stat().st_size for path in paths)
     assert found.size < 10**6
+
+
+def test_what_another_process_deletes_meanwhile_is_not_counted(cache, monkeypatch):
+    path = compile_library(SOURCE, name="add")
+    is_file = type(path).is_file
+
+    def deleted_when_it_was_seen(self):
+        seen = is_file(self)
+        if self == path:
+            self.unlink(missing_ok=True)
+        return seen
+
+    entries = survey._entries
+    monkeypatch.setattr(type(path), "is_file", deleted_when_it_was_seen)
+    monkeypatch.setattr(survey, "_entries", lambda: {"gone": [cache / "gone.so"]} | entries())
+    found = describe()
+    assert found.libraries == path.exists()
 
 
 def test_no_compiler_is_a_finding(cache, monkeypatch, tmp_path):

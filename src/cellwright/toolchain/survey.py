@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import stat
 import tempfile
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +60,14 @@ def describe() -> Survey:
         found = compiler()
     except ToolchainError as error:
         problem = str(error)
-    files = [path for paths in _entries().values() for path in paths if path.is_file()]
+    sizes = _sizes()
     unwritable = _why_unwritable(cache_folder())
     return Survey(
         compiler=found,
         problem=problem,
         folder=cache_folder(),
-        libraries=sum(path.suffix == ".so" for path in files),
-        size=sum(path.stat().st_size for path in files),
+        libraries=sum(path.suffix == ".so" for path in sizes),
+        size=sum(sizes.values()),
         unwritable=unwritable,
         unloadable="" if unwritable else _why_unloadable(cache_folder()),
     )
@@ -102,6 +104,17 @@ def _entries() -> dict[str, list[Path]]:
                 found[ours["stem"]].append(path)
     except OSError:
         return {}
+    return found
+
+
+def _sizes() -> dict[Path, int]:
+    """Bytes of each file that is ours; another process may be deleting them."""
+    found = {}
+    for path in (path for paths in _entries().values() for path in paths):
+        with suppress(OSError):
+            facts = path.stat()
+            if stat.S_ISREG(facts.st_mode):
+                found[path] = facts.st_size
     return found
 
 
