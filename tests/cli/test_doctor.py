@@ -1,5 +1,7 @@
 """``cellwright doctor`` as a user types it."""
 
+import os
+import subprocess
 import sys
 from unittest import mock
 
@@ -112,3 +114,30 @@ def test_an_unknown_cell_is_the_usual_error(doctor):
     code, output, errors = doctor("lstn")
     assert (code, output) == (1, "")
     assert errors.startswith("cellwright: there is no cell 'lstn'. Did you mean 'lstm'?")
+
+
+def test_the_backend_that_is_asked_for_is_told(doctor, monkeypatch):
+    assert "CELLWRIGHT_BACKEND" not in doctor()[1]
+    monkeypatch.setenv("CELLWRIGHT_BACKEND", "reference")
+    cw.settings.settings.cache_clear()
+    assert "\nbackend     CELLWRIGHT_BACKEND=reference: " in doctor()[1]
+    monkeypatch.setenv("CELLWRIGHT_BACKEND", "referense")
+    cw.settings.settings.cache_clear()
+    code, output, _ = doctor()
+    assert code == 0
+    assert "backend     CELLWRIGHT_BACKEND=referense: there is no backend 'referense'" in output
+    assert "Did you mean 'reference'?" in output
+
+
+def test_a_terminal_that_knows_few_characters_is_enough(tmp_path):
+    environment = os.environ | {
+        "PYTHONIOENCODING": "ascii",
+        "CELLWRIGHT_CACHE_DIR": str(tmp_path / "größe"),
+    }
+    code = (
+        "import sys; sys.argv = ['cellwright', 'doctor']; from cellwright.cli import main; main()"
+    )
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{tmp_path}/gr\\xf6\\xdfe" in done.stdout

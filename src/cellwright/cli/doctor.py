@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ import typer
 import cellwright as cw
 from cellwright import toolchain
 from cellwright.cells import get
+from cellwright.errors import BackendError
+from cellwright.settings import settings
 
 if TYPE_CHECKING:
     from cellwright.backends import Answer, Backend
@@ -44,7 +47,10 @@ def doctor(
 
 def _print(lines: Iterator[tuple[str, str]]) -> None:
     for name, text in lines:
-        print(f"{name:<11} " + text.replace("\n", "\n" + 12 * " "))
+        line = f"{name:<11} " + text.replace("\n", "\n" + 12 * " ")
+        # A terminal that does not know a character of a path is no reason to say nothing.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _versions() -> Iterator[tuple[str, str]]:
@@ -84,9 +90,16 @@ def _compiler() -> Iterator[tuple[str, str]]:
 
 def _answers(name: str, graph: Graph) -> Iterator[tuple[str, str]]:
     from cellwright.backends import BACKENDS  # noqa: PLC0415 it imports torch
-    from cellwright.pipeline import lower  # noqa: PLC0415 it imports torch
+    from cellwright.pipeline import check_backend, lower  # noqa: PLC0415 it imports torch
 
     yield "cell", name
+    if (chosen := settings().backend) != "auto":
+        try:
+            check_backend(chosen)
+        except BackendError as error:
+            yield "backend", f"CELLWRIGHT_BACKEND={chosen}: {error}"
+        else:
+            yield "backend", f"CELLWRIGHT_BACKEND={chosen}: what backend='auto' means"
     lowered = lower(graph)
     for backend in BACKENDS.values():
         for dtype in _DTYPES:
