@@ -104,6 +104,16 @@ def test_a_choice_that_is_not_there_is_passed_over_aloud(cache, monkeypatch, cho
         compiler()
 
 
+def test_a_path_with_spaces_is_to_be_quoted(cache, script, tmp_path, monkeypatch):
+    (tmp_path / "with a space").mkdir()
+    path = script("with a space/g++", 'exec "$REAL" "$@"')
+    monkeypatch.setenv("CXX", f"{path} -DA")
+    with pytest.warns(CellwrightWarning, match="no program '.*/with'; quote a path with spaces;"):
+        compiler()
+    monkeypatch.setenv("CXX", f"'{path}' -DA")
+    assert compiler().command == (str(path), "-DA")
+
+
 def test_the_next_compiler_is_taken_in_silence(cache, script, tmp_path, monkeypatch):
     script("c++", "exit 1")
     works = script("g++", 'exec "$REAL" "$@"')
@@ -193,6 +203,16 @@ def test_a_compiler_behind_another_program_is_watched_too(cache, counted, monkey
     forget()
     compiler()
     assert compiled.runs() == 2 * runs
+
+
+def test_a_memory_that_is_a_folder_is_made_anew(cache, forget):
+    compiler()
+    (path,) = remembered(cache)
+    path.unlink()
+    (path / "something").mkdir(parents=True)
+    forget()
+    compiler()  # in silence
+    assert path.is_file()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"command": 3}', b"null"])

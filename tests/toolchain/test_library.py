@@ -219,6 +219,32 @@ def test_a_library_without_its_checksum_is_compiled_again(cache, content):
     assert checksum.read_bytes() == sound
 
 
+@pytest.mark.parametrize("end", [".so", ".so.sha256", ".cpp", ".lock"])
+@pytest.mark.parametrize("link", [True, False])
+def test_a_folder_in_place_of_a_file_is_removed(cache, tmp_path, end, link):
+    kept = compile_library(SOURCE, name="add").with_suffix("")
+    for ending in (".so", end):
+        place = (
+            cache / "locks" / f"{kept.name}.lock" if ending == ".lock" else Path(f"{kept}{ending}")
+        )
+        place.unlink(missing_ok=True)
+    (tmp_path / "elsewhere" / "mine").mkdir(parents=True)
+    if link:
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        (place / "something").mkdir(parents=True)
+    assert load(SOURCE, name="add").add(1) == 2  # in silence
+    assert place.is_file()
+    assert (tmp_path / "elsewhere" / "mine").exists()
+
+
+def test_a_compiler_that_writes_nothing_is_a_failing_one(cache, script, monkeypatch):
+    lazy = script("lazy", 'case "$*" in */add-*) exit 0;; esac', 'exec "$REAL" "$@"')
+    monkeypatch.setenv("CXX", str(lazy))
+    with pytest.raises(ToolchainError, match=r"lazy (.|\n)*wrote no file"):
+        load(SOURCE, name="add")
+
+
 def test_what_cannot_be_loaded_is_tried_once_more(cache, monkeypatch):
     path = compile_library(SOURCE, name="add")
     path.write_bytes(b"not a library")

@@ -30,6 +30,7 @@ __all__ = [
     "locked",
     "reason",
     "remove",
+    "remove_folder",
     "work_folder",
 ]
 
@@ -152,6 +153,7 @@ def locked(folder: Path, stem: str, timeout: float = _LOCK_SECONDS) -> Iterator[
     # Nobody else should be able to put code there that this user then runs.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     locks.mkdir(exist_ok=True)
+    remove_folder(locks / f"{stem}.lock")
     lock = FileLock(locks / f"{stem}.lock")
     _acquire(lock, timeout)
     try:
@@ -200,10 +202,16 @@ def work_folder(folder: Path, stem: str) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Delete a file, or a folder with all that is in it, unless it is gone already."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Make room for a file where a folder has its name."""
+    if path.is_dir():
+        remove(path)
 
 
 def reason(error: OSError) -> str:

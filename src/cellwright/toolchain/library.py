@@ -23,6 +23,7 @@ from cellwright.toolchain.folder import (
     in_a_folder,
     is_avoided,
     locked,
+    remove_folder,
     work_folder,
 )
 from cellwright.toolchain.probe import Compiler
@@ -171,17 +172,22 @@ def _compile(folder: Path, stem: str, source: str, command: tuple[str, ...]) -> 
         check_loadable(folder)
         if _is_whole(path):  # another process had the lock
             return path
+        for file in (path, _checksum(path), written):
+            remove_folder(file)
         replace_file(written, source)
         with work_folder(folder, stem) as work:
             made, start = work / path.name, time.perf_counter()
             whole_command = (*command, str(written), "-o", str(made))
             done = run(whole_command, work, _COMPILE_SECONDS, f"compiling {stem}")
-            if done.code:
+            if done.code or not made.is_file():
                 if full := out_of_space(done.errors):
                     raise full
                 # The unfinished file has another name each time, which tells the user nothing.
                 shown = [word.replace(str(made), str(path)) for word in whole_command]
                 errors = done.errors.replace(str(work), str(folder))
+                errors += (
+                    "" if done.code else "\nIt ended as if it had done its work, and wrote no file"
+                )
                 _failed[stem] = _failure(shown, errors, written)
                 raise ToolchainError(_failed[stem])
             if settings().debug >= 3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -19,7 +20,13 @@ from pydantic import TypeAdapter, ValidationError
 from cellwright.errors import CellwrightWarning, ToolchainError
 from cellwright.settings import settings
 from cellwright.storage import replace_file
-from cellwright.toolchain.folder import cache_folder, in_a_folder, locked, work_folder
+from cellwright.toolchain.folder import (
+    cache_folder,
+    in_a_folder,
+    locked,
+    remove_folder,
+    work_folder,
+)
 from cellwright.toolchain.probe import TRIAL, Compiler, probe
 
 __all__ = ["Compiler", "compiler"]
@@ -85,7 +92,10 @@ def _candidates() -> tuple[_Candidate, ...]:
 def _program(label: str, name: str, *arguments: str) -> _Candidate:
     path = shutil.which(name)
     if path is None:
-        return _Candidate(label, missing=f"there is no program {name!r}")
+        parts = itertools.accumulate(arguments, "{} {}".format, initial=name)
+        spaces = any(shutil.which(part) for part in parts)
+        hint = "; quote a path with spaces" if spaces else ""
+        return _Candidate(label, missing=f"there is no program {name!r}{hint}")
     # Not the file behind a symbolic link: some programs do what their name says.
     return _Candidate(label, (str(Path(path).absolute()), *arguments))
 
@@ -127,6 +137,7 @@ def _try(command: tuple[str, ...], folder: Path, stem: str) -> Compiler | str:
         with work_folder(folder, stem) as work:
             found = probe(command, work)
         if isinstance(found, Compiler):
+            remove_folder(folder / f"{stem}.json")
             replace_file(folder / f"{stem}.json", json.dumps(asdict(found), indent=1))
         return found
 
