@@ -27,6 +27,7 @@ WORDS = {
     "toolchain": "C++ to libraries, kept",
     "settings": "every setting",
     "storage": "whole files",
+    "arguments": "what is a number",
     "errors": "every exception",
 }
 WIDTH, HEIGHT, GAP = 620, 40, 10
