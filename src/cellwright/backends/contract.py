@@ -27,7 +27,6 @@ __all__ = [
     "announced",
     "are_batched",
     "check_weights",
-    "weight_shapes",
 ]
 
 # What has been announced in this process; each thing is said once.
@@ -93,15 +92,6 @@ class Weights(Mapping[str, Tensor]):
         return sum(map(len, self.layout))
 
 
-def weight_shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Weight -> (rows, columns) of a matrix, (n,) of a vector, in a layer of these sizes."""
-    axes = ("size", "columns")
-    return {
-        name: tuple(_units(weight.attributes[a], sizes) for a in axes if a in weight.attributes)
-        for name, weight in graph.weights.items()
-    }
-
-
 def check_weights(
     weights: Weights,
     shapes: Mapping[str, tuple[int, ...]],
@@ -115,7 +105,7 @@ def check_weights(
     weights
         What is checked.
     shapes
-        What `weight_shapes` says; only those of the weights that are given need be there.
+        What `weight_shapes` of the cell says; more than the weights that are given may be there.
     dtype, device
         Those of the layer's input.
     """
@@ -129,10 +119,6 @@ def check_weights(
                 f"weight {', '.join(names)}: expected {shape} of {dtype} on {device}, got "
                 f"{tuple(block.shape)} of {block.dtype} on {block.device}"
             )
-
-
-def _units(size: object, sizes: Mapping[str, int]) -> int:
-    return size if isinstance(size, int) else sizes[str(size)]
 
 
 @dataclass(frozen=True)

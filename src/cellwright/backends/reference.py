@@ -20,9 +20,8 @@ from cellwright.backends.contract import (
     Result,
     Weights,
     check_weights,
-    weight_shapes,
 )
-from cellwright.ir import Graph, Node, Size, block_of_units
+from cellwright.ir import Graph, Node, Size, block_of_units, units_of, weight_shapes
 
 __all__ = ["MEANING", "ReferenceBackend"]
 
@@ -135,7 +134,7 @@ class ReferenceKernel:
 
     def units(self, size: Size) -> int:
         """The number of units of a size."""
-        return size if isinstance(size, int) else self.sizes[size]
+        return units_of(size, self.sizes)
 
 
 class _Run:
@@ -211,8 +210,7 @@ class _Run:
 
     def _constant(self, value: Node) -> Tensor:
         if value.op == "count":
-            size: Any = value.attributes["of"]
-            return self._number(size if isinstance(size, int) else self.kernel.sizes[size])
+            return self._number(units_of(value.attributes["of"], self.kernel.sizes))
         if value.op == "constant":
             return self._number(value.attributes["value"])
         table: Any = value.attributes["values"]

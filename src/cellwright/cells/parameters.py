@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import prod
 
 from cellwright.arguments import as_whole
 from cellwright.errors import SettingError, did_you_mean
-from cellwright.ir import HIDDEN, INPUT, Graph, Node, check_sizes, kept_entries
+from cellwright.ir import HIDDEN, INPUT, Graph, Node, check_sizes, kept_entries, weight_shapes
 
 __all__ = ["bind_sizes", "count_left_out", "count_parameters", "parameter_formula"]
 
@@ -75,9 +76,8 @@ def count_parameters(graph: Graph, sizes: Mapping[str, int], *, biases: int = 1)
         raise SettingError(f"biases must be 1 or 2, not {biases!r}")
     twice = set(_biases_of_both(graph)) if biases == 2 else set()
     found = {}
-    for name, weight in graph.weights.items():
-        rows, columns = _axes(weight, sizes)
-        found[name] = rows * columns * (2 if name in twice else 1)
+    for name, shape in weight_shapes(graph, sizes).items():
+        found[name] = prod(shape) * (2 if name in twice else 1)
     return found
 
 
@@ -97,19 +97,12 @@ def count_left_out(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
         Only those parameters that have a mask.
     """
     found = {}
-    for name, weight in graph.weights.items():
-        mask = weight.attributes.get("mask")
+    for name, shape in weight_shapes(graph, sizes).items():
+        mask = graph.weights[name].attributes.get("mask")
         if mask is not None:
-            rows, columns = _axes(weight, sizes)
+            rows, columns = shape
             found[name] = rows * columns - kept_entries(rows, columns, mask)
     return found
-
-
-def _axes(weight: Node, sizes: Mapping[str, int]) -> tuple[int, int]:
-    """Rows and columns of a weight; a vector has one column."""
-    axes = (weight.size, weight.attributes.get("columns", 1))
-    rows, columns = (axis if isinstance(axis, int) else sizes[str(axis)] for axis in axes)
-    return rows, columns
 
 
 def parameter_formula(graph: Graph) -> str:

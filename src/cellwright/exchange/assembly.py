@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError, ShapeError
-from cellwright.ir import HIDDEN, INPUT
+from cellwright.ir import HIDDEN, INPUT, units_of
 from cellwright.nn.layer import Layer
 from cellwright.nn.recurrent import Recurrent
 
@@ -61,8 +61,7 @@ class Side:
     @property
     def writes(self) -> int:
         """Features of its output."""
-        size = self.cell.graph.states[0].size
-        return size if isinstance(size, int) else {HIDDEN: self.hidden, **self.sizes}[size]
+        return units_of(self.cell.graph.states[0].size, {HIDDEN: self.hidden, **self.sizes})
 
 
 def check_shape(where: str, name: str, value: Tensor, **wanted: int) -> None:

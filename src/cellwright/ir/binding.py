@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from cellwright.errors import GraphError, did_you_mean
 from cellwright.ir.graph import Graph
 from cellwright.ir.node import Node
-from cellwright.ir.sizes import HIDDEN, INPUT
+from cellwright.ir.sizes import HIDDEN, INPUT, units_of
 from cellwright.ir.text import spell
 
-__all__ = ["check_sizes"]
+__all__ = ["check_sizes", "weight_shapes"]
 
 
 def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
@@ -34,6 +34,15 @@ def check_sizes(graph: Graph, sizes: Mapping[str, int]) -> None:
             raise GraphError(f"size {symbol!r} must be a positive whole number, not {units!r}")
     for value in graph.nodes:
         _check_blocks(graph, value, sizes)
+
+
+def weight_shapes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Weight -> (rows, columns) of a matrix, (n,) of a vector, in a layer of these sizes."""
+    axes = ("size", "columns")
+    return {
+        name: tuple(units_of(weight.attributes[a], sizes) for a in axes if a in weight.attributes)
+        for name, weight in graph.weights.items()
+    }
 
 
 def _check_blocks(graph: Graph, value: Node, sizes: Mapping[str, int]) -> None:

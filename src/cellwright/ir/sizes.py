@@ -7,6 +7,7 @@ positive number. Size 1 is a scalar for each sequence and meets any other size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from cellwright.arguments import as_whole
@@ -22,6 +23,7 @@ __all__ = [
     "check_size",
     "join",
     "kept_entries",
+    "units_of",
 ]
 
 Size: TypeAlias = str | int
@@ -65,6 +67,15 @@ def block_of_units(units: int, blocks: int) -> list[int]:
     if blocks > units:
         raise GraphError(f"{blocks} blocks do not fit into {units} units")
     return [unit * blocks // units for unit in range(units)]
+
+
+def units_of(size: object, sizes: Mapping[str, int]) -> int:
+    """The number of units of a size, where symbols have numbers.
+
+    >>> units_of("hidden", {"hidden": 8}), units_of(3, {})
+    (8, 3)
+    """
+    return size if isinstance(size, int) else sizes[str(size)]
 
 
 def kept_entries(rows: int, columns: int, mask: object) -> int:

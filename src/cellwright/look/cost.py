@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cellwright.ir import Graph, Node, Size, kept_entries, simplify
+from cellwright.ir import Graph, Node, kept_entries, simplify, units_of
 from cellwright.plan import Array, Group, Program, plan
 
 __all__ = ["Memory", "Work", "memory", "work"]
@@ -117,9 +117,9 @@ def memory(graph: Graph, sizes: Mapping[str, int], bytes_per_number: int = 4) ->
     graph = simplify(graph)
     saved: tuple[Array, ...] = plan(graph, training=True).saved
     return Memory(
-        carried={name: _units(size, sizes) for name, size in graph.state_sizes.items()},
-        kept={array.name.removeprefix("saved "): _units(array.size, sizes) for array in saved},
-        output=_units(graph.states[0].size, sizes),
+        carried={name: units_of(size, sizes) for name, size in graph.state_sizes.items()},
+        kept={array.name.removeprefix("saved "): units_of(array.size, sizes) for array in saved},
+        output=units_of(graph.states[0].size, sizes),
         bytes_per_number=bytes_per_number,
     )
 
@@ -139,22 +139,18 @@ def _pointwise(program: Program, sizes: Mapping[str, int], *, only_ahead: bool =
     sweeps = program.ahead if only_ahead else (*program.ahead, *program.sweeps)
     total = 0
     for sweep in sweeps:
-        total += sum(_units(value.size, sizes) for value in sweep.nodes)
-        total += sum(_units(each.source.size, sizes) for each in sweep.reductions)
+        total += sum(units_of(value.size, sizes) for value in sweep.nodes)
+        total += sum(units_of(each.source.size, sizes) for each in sweep.reductions)
         for group in sweep.groups:
             # Its sum stands among the nodes as one operation; products are summed for nothing.
             listed = group.value in sweep.nodes
-            total += (len(group.others) - listed) * _units(group.value.size, sizes)
+            total += (len(group.others) - listed) * units_of(group.value.size, sizes)
     return total
-
-
-def _units(size: Size, sizes: Mapping[str, int]) -> int:
-    return size if isinstance(size, int) else sizes[size]
 
 
 def _entries(matrix: Node, sizes: Mapping[str, int]) -> int:
     """Entries of a matrix that its mask keeps."""
     columns_of = matrix.attributes["columns"]
     assert isinstance(columns_of, (str, int))
-    rows, columns = _units(matrix.size, sizes), _units(columns_of, sizes)
+    rows, columns = units_of(matrix.size, sizes), units_of(columns_of, sizes)
     return kept_entries(rows, columns, matrix.attributes["mask"])

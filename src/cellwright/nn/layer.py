@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cellwright.backends import Weights, check_weights
 from cellwright.errors import SettingError
-from cellwright.ir import Graph
+from cellwright.ir import Graph, units_of, weight_shapes
 from cellwright.nn.initialization import Initialization
 from cellwright.nn.stack import Direction, zero_states
 from cellwright.nn.weight_drop import dropped, recurrent_matrices
@@ -44,24 +44,19 @@ class Layer(nn.Module):
         self.recurrent_matrices = recurrent_matrices(graph)
         self.counts_steps = bool(graph.leaves("step"))
         self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
-        shapes = {
-            name: [weight.size, weight.attributes["columns"]]
-            if weight.op == "matrix"
-            else [weight.size]
-            for name, weight in graph.weights.items()
-        }
+        shapes = weight_shapes(graph, sizes)
         for state in self.learned:
             if f"initial_{state}" in shapes:
                 raise SettingError(f"cell {graph.name!r} has a weight 'initial_{state}' already")
-            shapes[f"initial_{state}"] = [graph.state_sizes[state]]
+            shapes[f"initial_{state}"] = (self.units(graph.state_sizes[state]),)
         for name, shape in shapes.items():
             # Set directly: an equation may use a name that nn.Module has taken, such as "half".
             # Zeros, because what a mask leaves out of a matrix is never set.
-            self._parameters[name] = nn.Parameter(torch.zeros([self.units(n) for n in shape]))
+            self._parameters[name] = nn.Parameter(torch.zeros(shape))
 
     def units(self, size: object) -> int:
         """Number of units of a size."""
-        return size if isinstance(size, int) else self.sizes[str(size)]
+        return units_of(size, self.sizes)
 
     def reset_parameters(self, initialization: Initialization) -> None:
         """Start all weights anew; learned first states at zero."""

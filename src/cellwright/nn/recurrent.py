@@ -172,14 +172,14 @@ class Recurrent(Shortened, nn.Module):
         self.output_size = given[-1]
         check_residual(self.connections, given)
         check_shared(self.cell.name, self.graph, self._layers())
-        self._be_somewhere()
+        self._remember_place()
         self.to(device=device, dtype=dtype)
         self.reset_parameters()
 
-    def _be_somewhere(self) -> None:
+    def _remember_place(self) -> None:
         if next(self.parameters(), None) is None:
             # Where a module is, and in what precision, its weights tell otherwise.
-            self.register_buffer("_nothing", torch.empty(0), persistent=False)
+            self.register_buffer("_placed", torch.empty(0), persistent=False)
 
     @property
     def _sides(self) -> tuple[bool, ...]:
@@ -282,8 +282,9 @@ class Recurrent(Shortened, nn.Module):
         steps, batch = x.shape[:2]
         if state is None:
             # No count of steps stands for zero, as in the shortest way: both keep the same then.
-            found = [[side.start(x) for side in layer] for layer in sides]
-            states = [[{n: s for n, s in side.items() if n != "t"} for side in f] for f in found]
+            states = [[side.start(x) for side in layer] for layer in sides]
+            for start in chain.from_iterable(states):
+                start.pop("t", None)
         else:
             states = split_states(state, layers, batch, x)
         return StackCall(

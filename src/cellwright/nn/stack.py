@@ -16,7 +16,7 @@ from torch.nn.functional import dropout as drop
 
 from cellwright.backends import Call, opaque
 from cellwright.errors import SettingError
-from cellwright.ir import Graph, Size
+from cellwright.ir import Graph, Size, units_of
 from cellwright.nn.connections import Connections, handed_on, read_by
 from cellwright.nn.segments import Every, run_in_segments
 from cellwright.pipeline import compile
@@ -42,7 +42,7 @@ class Direction:
 
     def units(self, size: Size) -> int:
         """Number of units of a size."""
-        return size if isinstance(size, int) else self.sizes[size]
+        return units_of(size, self.sizes)
 
 
 class Leaves(NamedTuple):

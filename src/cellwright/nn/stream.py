@@ -60,14 +60,14 @@ class Stream:
         self._chain, self._words, self._batch_first = chain, words, batch_first
         self.batch_size = len(chain.output)
         self._shape = (self.batch_size, features)
-        self._made, self._dtype, self._device = (
+        self._output_shape, self._dtype, self._device = (
             chain.output.shape,
             chain.output.dtype,
             chain.output.device,
         )
         alone = list(chain.extras) == ["x"]
         self._fast = getattr(chain, "step_alone", None) if alone else None
-        self._write(chain.output)
+        self._hand_out(chain.output)
         # A first state that was learned is a weight, too: what it is now counts.
         self._first = copied(words.first(self.batch_size), self._output)
         self.reset()
@@ -93,8 +93,8 @@ class Stream:
         ShapeError
             A shape or type does not fit.
         """
-        if self._output.data_ptr() != self._place:
-            self._write_elsewhere()
+        if self._output.data_ptr() != self._address:
+            self._renew_output()
         if (
             self._fast
             and not inputs
@@ -113,13 +113,13 @@ class Stream:
         return self._output
 
     @torch.inference_mode(False)
-    def _write_elsewhere(self) -> None:
+    def _renew_output(self) -> None:
         # Whoever got the output has moved its memory, as a queue to another process does.
-        self._chain.output = torch.zeros(self._made, dtype=self._dtype, device=self._device)
-        self._write(self._chain.output)
+        self._chain.output = torch.zeros(self._output_shape, dtype=self._dtype, device=self._device)
+        self._hand_out(self._chain.output)
 
-    def _write(self, output: Tensor) -> None:
-        self._output, self._written, self._place = output, [output], output.data_ptr()
+    def _hand_out(self, output: Tensor) -> None:
+        self._output, self._written, self._address = output, [output], output.data_ptr()
 
     def steps(self, x: Tensor, **inputs: Tensor) -> Tensor:
         """Run a chunk of steps.
@@ -144,7 +144,7 @@ class Stream:
         at = 1 if self._batch_first else 0
         count = x.shape[at] if isinstance(x, Tensor) and x.dim() == 3 else 0
         values = self._values({"x": x, **inputs}, count)
-        output = self._output.new_empty(count, *self._made)
+        output = self._output.new_empty(count, *self._output_shape)
         self._chain.steps(values, output)
         return self._turned(output)
 

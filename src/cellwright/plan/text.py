@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cellwright.autodiff import differentiate
-from cellwright.ir import Graph, Node, Size, to_text
+from cellwright.ir import Graph, Node, to_text, units_of
 from cellwright.plan.cell_plan import Plan
 from cellwright.plan.program import Array, Group, Part, Program, Sweep
 
@@ -135,11 +135,7 @@ def _computed_again(plan: Plan, names: Mapping[Node, str]) -> Iterator[str]:
 def _memory(
     what: str, arrays: Iterable[Array], sizes: Mapping[str, int], width: int
 ) -> Iterator[str]:
-    found = [(array.name, _units(array.size, sizes)) for array in arrays]
+    found = [(array.name, units_of(array.size, sizes)) for array in arrays]
     total = sum(units for _, units in found) * width
     shown = ", ".join(f"{name} ({units})" for name, units in found)
     yield f"#   {what}: {total} bytes for each step of each row: {shown or 'nothing'}"
-
-
-def _units(size: Size, sizes: Mapping[str, int]) -> int:
-    return size if isinstance(size, int) else sizes[size]

@@ -18,7 +18,6 @@ from cellwright.backends.contract import (
     Weights,
     announce,
     check_weights,
-    weight_shapes,
 )
 from cellwright.backends.cpu.direct import Direct
 from cellwright.backends.cpu.engine import Engine, engine
@@ -30,7 +29,7 @@ from cellwright.backends.cpu.stream import Chain
 from cellwright.backends.opaque import opaque
 from cellwright.backends.reference import ReferenceBackend
 from cellwright.errors import ToolchainError
-from cellwright.ir import Graph, Node, node, simplify
+from cellwright.ir import Graph, Node, node, simplify, weight_shapes
 from cellwright.plan.text import describe, describe_gradient
 from cellwright.settings import settings
 from cellwright.toolchain import compiler

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cellwright.backends.contract import are_batched
 from cellwright.backends.cpu.engine import Engine
-from cellwright.backends.cpu.gradient import first_gradient, save, saved
+from cellwright.backends.cpu.gradient import first_gradient, save_tensors, saved_tensors
 from cellwright.backends.cpu.memory import empty
 
 __all__ = ["Direct"]
@@ -163,7 +163,7 @@ class _Learning(torch.autograd.Function):
         seen, after, kept = direct.train(given)
         ctx.set_materialize_grads(False)
         ctx.direct = direct
-        save(ctx, kept)
+        save_tensors(ctx, kept)
         return (seen[0], *after)
 
     @staticmethod
@@ -171,7 +171,7 @@ class _Learning(torch.autograd.Function):
         """Gradients of the tensors that want one."""
         direct, wanted = ctx.direct, ctx.needs_input_grad[1:]
         if not torch.is_grad_enabled() and not are_batched(gradients):
-            return (None, *direct.learn(saved(ctx), gradients, wanted))
+            return (None, *direct.learn(saved_tensors(ctx), gradients, wanted))
         # It is to be differentiated itself, or many at once.
         ctx.spec, ctx.reverse, ctx.cuts = direct.engine.spec, direct.reverse, direct.cuts
         output, *after = gradients

@@ -81,6 +81,11 @@ class Equations:
         self.inside.extend(self._fetches())
         return "\n".join(self._row_by_row() if self.by_row else self._unit_by_unit())
 
+    @property
+    def number(self) -> str:
+        """The C++ type of numbers: late times are wider than vectors, see times.hpp."""
+        return "Kind" if self.is_time else "Vector"
+
     def functions(self) -> str:
         """The functions for units that tick, and for those that rest or nullptr."""
         if self.sweep.clock is None:
@@ -146,13 +151,11 @@ class Equations:
         elif value in self.timed and value.op != "step":
             text, lines = self._timed(value), self.inside
         elif value.op == "constant":
-            number = _number(value.attributes["value"])
-            text = f"fill_as<Kind>({number})" if self.is_time else f"fill((Real){number})"
+            text = f"fill_as<{self.number}>({_number(value.attributes['value'])})"
             lines = self.fixed
         elif value.op == "count":
             size = self.size[value.attributes["of"]]  # type: ignore[index]
-            fill = "fill_as<Kind>(" if self.is_time else "fill((Real)"
-            text, lines = f"{fill}f.sizes[{size}])", self.fixed
+            text, lines = f"fill_as<{self.number}>(f.sizes[{size}])", self.fixed
         else:
             text = self._computed(value)
         name = self.names[value] = f"v{len(self.names)}"
@@ -168,13 +171,13 @@ class Equations:
         if one and not self.is_time:
             return f"over({self.value(value.inputs[0])}, {self._divisor(value.inputs[1])})"
         text = SPELLING[value.op].format(*(self.value(source) for source in value.inputs))
-        # A time is compared: it must not hang on where a product meets a sum.
+        # A time is compared: it must not depend on where a product meets a sum.
         return f"rounded({text})" if self.is_time and value.op == "mul" else text
 
     def _line(self, value: Node, name: str, text: str) -> str:
         kind = _kind(value)
         if self.is_time:
-            kind = "auto" if value.kind == "truth" else "Kind"
+            kind = "auto" if value.kind == "truth" else self.number
         if value is self.sweep.clock or value in self.sweep.idle:
             text = f"RESTS ? {kind}{{}} : ({text})"
         return f"const {kind} {name} = {text};"
@@ -247,7 +250,7 @@ class Equations:
 
     def _load(self, array: Array) -> str:
         if array.place == "count":
-            return f"time_of<{'Kind' if self.is_time else 'Vector'}>(f, row + r)"
+            return f"time_of<{self.number}>(f, row + r)"
         if array.place == "vector":
             number = self.index[array]
             if array.size == SCALAR:

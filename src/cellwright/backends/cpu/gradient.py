@@ -90,18 +90,18 @@ def _remember(
     ctx.set_materialize_grads(False)
     begun = () if start is None else (start,)
     ctx.cuts = len(tensors), len(seen), len(saved), len(packing), len(begun)
-    save(ctx, (*tensors, *seen, *saved, *packing, *begun))
+    save_tensors(ctx, (*tensors, *seen, *saved, *packing, *begun))
 
 
-def save(ctx: Any, tensors: Sequence[Tensor]) -> None:
-    """Save tensors for `saved`."""
+def save_tensors(ctx: Any, tensors: Sequence[Tensor]) -> None:
+    """Save tensors for `saved_tensors`."""
     ctx.save_for_backward(*tensors)
     # A hook may keep them in its own way and give back others.
     hooked = torch._C._autograd._top_saved_tensors_default_hooks(True)
     ctx.kinds = [_kind(tensor) for tensor in tensors] if hooked else None
 
 
-def saved(ctx: Any) -> Sequence[Tensor]:
+def saved_tensors(ctx: Any) -> Sequence[Tensor]:
     """What was saved, as a kernel wants to read it by its address.
 
     Raises
@@ -121,7 +121,7 @@ def saved(ctx: Any) -> Sequence[Tensor]:
 
 
 def _remembered(ctx: Any) -> list[list[Tensor]]:
-    left, groups = list(saved(ctx)), []
+    left, groups = list(saved_tensors(ctx)), []
     for count in ctx.cuts:
         groups.append(left[:count])
         left = left[count:]

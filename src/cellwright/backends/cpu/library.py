@@ -24,6 +24,7 @@ from cellwright.backends.cpu.render import (
 )
 from cellwright.backends.cpu.threads import openmp
 from cellwright.errors import BackendError
+from cellwright.ir import units_of
 from cellwright.plan import Program
 from cellwright.settings import settings
 from cellwright.toolchain import beside, load
@@ -118,7 +119,7 @@ class Function:
     ) -> list[int]:
         """Sizes, arrays and matrices, as the kernel reads them behind the head."""
         found = [
-            *(size if isinstance(size, int) else sizes[size] for size in self.sizes),
+            *(units_of(size, sizes) for size in self.sizes),
             *(arrays.get(array.name, 0) for array in self.program.arrays),
         ]
         for name in self.matrices:

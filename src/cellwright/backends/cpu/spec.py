@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from cellwright.errors import BackendError
-from cellwright.ir import Graph, Node, from_json, to_json
+from cellwright.ir import Graph, Node, from_json, to_json, units_of
 
 __all__ = ["Spec"]
 
@@ -78,7 +78,7 @@ class Spec:
 
     def units(self, size: object) -> int:
         """The number of units of a size."""
-        return size if isinstance(size, int) else self.bound[str(size)]
+        return units_of(size, self.bound)
 
     @cached_property
     def bound(self) -> Mapping[str, int]:
