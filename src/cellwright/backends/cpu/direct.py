@@ -16,7 +16,7 @@ from torch import Tensor
 from cellwright.backends.contract import are_batched
 from cellwright.backends.cpu.engine import Engine
 from cellwright.backends.cpu.gradient import first_gradient, save_tensors, saved_tensors
-from cellwright.backends.cpu.memory import empty
+from cellwright.backends.cpu.memory import empty, readable
 
 __all__ = ["Direct"]
 
@@ -84,7 +84,7 @@ class Direct:
                 return None
             wanted = wanted or weight.requires_grad
         # Held until the end: a copy must not be let go while the kernel reads it.
-        given = [tensor.resolve_neg().contiguous() for tensor in (x, *weights)]
+        given = [readable(tensor) for tensor in (x, *weights)]
         if wanted and torch.is_grad_enabled():
             output, *after = _learning(self, *given)
             return output, after
@@ -131,7 +131,7 @@ class Direct:
             empty(*t.shape, dtype) if w else None
             for t, w in zip((x, *weights), wanted, strict=True)
         ]
-        coming = [None if g is None else g.resolve_neg().contiguous() for g in gradients]
+        coming = [None if g is None else readable(g) for g in gradients]
         none = [None] * len(self._zeros)
         self.engine.clear_unreached([found[0], *none, *found[1:]])
         of_x, *of_weights = [0 if t is None else t.data_ptr() for t in found]

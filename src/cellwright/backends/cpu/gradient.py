@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cellwright.backends.contract import Call, Weights, announce, are_batched
 from cellwright.backends.cpu.engine import Engine
+from cellwright.backends.cpu.memory import readable
 from cellwright.backends.cpu.packing import Packing, active_of
 from cellwright.backends.cpu.run import Run
 from cellwright.backends.cpu.spec import Spec
@@ -117,7 +118,7 @@ def saved_tensors(ctx: Any) -> Sequence[Tensor]:
             raise RuntimeError(
                 f"a hook of saved tensors gave back {_kind(tensor)} where {kind} was saved"
             )
-    return [tensor.resolve_neg().contiguous() for tensor in found]
+    return [readable(tensor) for tensor in found]
 
 
 def _remembered(ctx: Any) -> list[list[Tensor]]:
@@ -150,7 +151,7 @@ def first_gradient(
     if known and not torch.is_grad_enabled():
         packed = Packing.again(packing, known.code.ragged) if packing else None
         run = Run(inputs, before, weights, start, ctx.reverse, packed)
-        given = [None if g is None else g.resolve_neg().contiguous() for g in gradients]
+        given = [None if g is None else readable(g) for g in gradients]
         return known.backward(run, given, seen, saved, wanted)
     found = torch.ops.cellwright.run_backward(
         ctx.spec.text,

@@ -1,8 +1,9 @@
-"""Memory for what a forward pass saves and for gradients: used again, in large pages if there are.
+"""Memory as kernels read and write it, by address.
 
-A fresh block of memory costs a page fault for every page that is touched first, which for a
-long batch took longer than computing it. Blocks that nobody holds any more are therefore kept
-for whoever asks next, up to a limit.
+What a forward pass saves, and gradients, come in large pages if there are any. A fresh block of
+memory costs a page fault for every page that is touched first, which for a long batch took
+longer than computing it. Blocks that nobody holds any more are therefore kept for whoever asks
+next, up to a limit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["empty"]
+__all__ = ["empty", "readable"]
 
 _SMALLEST = 1 << 20  # what is less comes out of the ordinary heap without a page fault
 _ROUND = 1 << 21  # a large page
@@ -42,6 +43,16 @@ def empty(*arguments: Any) -> Tensor:
     block.pages = pages
     # Given its shape in place: autograd would treat a view as one when it is changed in place.
     return torch.frombuffer(block, dtype=dtype, count=numbers).resize_(shape)
+
+
+def readable(tensor: Tensor) -> Tensor:
+    """A tensor that can be read by its address: itself, or a copy without gaps and signs to come.
+
+    It has to be held for as long as it is read.
+    """
+    if tensor.is_contiguous() and not tensor.is_neg():  # asked in a tenth of the time
+        return tensor
+    return tensor.resolve_neg().contiguous()
 
 
 def _take(size: int) -> mmap.mmap:
