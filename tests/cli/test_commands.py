@@ -236,6 +236,12 @@ def test_help_does_not_wait_for_torch(words):
     assert "cellwright" in done.stdout or "Learn which class" in done.stdout
 
 
+def test_the_package_itself_is_a_command():
+    run = [sys.executable, "-m", "cellwright", "--version"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"cellwright {cw.__version__}\n"
+
+
 @pytest.mark.parametrize("missing", ["typer", "pandas"])
 def test_a_missing_extra_says_how_to_install_it(missing):
     program = (
