@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import cellwright as cw
 from cellwright.errors import ArgumentError, CellwrightError, SettingError, ShapeError
@@ -131,6 +132,69 @@ def test_dropout_drops_the_same_units():
     torch.testing.assert_close(ours(x)[0], wanted, rtol=0, atol=1e-6)
 
 
+def pruned(module):
+    for name in [name for name, _ in module.named_parameters() if name.startswith("weight_hh")]:
+        prune.random_unstructured(module, name, 0.5)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "hooked",
+    [
+        pruned,
+        lambda module: nn.utils.weight_norm(module, "weight_hh_l0"),
+        lambda module: nn.utils.spectral_norm(module, "weight_hh_l0"),
+        lambda module: pruned(nn.utils.weight_norm(module, "weight_ih_l0")),
+    ],
+    ids=["pruned", "weight_norm", "spectral_norm", "both"],
+)
+def test_weights_that_hooks_compute_are_those_of_the_next_call(hooked):
+    trained, theirs = (hooked(nn.LSTM(3, 5, batch_first=True).double()) for _ in range(2))
+    theirs.load_state_dict(trained.state_dict())  # and the plain attributes are the old ones
+    ours = cw.from_torch(theirs.eval())
+    ours.backend = "reference"
+    x = torch.randn(2, 6, 3, dtype=torch.float64)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-12)
+
+
+class Doubled(nn.GRU):
+    def __call__(self, *given):
+        output, state = super().__call__(*given)
+        return 2 * output, state
+
+
+def test_what_else_changes_a_call_is_refused():
+    hooked = nn.GRU(3, 5)
+    handle = hooked.register_forward_hook(lambda module, given, found: (2 * found[0], found[1]))
+    with pytest.raises(SettingError, match="GRU has a hook, .* remove it first"):
+        cw.from_torch(hooked)
+    handle.remove()
+    handle = hooked.register_forward_pre_hook(lambda module, given: (2 * given[0],))
+    with pytest.raises(SettingError, match="GRU has a hook, .* remove it first"):
+        cw.from_torch(hooked)
+    handle.remove()
+    cw.from_torch(hooked)
+    hooked.forward = lambda x: (x, None)
+    with pytest.raises(SettingError, match="overrides the forward"):
+        cw.from_torch(hooked)
+    with pytest.raises(SettingError, match="Doubled overrides the forward"):
+        cw.from_torch(Doubled(3, 5))
+
+
+def test_what_is_frozen_stays_so():
+    theirs = nn.LSTM(3, 5, num_layers=2)
+    theirs.weight_hh_l0.requires_grad_(False)
+    theirs.bias_ih_l1.requires_grad_(False)  # the sum of both is still trained
+    with torch.no_grad():
+        ours = cw.from_torch(theirs)
+    frozen = [name for name, value in ours.named_parameters() if not value.requires_grad]
+    assert frozen == [f"layer0.{gate}_h" for gate in "ifgo"]
+    assert not any(
+        p.requires_grad for p in cw.from_torch(theirs.requires_grad_(False)).parameters()
+    )
+
+
 def test_it_is_a_copy():
     theirs = nn.RNN(3, 5)
     ours = cw.from_torch(theirs)
@@ -183,6 +247,7 @@ class Louder(nn.LSTM):
         ("lstm.pt", ArgumentError, "not a str"),
         (Louder(3, 5), SettingError, "Louder overrides the forward of torch.nn.LSTM"),
         (nn.GRU(3, 5, num_layers=2, dropout=1.0), SettingError, "dropout .* not 1.0"),
+        (nn.RNNCell(3, 5, nonlinearity="sin"), SettingError, "nonlinearity='sin' .* only tanh"),
     ],
 )
 def test_refuses_by_name(wrong, error, words):
@@ -196,6 +261,9 @@ def test_weights_of_another_shape():
     with pytest.raises(
         ShapeError, match=r"GRU: weight_hh_l0 should be \(gates·hidden=15, units=5\)"
     ):
+        cw.from_torch(theirs)
+    theirs.weight_hh_l0 = nn.Parameter(torch.zeros(15))
+    with pytest.raises(ShapeError, match=r"weight_hh_l0 should be .*, but is \(15,\)"):
         cw.from_torch(theirs)
     theirs = nn.LSTM(3, 5)
     theirs.bias_hh_l0 = nn.Parameter(torch.zeros(24))

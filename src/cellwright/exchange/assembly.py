@@ -43,6 +43,8 @@ class Side:
         State -> its value before the first step, (units,), where that is not zero.
     sizes
         Further sizes of the cell, such as that of a projection.
+    frozen
+        Weights that are not to be trained.
     """
 
     where: str
@@ -52,6 +54,7 @@ class Side:
     reverse: bool = False
     first: Mapping[str, Tensor] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    frozen: Sequence[str] = ()
 
     @property
     def reads(self) -> int:
@@ -177,6 +180,7 @@ def _layer(side: Side, learned: bool) -> Layer:
         check_shape(side.where, name, value, **_axes(parameter))
         with torch.no_grad():
             parameter.copy_(value)
+        parameter.requires_grad_(name not in side.frozen)
     if values:
         raise SettingError(f"{side.where}: nothing in cell {side.cell.name!r} takes {[*values]}")
     return layer

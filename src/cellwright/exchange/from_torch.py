@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from cellwright.cells.cell import Cell
 from cellwright.errors import ArgumentError, SettingError
@@ -18,6 +22,8 @@ __all__ = ["from_torch"]
 
 _LAYERS = (nn.LSTM, nn.GRU, nn.RNN)
 _CELLS = (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+# Hooks that compute a weight before every call.
+_COMPUTING = (BasePruningMethod, SpectralNorm, WeightNorm)
 
 
 def from_torch(module: nn.Module) -> Recurrent:
@@ -38,7 +44,9 @@ def from_torch(module: nn.Module) -> Recurrent:
     -------
     Recurrent
         A copy with the same outputs and last states, of the same dtype and device, in the
-        same mode, and batch first if the module was. States have names here:
+        same mode, batch first if the module was, and frozen where it was. Weights that are
+        computed (by a parametrisation, pruning, ``weight_norm`` or ``spectral_norm``) are taken
+        as they would be at the next call in evaluation mode. States have names here:
         ``state[layer]["h"]`` is (batch, units), or (batch, 2, units) if bidirectional.
 
     Raises
@@ -46,7 +54,8 @@ def from_torch(module: nn.Module) -> Recurrent:
     ArgumentError
         It is something else.
     SettingError
-        Its class overrides what torch's computes.
+        Something else than torch's own computes what it gives: its class, its own attribute
+        ``forward``, or a hook.
     ShapeError
         A weight was replaced by one of another shape.
 
@@ -61,28 +70,27 @@ def from_torch(module: nn.Module) -> Recurrent:
     torch.Size([5, 3])
     """
     _check_module(module)
-    if isinstance(module, _CELLS):
-        side = _side(module, type(module).__name__, "", False, _biased(module))
-        return assemble([[side]]).train(module.training)
-    assert isinstance(module, nn.RNNBase)
-    suffixes = ("", "_reverse") if module.bidirectional else ("",)
-    layers = [
-        [
-            _side(module, type(module).__name__, f"_l{number}{suffix}", suffix != "", module.bias)
-            for suffix in suffixes
-        ]
-        for number in range(module.num_layers)
-    ]
+    # With gradients, because a weight that has none is frozen.
+    with torch.inference_mode(False), torch.enable_grad():
+        layers = _layers(module)
     network = assemble(
         layers,
-        batch_first=module.batch_first,
-        dropout=module.dropout if module.num_layers > 1 else 0.0,
+        batch_first=bool(getattr(module, "batch_first", True)),  # a cell alone has none
+        dropout=module.dropout if isinstance(module, nn.RNNBase) and len(layers) > 1 else 0.0,
     )
     return network.train(module.training)
 
 
-def _biased(module: nn.Module) -> bool:
-    return getattr(module, "bias_ih", None) is not None
+def _layers(module: Any) -> list[list[Side]]:
+    name, weight = type(module).__name__, _reader(module)
+    if not isinstance(module, nn.RNNBase):
+        biased = getattr(module, "bias_ih", None) is not None
+        return [[_side(module, weight, name, "", biased)]]
+    suffixes = ("", "_reverse") if module.bidirectional else ("",)
+    return [
+        [_side(module, weight, name, f"_l{number}{suffix}", module.bias) for suffix in suffixes]
+        for number in range(module.num_layers)
+    ]
 
 
 def _check_module(module: object) -> None:
@@ -95,10 +103,19 @@ def _check_module(module: object) -> None:
             f"from_torch takes one of torch.nn's {known}, not a {type(module).__name__}{hint}"
         )
     own = next(kind for kind in (*_LAYERS, *_CELLS) if isinstance(module, kind))
-    if type(module).forward not in (own.forward, LSTM.forward, GRU.forward, RNN.forward):
+    forwards = own.forward, LSTM.forward, GRU.forward, RNN.forward
+    overridden = type(module).forward not in forwards or "forward" in vars(module)
+    if overridden or type(module).__call__ is not nn.Module.__call__:
         raise SettingError(
             f"{type(module).__name__} overrides the forward of torch.nn.{own.__name__}, so that "
             f"its weights alone do not say what it computes"
+        )
+    before = module._forward_pre_hooks.values()
+    strange = [hook for hook in before if not isinstance(hook, _COMPUTING)]
+    for hook in (*strange, *module._forward_hooks.values()):
+        raise SettingError(
+            f"{type(module).__name__} has a hook, {hook!r}, which may change what it computes: "
+            f"remove it first"
         )
 
 
@@ -107,31 +124,47 @@ def _inside(module: nn.Module) -> str:
     return f"; it holds {', '.join(held)}: give that" if held else ""
 
 
-def _side(module: Any, name: str, suffix: str, reverse: bool, bias: bool) -> Side:
-    """One layer in one direction; `getattr`, because a weight may be parametrised."""
+def _reader(module: nn.Module) -> Callable[[str], Tensor]:
+    """Reads a weight by its name; an attribute, because it may be parametrised."""
+    computed: dict[str, Tensor] = {}
+    hooks: Any = module._forward_pre_hooks.values()
+    for hook in hooks:
+        if isinstance(hook, BasePruningMethod):
+            computed[hook._tensor_name] = hook.apply_mask(module)  # type: ignore[no-untyped-call]
+        elif isinstance(hook, SpectralNorm):
+            computed[hook.name] = hook.compute_weight(module, do_power_iteration=False)
+        else:
+            computed[hook.name] = hook.compute_weight(module)
+    return lambda name: computed[name] if name in computed else getattr(module, name)
 
-    def weight(kind: str) -> Tensor:
-        found: Tensor = getattr(module, f"{kind}{suffix}")
-        return found.detach()
 
-    of_input, of_state = weight("weight_ih"), weight("weight_hh")
+def _side(module: Any, weight: Callable[[str], Tensor], name: str, suffix: str, bias: bool) -> Side:
+    of_input, of_state = weight(f"weight_ih{suffix}"), weight(f"weight_hh{suffix}")
     cell, gates = _cell(module, bias)
-    hidden, units = int(module.hidden_size), of_state.shape[1]
+    hidden, units = int(module.hidden_size), of_state.shape[-1]
     of_all = {"gates·hidden": len(gates) * hidden}
-    check_shape(name, f"weight_ih{suffix}", of_input, **of_all, input=of_input.shape[1])
+    check_shape(name, f"weight_ih{suffix}", of_input, **of_all, input=of_input.shape[-1])
     check_shape(name, f"weight_hh{suffix}", of_state, **of_all, units=units)
     weights = blocks(of_input, [f"{gate}_x" for gate, _ in gates])
     weights |= blocks(of_state, [f"{state}_h" for _, state in gates])
     sizes = {}
     if getattr(module, "proj_size", 0):
-        weights["r_m"] = weight("weight_hr")
+        weights["r_m"] = weight(f"weight_hr{suffix}")
         sizes["proj"] = units
     if bias:
-        both = weight("bias_ih"), weight("bias_hh")
+        both = weight(f"bias_ih{suffix}"), weight(f"bias_hh{suffix}")
         for kind, value in zip(("bias_ih", "bias_hh"), both, strict=True):
             check_shape(name, f"{kind}{suffix}", value, **of_all)
         weights |= biases(*both, gates)
-    return Side(f"{name}{suffix}", cell, weights, hidden, reverse=reverse, sizes=sizes)
+    return Side(
+        f"{name}{suffix}",
+        cell,
+        weights,
+        hidden,
+        reverse=suffix.endswith("_reverse"),
+        sizes=sizes,
+        frozen=[name for name, value in weights.items() if not value.requires_grad],
+    )
 
 
 def _cell(module: Any, bias: bool) -> tuple[Cell, tuple[tuple[str, str], ...]]:
@@ -141,5 +174,10 @@ def _cell(module: Any, bias: bool) -> tuple[Cell, tuple[tuple[str, str], ...]]:
         return lstm_cell(projected=projected, bias=bias), tuple((gate, gate) for gate in "ifgo")
     if isinstance(module, (nn.GRU, nn.GRUCell)):
         return gru_cell(bias=bias), (("r", "r"), ("z", "z"), ("n", "m"))
-    activation = {"tanh": TANH, "relu": RELU}[str(module.nonlinearity)]
-    return elman_cell(activation, bias=bias), (("h", "h"),)
+    known = {"tanh": TANH, "relu": RELU}
+    if module.nonlinearity not in known:
+        raise SettingError(
+            f"{type(module).__name__}: nonlinearity={module.nonlinearity!r} cannot be taken over, "
+            f"only {' and '.join(known)}"
+        )
+    return elman_cell(known[module.nonlinearity], bias=bias), (("h", "h"),)
