@@ -136,7 +136,8 @@ def test_stacks():
     assert ours.dropout == 0.3
     assert not ours.training
     cells = [L.GRUCell(5, **DOUBLE), L.GRUCell(4, **DOUBLE)]
-    assert assert_same(L.RNN(cells, **SEQUENCE)).hidden_sizes == (5, 4)
+    stack = L.StackedRNNCells(cells, **DOUBLE)
+    assert assert_same(L.RNN(stack, **SEQUENCE)).hidden_sizes == (5, 4)
 
 
 def test_a_cell_alone():
@@ -246,6 +247,33 @@ class Louder(L.LSTM):
         return 2 * super().call(sequences, initial_state, mask, training)
 
 
+class Awake(L.LSTM):
+    def get_initial_state(self, batch_size):
+        return [state + 0.5 for state in super().get_initial_state(batch_size)]
+
+
+class AwakeCell(L.GRUCell):
+    def get_initial_state(self, batch_size=None):
+        return [state + 0.5 for state in super().get_initial_state(batch_size)]
+
+
+class Twice(keras.Sequential):
+    def call(self, inputs, training=None, mask=None):
+        return 2 * super().call(inputs, training, mask)
+
+
+class Swapped(L.StackedRNNCells):
+    def call(self, inputs, states, training=False, **more):
+        return super().call(-inputs, states, training=training, **more)
+
+
+def patched():
+    layer = L.LSTM(5)
+    given = layer.call
+    layer.call = lambda *a, **k: 2 * given(*a, **k)
+    return layer
+
+
 def shout(x):
     return 2 * x
 
@@ -259,7 +287,40 @@ def shout(x):
         (lambda: L.LSTM(5, activation=L.LeakyReLU(0.1)), "activation='LeakyReLU'"),
         (lambda: L.LSTM(5, dropout=1.0), "dropout=1.0"),
         (lambda: L.LSTM(5, dtype="mixed_float16"), "dtype='mixed_float16' computes in float16"),
-        (lambda: Louder(5), "Louder 'louder' overrides the call of keras.layers.LSTM"),
+        (lambda: Louder(5), "Louder 'louder' overrides the call of Keras' LSTM"),
+        (lambda: Awake(5), "Awake 'awake' overrides the get_initial_state of Keras' LSTM"),
+        (lambda: L.RNN(AwakeCell(5)), "AwakeCell cannot .* has a get_initial_state of its own"),
+        (lambda: Twice([L.LSTM(5)]), "Twice 'twice' overrides the call of Keras' Sequential"),
+        (lambda: L.RNN(Swapped([L.GRUCell(5)])), "Swapped 'swapped' overrides the call"),
+        (patched, "LSTM 'lstm.*' overrides the call of Keras' LSTM"),
+        (
+            lambda: L.Bidirectional(L.LSTM(5, dtype="float32"), dtype="float16"),
+            "different precision .* Bidirectional 'bidirectional.*' in float16",
+        ),
+        (
+            lambda: keras.Sequential(
+                [
+                    L.LSTM(5, return_sequences=True),
+                    L.Dropout(0.5, dtype="float16"),
+                    L.LSTM(4),
+                ]
+            ),
+            "different precision .* Dropout 'dropout.*' in float16",
+        ),
+        (lambda: L.LSTM(5, activation=torch.tanh), "activation='torch.*tanh' cannot be taken over"),
+        (
+            lambda: keras.Model(at := keras.Input((None, 3)), L.LSTM(5, name="inner")(at)),
+            "Functional .* cannot be taken over.*; it holds inner: give that",
+        ),
+        (
+            lambda: keras.Sequential(
+                [
+                    L.LSTM(5, return_sequences=True, dropout=0.25, implementation=1),
+                    L.LSTM(4, dropout=0.25),
+                ]
+            ),
+            "drops 0.25 of its input, .* drops 0.25 of its input for each gate anew; one",
+        ),
         (lambda: L.Bidirectional(L.LSTM(5), merge_mode="sum"), "merge_mode='sum'"),
         (lambda: L.Bidirectional(L.LSTM(5), merge_mode=None), "merge_mode=None"),
         (

@@ -231,8 +231,10 @@ def _described(cell: Cell) -> str:
     text = cell.name + (f"({', '.join(options)})" if options else "")
     if not any(name.endswith("_bias") for name in cell.graph.weights):
         text += " without bias"
-    draws = {
-        leaf.name.split("_")[0]: 1 - float(str(leaf.attributes["probability"]))
-        for leaf in cell.graph.leaves("bernoulli")
-    }
-    return text + "".join(f" that drops {rate:g} of its {of}" for of, rate in draws.items())
+    rates: dict[str, list[float]] = {}
+    for leaf in cell.graph.leaves("bernoulli"):
+        dropped = 1 - float(str(leaf.attributes["probability"]))
+        rates.setdefault(leaf.name.split("_")[0], []).append(dropped)
+    for of, (rate, *others) in rates.items():
+        text += f" that drops {rate:g} of its {of}" + (" for each gate anew" if others else "")
+    return text

@@ -14,7 +14,7 @@ from cellwright.errors import (
     require_extra,
 )
 from cellwright.exchange.assembly import Side, assemble
-from cellwright.exchange.keras_cell import read_cell
+from cellwright.exchange.keras_cell import overridden, read_cell
 from cellwright.nn import Recurrent
 
 __all__ = ["from_keras"]
@@ -75,6 +75,7 @@ def from_keras(layer: Any) -> Recurrent:
         )
     parts = _flat(keras, layer)
     layers, rates, flipped = _read(keras, parts)
+    _check_precision(parts)
     last = parts[-1]
     if flipped and getattr(last, "return_sequences", False):
         warnings.warn(
@@ -113,6 +114,7 @@ def _flat(keras: Any, layer: Any) -> list[Any]:
     """The layers of a Sequential, and of those in it; anything else is one layer."""
     if not isinstance(layer, keras.Sequential):
         return [layer]
+    _check_own(layer, keras.Sequential)
     found = [part for inner in layer.layers for part in _flat(keras, inner)]
     if not found:
         raise SettingError(f"{_name(layer)} holds no layers")
@@ -137,7 +139,7 @@ def _read(keras: Any, parts: Sequence[Any]) -> tuple[list[list[Side]], dict[int,
             layers.append(_both(keras, part, flipped))
             continue
         backwards = flipped != getattr(part, "go_backwards", False)
-        layers += [[read_cell(keras, _name(part), cell, backwards)] for cell in _cells(part)]
+        layers += [[read_cell(keras, _name(part), cell, backwards)] for cell in _cells(keras, part)]
         flipped = backwards
     return layers, rates, flipped
 
@@ -152,20 +154,39 @@ def _check_layer(keras: Any, layer: Any, last: bool) -> None:
             f"{_name(layer)} cannot be taken over, only {', '.join(names)}, and Dropout between"
             + (f"; it holds {held}: give that" if held else "")
         )
-    if type(layer).call is not own.call:
-        raise SettingError(
-            f"{_name(layer)} overrides the call of keras.layers.{own.__name__}, so that its "
-            f"weights alone do not say what it computes"
-        )
+    _check_own(layer, own)
     if getattr(layer, "stateful", False):
         raise _refused(layer, "stateful", True, "hand the returned state on yourself")
     if not last and not getattr(layer, "return_sequences", False):
         raise _refused(layer, "return_sequences", False, "the layer above needs every step")
 
 
+def _check_own(layer: Any, own: type) -> None:
+    replaced = overridden(layer, own)
+    if replaced:
+        raise SettingError(
+            f"{_name(layer)} overrides the {replaced} of Keras' {own.__name__}, so that its "
+            f"weights alone do not say what it computes"
+        )
+
+
+def _check_precision(parts: Sequence[Any]) -> None:
+    every = [inner for part in parts for inner in part._flatten_layers()]
+    found = {layer.compute_dtype: layer for layer in every}
+    if len(found) > 1:
+        shown = ", ".join(f"{_name(layer)} in {dtype}" for dtype, layer in found.items())
+        raise SettingError(
+            f"layers that compute in different precision cannot be taken over exactly: {shown}"
+        )
+
+
 def _inside(layer: Any, kinds: Sequence[Any]) -> list[Any]:
-    parts = layer._flatten_layers(include_self=False)
-    return [part for part in parts if any(isinstance(part, kind) for kind in kinds)]
+    """The layers that could be taken over, without what lies inside them."""
+    found = []
+    for part in layer._flatten_layers(include_self=False, recursive=False):
+        known = any(isinstance(part, kind) for kind in kinds)
+        found += [part] if known else _inside(part, kinds)
+    return found
 
 
 def _both(keras: Any, layer: Any, flipped: bool) -> list[Side]:
@@ -178,16 +199,19 @@ def _both(keras: Any, layer: Any, flipped: bool) -> list[Side]:
     sides = (layer.forward_layer, False), (layer.backward_layer, True)
     found = []
     for side, reverse in sides:
-        cell, *others = _cells(side)
+        cell, *others = _cells(keras, side)
         if others:
             raise SettingError(f"{_name(layer)}: a StackedRNNCells inside cannot be taken over")
         found.append(read_cell(keras, _name(side), cell, reverse))
     return found
 
 
-def _cells(layer: Any) -> list[Any]:
+def _cells(keras: Any, layer: Any) -> list[Any]:
     cell = getattr(layer, "cell", layer)
-    return list(getattr(cell, "cells", [cell]))
+    if not isinstance(cell, keras.layers.StackedRNNCells):
+        return [cell]
+    _check_own(cell, keras.layers.StackedRNNCells)
+    return list(cell.cells)
 
 
 def _one_rate(rates: dict[int, float], layers: int) -> float:

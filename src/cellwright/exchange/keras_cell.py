@@ -17,7 +17,7 @@ from cellwright.exchange.assembly import Side, biases, blocks, check_shape, tens
 from cellwright.exchange.dropout import with_dropout
 from cellwright.exchange.equations import elman_cell, gru_cell, lstm_cell
 
-__all__ = ["read_cell"]
+__all__ = ["overridden", "read_cell"]
 
 # What a function of `keras.activations` is here, where the name alone does not say it.
 _ACTIVATIONS: Mapping[str, Activation] = {
@@ -36,6 +36,21 @@ _ACTIVATIONS: Mapping[str, Activation] = {
 }
 
 
+# What a layer or cell computes goes through these, and through methods that are Keras' own affair.
+_COMPUTING = ("__call__", "call", "inner_loop", "get_initial_state", "compute_mask")
+
+
+def overridden(layer: Any, own: type) -> str:
+    """The method of Keras' class that a layer replaces where it computes; "" if there is none."""
+    kinds = type(layer).__mro__
+    for place in (layer, *kinds[: kinds.index(own)]):
+        for name in map(str, vars(place)):
+            private = name.startswith("_") and not name.startswith("__")
+            if (private or name in _COMPUTING) and callable(getattr(own, name, None)):
+                return name
+    return ""
+
+
 def read_cell(keras: Any, where: str, cell: Any, reverse: bool) -> Side:
     """One of Keras' cells with its weights, to be read in one direction.
 
@@ -52,10 +67,12 @@ def read_cell(keras: Any, where: str, cell: Any, reverse: bool) -> Side:
         keras.layers.SimpleRNNCell: _elman,
     }
     kind = next((kind for kind in kinds if isinstance(cell, kind)), None)
-    if kind is None or type(cell).call is not kind.call:
+    replaced = overridden(cell, kind) if kind else ""
+    if kind is None or replaced:
         raise SettingError(
             f"{where}: the cell {type(cell).__name__} cannot be taken over, only "
             f"{', '.join(kind.__name__ for kind in kinds)}"
+            + (f"; it has a {replaced} of its own" if replaced else "")
         )
     if getattr(cell, "kernel", None) is None:
         raise SettingError(f"{where} has no weights yet; call it once, or build it")
@@ -107,6 +124,8 @@ def _activation(keras: Any, where: str, option: str, function: Any) -> Activatio
     name = getattr(function, "__name__", type(function).__name__)
     if getattr(keras.activations, name, None) is function and name in _ACTIVATIONS:
         return _ACTIVATIONS[name]
+    if name in _ACTIVATIONS:  # of another module
+        name = f"{function.__module__}.{name}"
     raise SettingError(
         f"{where}: {option}={name!r} cannot be taken over; of keras.activations, "
         f"{', '.join(sorted(_ACTIVATIONS))} can"
