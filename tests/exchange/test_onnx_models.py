@@ -177,6 +177,61 @@ def test_weights_that_are_given_or_computed():
         cw.from_onnx(models.model("GRU", weights, ("X", "W")))
 
 
+def branches(name):
+    """An If that draws in one branch and gives a constant in the other."""
+    drawn = helper.make_node("RandomNormal", [], ["inner"], shape=[1, 15, 3], dtype=11)
+    same = helper.make_node("Identity", ["other"], ["inner"])
+    inner = [helper.make_tensor_value_info("inner", onnx.TensorProto.DOUBLE, None)]
+    graphs = [helper.make_graph([node], "branch", [], inner) for node in (drawn, same)]
+    return helper.make_node("If", ["yes"], [name], then_branch=graphs[0], else_branch=graphs[1])
+
+
+@pytest.mark.parametrize(
+    "draws",
+    [
+        helper.make_node("RandomNormal", [], ["drawn"], shape=[1, 15, 3], dtype=11),
+        helper.make_node("RandomUniform", [], ["drawn"], shape=[1, 15, 3], dtype=11),
+        helper.make_node("RandomNormalLike", ["other"], ["drawn"]),
+        helper.make_node("RandomUniformLike", ["other"], ["drawn"]),
+        helper.make_node("Bernoulli", ["other"], ["drawn"]),
+        helper.make_node("Dropout", ["other", "rate", "yes"], ["drawn"]),
+        branches("drawn"),
+    ],
+    ids=lambda node: node.op_type,
+)
+def test_weights_that_are_drawn_are_not_constant(draws):
+    weights = models.draw("GRU")
+    other = weights.pop("W")
+    weights |= {"other": abs(other) / 10, "rate": np.array(0.5), "yes": np.array(True)}
+    nodes = [draws, helper.make_node("Neg", ["drawn"], ["W"])]
+    nodes.append(models.node("GRU", weights, ("X", "W")))
+    model = models.graph_model(nodes, weights, ["X"], ["Y"], opset=15)
+    with pytest.raises(SettingError, match="its weights W='W' are not constant"):
+        cw.from_onnx(model)
+
+
+def test_a_branch_that_reads_what_stands_outside():
+    """Constant, or with what is given: either way it is found out, not run into."""
+    weights = models.draw("GRU")
+    inner = [helper.make_tensor_value_info("inner", onnx.TensorProto.DOUBLE, None)]
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["outer"], ["inner"])], "branch", [], inner
+    )
+    constants = weights | {"other": weights["W"], "yes": np.array(True)}
+    del constants["W"]
+    chosen = helper.make_node("If", ["yes"], ["W"], then_branch=branch, else_branch=branch)
+    node = models.node("GRU", weights)
+    for source, given in (("other", ["X"]), ("fed", ["X", "fed"])):
+        outer = helper.make_node("Identity", [source], ["outer"])
+        model = models.graph_model([outer, chosen, node], constants, given, ["Y"], opset=16)
+        if source == "other":
+            wanted = cw.from_onnx(models.model("GRU", weights)).layer0.z_x
+            assert torch.equal(cw.from_onnx(model).layer0.z_x, wanted)
+        else:
+            with pytest.raises(SettingError, match="W='W' are not constant"):
+                cw.from_onnx(model)
+
+
 def test_first_states_of_every_kind():
     weights = models.draw("GRU")
     same = np.tile(np.arange(5.0), (1, 4, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,14 @@ _FIRST_OPSET = 7
 # What these return has the entries of their first input, at other places or more often.
 _REARRANGES = frozenset(
     {"Expand", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
+)
+
+# What these return is drawn anew whenever they run.
+_DRAWING = frozenset(
+    {
+        *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"),
+        *("RandomUniform", "RandomUniformLike"),
+    }
 )
 
 
@@ -55,6 +63,8 @@ class OnnxGraph:
         self._inputs = frozenset(inputs) - set(self._constants)
         self._opsets = dict(opsets)
         self._makers = {name: node for node in self.nodes for name in node.output if name}
+        drawn = {name for node in self.nodes if _draws(node) for name in node.output}
+        self._varying = self._inputs | drawn
 
     @classmethod
     def of_model(cls, model: Any) -> OnnxGraph:
@@ -137,7 +147,7 @@ class OnnxGraph:
         return float(numpy_helper.to_array(tensor).flat[0])
 
     def _is_constant(self, name: str) -> bool:
-        return not self._needs(name) & self._inputs and self.maker(name) is not None
+        return not self._needs(name) & self._varying and self.maker(name) is not None
 
     def _needs(self, name: str) -> set[str]:
         """Everything that a tensor is computed from."""
@@ -147,7 +157,8 @@ class OnnxGraph:
             if name and name not in needed:
                 needed.add(name)
                 node = self.maker(name)
-                waiting += node.input if node is not None else ()
+                if node is not None:
+                    waiting += [read for part in _with_inner(node) for read in part.input]
         return needed
 
     def _folded(self, name: str) -> NDArray[Any]:
@@ -168,3 +179,20 @@ class OnnxGraph:
         except Exception as error:
             raise ModelFileError(f"the constant {name!r} cannot be computed: {error}") from error
         return np.asarray(found[0])
+
+
+def _with_inner(node: Any) -> Iterator[Any]:
+    """A node and those of the graphs that it runs, such as the branches of an If."""
+    yield node
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                yield from _with_inner(inner)
+
+
+def _draws(node: Any) -> bool:
+    # A Dropout has its third input where it drops: exporters write none for evaluation.
+    return any(
+        part.op_type in _DRAWING or (part.op_type == "Dropout" and len(part.input) > 2)
+        for part in _with_inner(node)
+    )
