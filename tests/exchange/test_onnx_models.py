@@ -139,10 +139,14 @@ def test_first_states_that_take_the_shape_of_the_input():
 def test_lengths_that_cannot_be_taken_over():
     weights = models.draw("RNN")
     fixed = models.model("RNN", weights | {"sequence_lens": np.array([7, 3], "i4")})
-    with pytest.raises(
-        SettingError, match="sequence_lens='sequence_lens' is computed in the graph"
-    ):
+    words = r"sequence_lens=\[7, 3\] is constant .* make 'sequence_lens' an input of the graph"
+    with pytest.raises(SettingError, match=words):
         cw.from_onnx(fixed)
+    added = helper.make_node("Add", ["lengths", "lengths"], ["sequence_lens"])
+    node = models.node("RNN", weights, ("X", "sequence_lens"))
+    model = models.graph_model([added, node], weights, ["X", "lengths"], ["Y"])
+    with pytest.raises(SettingError, match="sequence_lens='sequence_lens' is computed in the"):
+        cw.from_onnx(model)
     cast = helper.make_node("Cast", ["lengths"], ["sequence_lens"], to=onnx.TensorProto.INT32)
     node = models.node("RNN", weights, ("X", "sequence_lens"))
     model = models.graph_model([cast, node], weights, ["X", "lengths"], ["Y"])

@@ -56,13 +56,13 @@ def test_whole_stacks_as_torch_writes_them(kind, options, dynamic):
     torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-6)
 
 
-def stacked(between, *, kinds=("LSTM", "LSTM"), sides=1, reads="joined", **attributes):
-    """Two layers and the nodes between them, which end in the tensor `reads`."""
+def stacked(between, *, kinds=("LSTM", "LSTM"), sides=1, lengths=("", ""), **attributes):
+    """Two layers and the nodes between them, which end in the tensor "joined"."""
     constants, nodes, features = {}, [], 3
     for number, kind in enumerate(kinds):
         drawn = models.draw(kind, features=features, sides=sides, seed=number)
         own = {f"{name}{number}": value for name, value in drawn.items()}
-        inputs = ["X" if number == 0 else reads, *own]
+        inputs = ["X" if number == 0 else "joined", *own, lengths[number]]
         nodes.append(
             helper.make_node(kind, inputs, [f"Y{number}"], name=f"layer{number}", **attributes)
         )
@@ -72,7 +72,7 @@ def stacked(between, *, kinds=("LSTM", "LSTM"), sides=1, reads="joined", **attri
         features = 5 * sides
     numbers = {"axes0": [1], "axes1": [2], "joint": [0, 0, -1], "fixed": [7, 4, 5]}
     constants |= {name: np.array(value) for name, value in numbers.items()}
-    return models.graph_model(nodes, constants, ["X"], ["Y1"])
+    return models.graph_model(nodes, constants, ["X", "sequence_lens", "others"], ["Y1"])
 
 
 SQUEEZE = [helper.make_node("Squeeze", ["Y0", "axes0"], ["joined"])]
@@ -137,6 +137,27 @@ def test_what_is_no_stack(between, kinds, words):
         cw.from_onnx(model)
     assert cw.from_onnx(model, "layer1").input_size == 5
     assert cw.from_onnx(model, "Y0").input_size == 3
+
+
+def test_lengths_hold_for_all_layers():
+    same = helper.make_node("Identity", ["sequence_lens"], ["same"])
+    cast = helper.make_node("Cast", ["same"], ["cast"], to=onnx.TensorProto.INT32)
+    between, lengths = [*SQUEEZE, same, cast], [7, 2, 0, 5]
+    model = stacked(between, lengths=("sequence_lens", "cast"))
+    y = torch.tensor(models.sequence())
+    got, _ = cw.from_onnx(model)(y, lengths=lengths)
+    for name in ("layer0", "layer1"):
+        y, _ = cw.from_onnx(model, name)(y, lengths=lengths)
+    torch.testing.assert_close(got, y, rtol=0, atol=1e-12)
+    for other, words in (
+        (("sequence_lens", ""), "'layer0' has 'sequence_lens', ONNX LSTM 'layer1' has none"),
+        (("", "cast"), "'layer0' has none, ONNX LSTM 'layer1' has 'cast'"),
+        (("cast", "others"), "'layer0' has 'cast', ONNX LSTM 'layer1' has 'others'"),
+    ):
+        model = stacked(between, lengths=other)
+        with pytest.raises(SettingError, match=f"sequence_lens differs .*{words}.* with node="):
+            cw.from_onnx(model)
+        assert cw.from_onnx(model, "layer1").input_size == 5
 
 
 def test_nodes_that_are_not_there():

@@ -112,12 +112,16 @@ class OnnxGraph:
 
         return np.asarray(numpy_helper.to_array(found))
 
-    def is_given(self, name: str) -> bool:
-        """Whether a tensor comes from outside, at most converted on its way."""
+    def source(self, name: str) -> str:
+        """The tensor that another one is, at most converted on its way."""
         node = self.maker(name)
-        if node is not None and node.op_type in ("Cast", "Identity"):
-            return self.is_given(node.input[0])
-        return name in self._inputs
+        if node is not None and standard(node) and node.op_type in ("Cast", "Identity"):
+            return self.source(next(iter(node.input), ""))
+        return name
+
+    def is_given(self, name: str) -> bool:
+        """Whether a tensor comes from outside."""
+        return self.source(name) in self._inputs
 
     def uniform(self, name: str) -> float | None:
         """The number that stands everywhere in a tensor, also where its shape is not known."""

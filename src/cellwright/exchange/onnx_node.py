@@ -6,6 +6,7 @@ B (D, 2 · G · H) and P (D, 3 · H).
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from cellwright.exchange.equations import elman_cell, gru_cell, lstm_cell
 from cellwright.exchange.onnx_activations import read_activations
 from cellwright.exchange.onnx_graph import OnnxGraph
 
-__all__ = ["attributes_of", "name_of", "read_node"]
+__all__ = ["attributes_of", "inputs_of", "name_of", "read_node"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def name_of(node: Any) -> str:
     return f"ONNX {node.op_type} {node.name or next(filter(None, node.output), '')!r}"
 
 
+def inputs_of(node: Any) -> dict[str, str]:
+    """The tensors that an LSTM, GRU or RNN reads, by the standard's names; "" is none."""
+    return dict(zip(_OPERATORS[node.op_type].inputs, node.input, strict=False))
+
+
 def attributes_of(node: Any) -> dict[str, Any]:
     """The attributes of a node, text as str."""
     from onnx import helper  # noqa: PLC0415 an optional package
@@ -94,16 +100,12 @@ def read_node(graph: OnnxGraph, node: Any) -> tuple[list[Side], bool]:
     where, operator = name_of(node), _OPERATORS[node.op_type]
     options = attributes_of(node)
     _check_options(where, operator, options)
-    inputs = dict(zip(operator.inputs, node.input, strict=False))
+    inputs = inputs_of(node)
     weights = _weights(graph, where, operator, options, inputs)
     reverse = _REVERSE[options.get("direction", "forward")]
     cells = _cells(where, node.op_type, options, weights, len(reverse))
     layout = bool(options.get("layout", 0))
-    if inputs.get("sequence_lens") and not graph.is_given(inputs["sequence_lens"]):
-        raise SettingError(
-            f"{where}: sequence_lens={inputs['sequence_lens']!r} is computed in the graph; it can "
-            f"only be given from outside, and is lengths= here"
-        )
+    _check_lengths(graph, where, inputs.get("sequence_lens", ""))
     first = {
         state: _first_state(graph, where, f"initial_{state}", inputs, weights["R"], layout)
         for state in ("h", "c")
@@ -141,6 +143,22 @@ def _check_options(where: str, operator: _Operator, options: Mapping[str, Any]) 
             raise SettingError(f"{where}: {name}={options[name]!r} should be 0 or 1")
     if not options.get("clip", 1.0) > 0:
         raise SettingError(f"{where}: clip={options['clip']!r} should be positive")
+
+
+def _check_lengths(graph: OnnxGraph, where: str, name: str) -> None:
+    if not name or graph.is_given(name):
+        return
+    array = graph.constant(name)
+    if array is not None:
+        lengths = reprlib.repr(array.tolist())
+        raise SettingError(
+            f"{where}: sequence_lens={lengths} is constant in the graph; a Recurrent has no "
+            f"lengths of its own: make {name!r} an input of the graph and give lengths={lengths}"
+        )
+    raise SettingError(
+        f"{where}: sequence_lens={name!r} is computed in the graph; it can only be given from "
+        f"outside, and is lengths= here"
+    )
 
 
 def _weights(

@@ -12,7 +12,7 @@ from typing import Any
 
 from cellwright.errors import ModelFileError, SettingError
 from cellwright.exchange.onnx_graph import OPERATORS, OnnxGraph, standard
-from cellwright.exchange.onnx_node import attributes_of
+from cellwright.exchange.onnx_node import attributes_of, inputs_of, name_of
 
 __all__ = ["find_stack", "listed"]
 
@@ -37,7 +37,8 @@ def find_stack(graph: OnnxGraph) -> list[Any]:
     ModelFileError
         There is none.
     SettingError
-        They are no stack, in which each reads all of the one below and nothing else.
+        They are no stack, in which each reads all of the one below and nothing else, or their
+        sequences end at different places.
     """
     nodes = graph.recurrent()
     if not nodes:
@@ -53,7 +54,21 @@ def find_stack(graph: OnnxGraph) -> list[Any]:
             f"the model's recurrent nodes are no stack, in which each reads all of the one below "
             f"and nothing else; choose one with node=: {listed(nodes)}"
         )
+    _check_lengths(graph, stack)
     return stack
+
+
+def _check_lengths(graph: OnnxGraph, stack: Sequence[Any]) -> None:
+    given = [inputs_of(node).get("sequence_lens", "") for node in stack]
+    if len({graph.source(name) for name in given}) > 1:
+        each = ", ".join(
+            f"{name_of(node)} has {repr(name) if name else 'none'}"
+            for node, name in zip(stack, given, strict=True)
+        )
+        raise SettingError(
+            f"sequence_lens differs between the layers of a stack: {each}; lengths= of a Recurrent "
+            f"holds for all its layers: choose one with node="
+        )
 
 
 def listed(nodes: Sequence[Any]) -> str:
