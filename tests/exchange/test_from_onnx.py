@@ -144,6 +144,20 @@ def test_options_of_the_lstm(input_forget, peepholes, clip):
     assert ("f_x" in dict(ours.layer0.named_parameters())) != bool(input_forget)
 
 
+def test_clip_bounds_the_memory_before_the_readout():
+    """In the standard's words: what enters every activation; onnxruntime leaves this one out."""
+    weights = {"W": np.full((1, 4, 1), 9.0), "R": np.zeros((1, 4, 1))}
+    ours = cw.from_onnx(models.model("LSTM", weights, clip=1.0))
+    gate, update, c, wanted = 1 / (1 + np.exp(-1.0)), np.tanh(1.0), 0.0, []
+    for _ in range(6):
+        c = gate * c + gate * update
+        wanted.append(gate * np.tanh(min(c, 1.0)))
+    assert c > 1.5  # so that it makes a difference
+    y, last = models.as_standard(ours, np.ones((6, 1, 1)))
+    np.testing.assert_allclose(y.ravel(), wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(last["c"].ravel(), [c], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("spread", [0.7, None])
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("kind", KINDS)
