@@ -2,31 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
 import cellwright as cw
 from cellwright.errors import ArgumentError, ModelFileError, SettingError, ShapeError
 
 pytest.importorskip("onnx")
-import ml_dtypes  # comes with onnx
 import onnx
 import onnx_models as models
 from onnx import helper, numpy_helper
-
-
-def test_weights_behind_nodes_that_compute_constants():
-    weights = models.draw("GRU")
-    halves = {"left": weights["W"][:, :, :1], "right": weights["W"][:, :, 1:], "R": weights["R"]}
-    bias = numpy_helper.from_array(weights["B"])
-    nodes = [
-        helper.make_node("Concat", ["left", "right"], ["W"], axis=2),
-        helper.make_node("Constant", [], ["B"], value=bias),
-        models.node("GRU", weights),
-    ]
-    model = models.graph_model(nodes, halves, ["X"], ["Y"])
-    plain = cw.from_onnx(models.model("GRU", weights)).state_dict()
-    for name, value in cw.from_onnx(model).state_dict().items():
-        assert torch.equal(value, plain[name]), name
 
 
 def test_weights_that_are_given_or_computed():
@@ -34,61 +17,6 @@ def test_weights_that_are_given_or_computed():
     del weights["W"]
     with pytest.raises(SettingError, match="GRU 'layer': its weights W='W' are not constant"):
         cw.from_onnx(models.model("GRU", weights, ("X", "W")))
-
-
-def branches(name):
-    """An If that draws in one branch and gives a constant in the other."""
-    drawn = helper.make_node("RandomNormal", [], ["inner"], shape=[1, 15, 3], dtype=11)
-    same = helper.make_node("Identity", ["other"], ["inner"])
-    inner = [helper.make_tensor_value_info("inner", onnx.TensorProto.DOUBLE, None)]
-    graphs = [helper.make_graph([node], "branch", [], inner) for node in (drawn, same)]
-    return helper.make_node("If", ["yes"], [name], then_branch=graphs[0], else_branch=graphs[1])
-
-
-@pytest.mark.parametrize(
-    "draws",
-    [
-        helper.make_node("RandomNormal", [], ["drawn"], shape=[1, 15, 3], dtype=11),
-        helper.make_node("RandomUniform", [], ["drawn"], shape=[1, 15, 3], dtype=11),
-        helper.make_node("RandomNormalLike", ["other"], ["drawn"]),
-        helper.make_node("RandomUniformLike", ["other"], ["drawn"]),
-        helper.make_node("Bernoulli", ["other"], ["drawn"]),
-        helper.make_node("Dropout", ["other", "rate", "yes"], ["drawn"]),
-        branches("drawn"),
-    ],
-    ids=lambda node: node.op_type,
-)
-def test_weights_that_are_drawn_are_not_constant(draws):
-    weights = models.draw("GRU")
-    other = weights.pop("W")
-    weights |= {"other": abs(other) / 10, "rate": np.array(0.5), "yes": np.array(True)}
-    nodes = [draws, helper.make_node("Neg", ["drawn"], ["W"])]
-    nodes.append(models.node("GRU", weights, ("X", "W")))
-    model = models.graph_model(nodes, weights, ["X"], ["Y"], opset=15)
-    with pytest.raises(SettingError, match="its weights W='W' are not constant"):
-        cw.from_onnx(model)
-
-
-def test_a_branch_that_reads_what_stands_outside():
-    """Constant, or with what is given: either way it is found out, not run into."""
-    weights = models.draw("GRU")
-    inner = [helper.make_tensor_value_info("inner", onnx.TensorProto.DOUBLE, None)]
-    branch = helper.make_graph(
-        [helper.make_node("Identity", ["outer"], ["inner"])], "branch", [], inner
-    )
-    constants = weights | {"other": weights["W"], "yes": np.array(True)}
-    del constants["W"]
-    chosen = helper.make_node("If", ["yes"], ["W"], then_branch=branch, else_branch=branch)
-    node = models.node("GRU", weights)
-    for source, given in (("other", ["X"]), ("fed", ["X", "fed"])):
-        outer = helper.make_node("Identity", [source], ["outer"])
-        model = models.graph_model([outer, chosen, node], constants, given, ["Y"], opset=16)
-        if source == "other":
-            wanted = cw.from_onnx(models.model("GRU", weights)).layer0.z_x
-            assert torch.equal(cw.from_onnx(model).layer0.z_x, wanted)
-        else:
-            with pytest.raises(SettingError, match="W='W' are not constant"):
-                cw.from_onnx(model)
 
 
 def test_first_states_of_every_kind():
@@ -167,36 +95,6 @@ def test_weights_of_another_shape():
     peep = models.draw("LSTM", peepholes=True)
     with pytest.raises(ShapeError, match=r"P should be \(directions=1, entries=15\)"):
         cw.from_onnx(models.model("LSTM", peep | {"P": peep["P"][:, :10]}))
-
-
-@pytest.mark.parametrize(
-    ("kind", "dtype"),
-    [("f2", torch.float16), ("f4", torch.float32), ("f8", torch.float64)],
-)
-def test_dtypes(kind, dtype):
-    weights = models.draw("LSTM", dtype=kind)
-    assert cw.from_onnx(models.model("LSTM", weights)).layer0.i_h.dtype is dtype
-    narrow = {name: value.astype(ml_dtypes.bfloat16) for name, value in weights.items()}
-    assert cw.from_onnx(models.model("LSTM", narrow)).layer0.i_h.dtype is torch.bfloat16
-    rounded = {name: value.astype("i4") for name, value in weights.items()}
-    with pytest.raises(SettingError, match="W holds int32; only floating-point"):
-        cw.from_onnx(models.model("LSTM", rounded))
-
-
-def test_a_node_with_its_initializers():
-    weights = models.draw("LSTM")
-    node = models.node("LSTM", weights)
-    tensors = [numpy_helper.from_array(value, name) for name, value in weights.items()]
-    wanted = cw.from_onnx(models.model("LSTM", weights)).state_dict()
-    for given in (weights, tensors):
-        for name, value in cw.from_onnx(node, initializers=given).state_dict().items():
-            assert torch.equal(value, wanted[name])
-    with pytest.raises(SettingError, match="W='W' are not constant"):
-        cw.from_onnx(node)
-    with pytest.raises(ArgumentError, match="the node does not read 'weight', but X, W, R, B"):
-        cw.from_onnx(node, initializers={"weight": weights["W"]})
-    with pytest.raises(SettingError, match="Relu 'Y' is none of LSTM, GRU, RNN"):
-        cw.from_onnx(helper.make_node("Relu", ["X"], ["Y"]))
 
 
 def test_files(tmp_path):

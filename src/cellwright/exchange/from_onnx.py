@@ -43,7 +43,7 @@ def from_onnx(
         model, or all of them if each reads what the one before writes, as exporters write a
         stack.
     initializers
-        For a NodeProto: its constant inputs, name -> array, or TensorProtos.
+        For a NodeProto: its constant inputs, name -> array or tensor, or TensorProtos.
 
     Returns
     -------
@@ -59,9 +59,9 @@ def from_onnx(
     Raises
     ------
     ArgumentError
-        `model` is something else.
+        `model`, `node` or `initializers` is something else.
     ModelFileError
-        The file cannot be read, or there is no recurrent node.
+        The file or a tensor in it cannot be read, or there is no recurrent node.
     SettingError
         A node or an option cannot be taken over exactly; the message names it and its value.
     ShapeError

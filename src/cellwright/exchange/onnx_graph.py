@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellwright.errors import ArgumentError, ModelFileError, SettingError
+from cellwright.exchange.onnx_tensors import array_of, given_by_name, tensors_by_name
 
-__all__ = ["OPERATORS", "OnnxGraph", "standard"]
+__all__ = ["OPERATORS", "OnnxGraph", "first_input", "standard"]
 
 OPERATORS = ("LSTM", "GRU", "RNN")
 
@@ -36,6 +37,11 @@ def standard(node: Any) -> bool:
     return node.domain in ("", "ai.onnx")
 
 
+def first_input(node: Any) -> str:
+    """What a node reads first; "" if it reads nothing."""
+    return next(iter(node.input), "")
+
+
 class OnnxGraph:
     """The nodes and constants of one graph.
 
@@ -44,7 +50,7 @@ class OnnxGraph:
     nodes
         In the order of the graph.
     constants
-        Name -> array or TensorProto of each initializer.
+        Name -> what `array_of` reads, of each initializer.
     inputs
         Names of what is given when it runs.
     opsets
@@ -77,17 +83,22 @@ class OnnxGraph:
                     f"opset {_FIRST_OPSET} on: convert it with onnx.version_converter"
                 )
         graph = model.graph
-        constants = {tensor.name: tensor for tensor in graph.initializer}
+        constants = tensors_by_name([*graph.initializer, *graph.sparse_initializer])
+        constants |= {
+            name: attribute.sparse_tensor
+            for node in graph.node
+            for name in node.output
+            for attribute in node.attribute
+            if (node.op_type, attribute.name) == ("Constant", "sparse_value")
+        }
         return cls(graph.node, constants, [value.name for value in graph.input], opsets)
 
     @classmethod
     def of_node(cls, node: Any, initializers: Any) -> OnnxGraph:
         """A node alone; what is not among the initializers is given when it runs."""
-        constants = initializers or {}
-        if not isinstance(constants, Mapping):
-            constants = {tensor.name: tensor for tensor in constants}
+        constants = given_by_name(initializers)
         for name in constants:
-            if name not in node.input:
+            if not name or name not in node.input:
                 raise ArgumentError(
                     f"initializers: the node does not read {name!r}, but {', '.join(node.input)}"
                 )
@@ -106,17 +117,13 @@ class OnnxGraph:
         if name not in self._constants and self._is_constant(name):
             self._constants[name] = self._folded(name)
         found = self._constants.get(name)
-        if found is None or isinstance(found, np.ndarray):
-            return found
-        from onnx import numpy_helper  # noqa: PLC0415 an optional package
-
-        return np.asarray(numpy_helper.to_array(found))
+        return None if found is None else array_of(name, found)
 
     def source(self, name: str) -> str:
         """The tensor that another one is, at most converted on its way."""
         node = self.maker(name)
         if node is not None and standard(node) and node.op_type in ("Cast", "Identity"):
-            return self.source(next(iter(node.input), ""))
+            return self.source(first_input(node))
         return name
 
     def is_given(self, name: str) -> bool:
@@ -125,30 +132,25 @@ class OnnxGraph:
 
     def uniform(self, name: str) -> float | None:
         """The number that stands everywhere in a tensor, also where its shape is not known."""
-        found = self.constant(name)
-        if found is not None:
-            return float(found.flat[0]) if found.size and np.all(found == found.flat[0]) else None
-        node = self.maker(name)
-        if node is None or not standard(node):
+        found, node = self.constant(name), self.maker(name)
+        if found is None and node is not None and standard(node):
+            if node.op_type in _REARRANGES:
+                return self.uniform(first_input(node))
+            if node.op_type == "ConstantOfShape":
+                filled = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+                found = array_of(name, filled[0]) if filled else np.zeros(1)
+        if found is None or not found.size or not np.all(found == found.flat[0]):
             return None
-        if node.op_type == "ConstantOfShape":
-            filled = [attribute.t for attribute in node.attribute if attribute.name == "value"]
-            return self._number(filled[0]) if filled else 0.0
-        return self.uniform(node.input[0]) if node.op_type in _REARRANGES else None
+        return float(found.flat[0])
 
     def repeated(self, name: str) -> NDArray[Any] | None:
         """A constant of three axes before it is repeated as often as there are rows."""
         node = self.maker(name)
         if node is not None and node.op_type == "Expand" and standard(node):
-            found = self.constant(node.input[0])
+            found = self.constant(first_input(node))
             if found is not None and found.ndim <= 3:
                 return found.reshape((1,) * (3 - found.ndim) + found.shape)
         return None
-
-    def _number(self, tensor: Any) -> float:
-        from onnx import numpy_helper  # noqa: PLC0415
-
-        return float(numpy_helper.to_array(tensor).flat[0])
 
     def _is_constant(self, name: str) -> bool:
         return not self._needs(name) & self._varying and self.maker(name) is not None
@@ -167,13 +169,14 @@ class OnnxGraph:
 
     def _folded(self, name: str) -> NDArray[Any]:
         """Compute a tensor that depends on constants alone."""
-        from onnx import ValueInfoProto, helper, numpy_helper  # noqa: PLC0415
+        from onnx import ValueInfoProto, helper, numpy_helper  # noqa: PLC0415 an optional package
         from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
 
         needed = self._needs(name)
-        nodes = [node for node in self.nodes if set(node.output) & needed]
+        makers = {id(self.maker(read)) for read in needed}
+        nodes = [node for node in self.nodes if id(node) in makers]
         constants = [
-            numpy_helper.from_array(value, key) if isinstance(value, np.ndarray) else value
+            numpy_helper.from_array(array_of(key, value), key)
             for key, value in self._constants.items()
             if key in needed
         ]
