@@ -109,6 +109,19 @@ def test_files(tmp_path):
         cw.from_onnx(path)
 
 
+@pytest.mark.filterwarnings("ignore:The onnxtxt format is experimental")
+@pytest.mark.parametrize(
+    "suffix", ["json", "onnxjson", "textproto", "pbtxt", "prototxt", "onnxtxt"]
+)
+def test_files_that_onnx_reads_as_text(tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    onnx.save(models.model("GRU", models.draw("GRU")), path)
+    assert cw.from_onnx(path).hidden_sizes == (5,)
+    path.write_text('{"a": 1}')
+    with pytest.raises(ModelFileError, match=f"model.{suffix}: not an ONNX model"):
+        cw.from_onnx(path)
+
+
 def test_what_is_no_model():
     with pytest.raises(
         ArgumentError, match="takes a ModelProto, a NodeProto or a path, not a dict"

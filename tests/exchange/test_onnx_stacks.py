@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import cellwright as cw
-from cellwright.errors import ModelFileError, SettingError
+from cellwright.errors import ArgumentError, ModelFileError, SettingError
 
 pytest.importorskip("onnx")
 import onnx
@@ -166,6 +166,9 @@ def test_nodes_that_are_not_there():
         cw.from_onnx(model, "layr1")
     with pytest.raises(SettingError, match="Squeeze 'joined' is none of LSTM, GRU, RNN"):
         cw.from_onnx(model, "joined")
+    for other in (3, model.graph.node[0]):
+        with pytest.raises(ArgumentError, match=f"not a {type(other).__name__}$"):
+            cw.from_onnx(model, other)
     nothing = models.graph_model([helper.make_node("Relu", ["X"], ["Y"])], {}, ["X"], ["Y"])
     with pytest.raises(ModelFileError, match="has no node LSTM, GRU or RNN"):
         cw.from_onnx(nothing)
@@ -173,3 +176,18 @@ def test_nodes_that_are_not_there():
     foreign.graph.node[0].domain = "com.example"
     with pytest.raises(ModelFileError, match="has no node LSTM, GRU or RNN"):
         cw.from_onnx(foreign)
+
+
+def test_nodes_of_one_name():
+    model = stacked(SQUEEZE)
+    assert [node.op_type for node in model.graph.node] == ["LSTM", "Squeeze", "LSTM"]
+    model.graph.node[0].name = "layer1"
+    with pytest.raises(SettingError, match=r"2 .* 'layer1'; choose .*: 'Y0' \(LSTM\), 'Y1'"):
+        cw.from_onnx(model, "layer1")
+    assert cw.from_onnx(model, "Y0").input_size == 3
+    model.graph.node[0].name = model.graph.node[1].name = "other"
+    assert cw.from_onnx(model, "other").input_size == 3
+    model.graph.node[0].name = "layer1"
+    model.graph.node[1].op_type = "Relu"
+    with pytest.raises(SettingError, match=r"are no stack, .*: 'Y0' \(LSTM\), 'Y1' \(LSTM\)"):
+        cw.from_onnx(model)

@@ -16,7 +16,7 @@ from cellwright.errors import (
 from cellwright.exchange.assembly import Side, assemble
 from cellwright.exchange.onnx_graph import OPERATORS, OnnxGraph, standard
 from cellwright.exchange.onnx_node import name_of, read_node
-from cellwright.exchange.onnx_stack import find_stack, listed
+from cellwright.exchange.onnx_stack import find_stack, listed, names_of
 from cellwright.nn import Recurrent
 
 __all__ = ["from_onnx"]
@@ -108,24 +108,33 @@ def _graph(model: Any, initializers: Any) -> OnnxGraph:
 
 def _read(path: Path) -> Any:
     import onnx  # noqa: PLC0415
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 comes with onnx
 
     if not path.is_file():
         raise ModelFileError(f"{path}: there is no such file")
     try:
         return onnx.load(path)
-    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+    except Exception as error:  # each of the formats that onnx tells by the suffix has its own
         raise ModelFileError(f"{path}: not an ONNX model: {error}") from error
 
 
-def _chosen(graph: OnnxGraph, name: str) -> Any:
-    for part in graph.nodes:
-        if name and name in (part.name, *part.output):
-            if part.op_type in OPERATORS and standard(part):
-                return part
-            raise SettingError(f"{name_of(part)} is none of {', '.join(OPERATORS)} of ONNX")
-    names = [part.name or part.output[0] for part in graph.recurrent()]
-    raise SettingError(
-        f"there is no node {name!r}.{did_you_mean(name, names)} Recurrent nodes: "
-        f"{', '.join(names) or 'none'}"
-    )
+def _chosen(graph: OnnxGraph, name: Any) -> Any:
+    if not isinstance(name, str):
+        raise ArgumentError(
+            f"node= is the name of a node or of one of its outputs, not a {type(name).__name__}"
+        )
+    named = [part for part in graph.nodes if name and name in (part.name, *part.output)]
+    recurrent = graph.recurrent()
+    found = [part for part in recurrent if part in named]
+    if len(found) > 1:
+        raise SettingError(
+            f"{len(found)} recurrent nodes have the name {name!r}; choose one by the name of an "
+            f"output: {listed(found)}"
+        )
+    if named and not found:
+        raise SettingError(f"{name_of(named[0])} is none of {', '.join(OPERATORS)} of ONNX")
+    if not found:
+        raise SettingError(
+            f"there is no node {name!r}.{did_you_mean(name, names_of(recurrent))} Recurrent nodes: "
+            f"{listed(recurrent) or 'none'}"
+        )
+    return found[0]

@@ -6,6 +6,7 @@ or (B, T, D · H): exporters write nodes between them that change nothing but th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ from cellwright.errors import ModelFileError, SettingError
 from cellwright.exchange.onnx_graph import OPERATORS, OnnxGraph, standard
 from cellwright.exchange.onnx_node import attributes_of, inputs_of, name_of
 
-__all__ = ["find_stack", "listed"]
+__all__ = ["find_stack", "listed", "names_of"]
 
 _Change = tuple[str, tuple[int, ...]]
 
@@ -71,9 +72,21 @@ def _check_lengths(graph: OnnxGraph, stack: Sequence[Any]) -> None:
         )
 
 
+def names_of(nodes: Sequence[Any]) -> list[str]:
+    """For each node its name; that of an output where it has none, or shares it."""
+    often = Counter(node.name for node in nodes)
+    return [
+        node.name
+        if node.name and often[node.name] == 1
+        else next(filter(None, node.output), node.name)
+        for node in nodes
+    ]
+
+
 def listed(nodes: Sequence[Any]) -> str:
     """The names under which the user may ask for nodes."""
-    return ", ".join(f"{(node.name or node.output[0])!r} ({node.op_type})" for node in nodes)
+    named = zip(names_of(nodes), nodes, strict=True)
+    return ", ".join(f"{name!r} ({node.op_type})" for name, node in named)
 
 
 def _below(graph: OnnxGraph, node: Any) -> Any:
