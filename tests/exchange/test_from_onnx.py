@@ -348,6 +348,40 @@ def test_options_that_are_refused(options, words):
         cw.from_onnx(models.model("LSTM", models.draw("LSTM"), **options))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"direction": ["forward"]}, r"direction=\['forward'\] is of kind STRINGS; .* STRING$"),
+        ({"direction": 1}, "direction=1 is of kind INT; it should be of kind STRING$"),
+        ({"clip": "a"}, "clip='a' is of kind STRING; it should be of kind FLOAT$"),
+        ({"clip": 1}, "clip=1 is of kind INT; it should be of kind FLOAT$"),
+        ({"activations": "Tanh"}, "activations='Tanh' is of kind STRING; .* STRINGS$"),
+        ({"activations": [1.0]}, r"activations=\[1.0\] is of kind FLOATS; .* STRINGS$"),
+        ({"activation_alpha": 0.5}, "activation_alpha=0.5 is of kind FLOAT; .* FLOATS$"),
+        ({"hidden_size": "5"}, "hidden_size='5' is of kind STRING; it should be of kind INT$"),
+        ({"hidden_size": 5.0}, "hidden_size=5.0 is of kind FLOAT; it should be of kind INT$"),
+        ({"input_forget": "no"}, "input_forget='no' is of kind STRING; .* of kind INT$"),
+    ],
+)
+def test_attributes_of_another_kind(options, words):
+    with pytest.raises(SettingError, match=f"ONNX LSTM 'layer': {words}"):
+        cw.from_onnx(models.model("LSTM", models.draw("LSTM"), **options))
+
+
+def test_attributes_without_a_value():
+    model = models.model("GRU", models.draw("GRU"))
+    model.graph.node[0].attribute.add(name="clip")
+    with pytest.raises(SettingError, match="clip has no value; it should be of kind FLOAT"):
+        cw.from_onnx(model)
+    clip = model.graph.node[0].attribute[-1]
+    clip.type, clip.ref_attr_name = clip.FLOAT, "outer"
+    with pytest.raises(SettingError, match="clip has no value; it should be of kind FLOAT"):
+        cw.from_onnx(model)
+    clip.CopyFrom(type(clip)(name="direction", type=clip.STRING, s=b"\xff"))
+    with pytest.raises(SettingError, match="direction='�' is none of forward"):
+        cw.from_onnx(model)
+
+
 def test_numbers_for_every_function_where_both_readings_agree():
     weights, x = models.draw("LSTM"), models.sequence()
     names = ["LeakyRelu", "Tanh", "Tanh"]

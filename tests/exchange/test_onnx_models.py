@@ -10,6 +10,7 @@ pytest.importorskip("onnx")
 import onnx
 import onnx_models as models
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 
 def test_weights_that_are_given_or_computed():
@@ -55,7 +56,7 @@ def test_first_states_that_take_the_shape_of_the_input():
         ours = cw.from_onnx(model)
         assert ours.layer0.initial_h.tolist() == wanted
         x = models.sequence()
-        evaluated = onnx.reference.ReferenceEvaluator(model).run(None, {"X": x})[0]
+        evaluated = ReferenceEvaluator(model).run(None, {"X": x})[0]
         got, _ = models.as_standard(ours, x)
         np.testing.assert_allclose(got, evaluated, rtol=0, atol=1e-12)
     computed = helper.make_node("ReduceMean", ["X"], ["initial_h"])
@@ -92,9 +93,41 @@ def test_weights_of_another_shape():
         cw.from_onnx(models.model("GRU", weights, hidden_size=6))
     with pytest.raises(ShapeError, match=r"B should be \(directions=1, entries=30\)"):
         cw.from_onnx(models.model("GRU", weights | {"B": weights["B"][:, :15]}))
+    for name, axes in (("W", "input"), ("R", "hidden")):
+        flat = weights | {name: np.array(0.5)}
+        words = rf"{name} should be \(directions, gates·hidden, {axes}\), but is \(\)"
+        with pytest.raises(ShapeError, match=words):
+            cw.from_onnx(models.node("GRU", weights), initializers=flat)
     peep = models.draw("LSTM", peepholes=True)
     with pytest.raises(ShapeError, match=r"P should be \(directions=1, entries=15\)"):
         cw.from_onnx(models.model("LSTM", peep | {"P": peep["P"][:, :10]}))
+
+
+def test_weights_of_different_types():
+    weights = models.draw("GRU")
+    mixed = models.model("GRU", weights | {"W": weights["W"].astype("f4")})
+    words = "W is torch.float32, R is torch.float64, B is torch.float64; ONNX has one type for all"
+    with pytest.raises(SettingError, match=words):
+        cw.from_onnx(mixed)
+    first = weights | {"initial_h": np.full((1, 4, 5), 0.1, "f4")}
+    with pytest.raises(SettingError, match="R is torch.float64, initial_h is torch.float32; ONNX"):
+        cw.from_onnx(models.model("GRU", first))
+
+
+def test_a_node_that_reads_nothing():
+    node = helper.make_node("LSTM", [], ["Y"])
+    for model in (node, models.graph_model([node], {}, ["X"], ["Y"])):
+        with pytest.raises(SettingError, match="ONNX LSTM 'Y' has no W"):
+            cw.from_onnx(model)
+    weights = models.draw("GRU")
+    for maker in ("Identity", "Cast"):
+        made = helper.make_node(maker, [], ["initial_h"])
+        nodes = [made, models.node("GRU", weights, ("X", "initial_h"))]
+        with pytest.raises(ModelFileError, match="constant 'initial_h' cannot be computed"):
+            cw.from_onnx(models.graph_model(nodes, weights, ["X"], ["Y"]))
+    same = helper.make_node("Identity", [], ["X"])
+    nodes = [same, models.node("GRU", weights)]
+    assert cw.from_onnx(models.graph_model(nodes, weights, [], ["Y"])).input_size == 3
 
 
 def test_files(tmp_path):

@@ -15,6 +15,7 @@ pytest.importorskip("onnx")
 import onnx
 import onnx_models as models
 from onnx import helper
+from onnx.reference import ReferenceEvaluator
 
 
 def exported(module, *, dynamic):
@@ -101,7 +102,7 @@ def test_stacks(between, options):
     assert ours.num_layers == 2
     ours.backend = "reference"
     x = models.sequence()
-    wanted = onnx.reference.ReferenceEvaluator(model).run(None, {"X": x})[0]
+    wanted = ReferenceEvaluator(model).run(None, {"X": x})[0]
     with torch.no_grad():
         got = ours(torch.tensor(x))[0].unflatten(2, (wanted.shape[1], -1)).transpose(1, 2)
     np.testing.assert_allclose(got.numpy(), wanted, rtol=0, atol=1e-12)
@@ -176,6 +177,12 @@ def test_nodes_that_are_not_there():
     foreign.graph.node[0].domain = "com.example"
     with pytest.raises(ModelFileError, match="has no node LSTM, GRU or RNN"):
         cw.from_onnx(foreign)
+
+
+@pytest.mark.parametrize("layout", [2, "first"])
+def test_a_stack_with_an_option_that_is_refused(layout):
+    with pytest.raises(SettingError, match=f"ONNX LSTM 'layer0': layout={layout!r}"):
+        cw.from_onnx(stacked(SQUEEZE, layout=layout))
 
 
 def test_nodes_of_one_name():

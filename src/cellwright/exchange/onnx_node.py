@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from cellwright.cells.cell import Cell
@@ -23,7 +22,7 @@ from cellwright.exchange.equations import elman_cell, gru_cell, lstm_cell
 from cellwright.exchange.onnx_activations import read_activations
 from cellwright.exchange.onnx_graph import OnnxGraph
 
-__all__ = ["attributes_of", "inputs_of", "name_of", "read_node"]
+__all__ = ["inputs_of", "name_of", "options_of", "read_node"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class _Operator:
     inputs
         The names of what it reads, in order.
     options
-        Its own attributes, beside those that all have.
+        Its own attributes, whole numbers, beside those that all have.
     """
 
     functions: tuple[str, ...]
@@ -49,10 +48,16 @@ class _Operator:
 
 
 _FIRST_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h")
-_OPTIONS = (
-    *("activation_alpha", "activation_beta", "activations", "clip", "direction"),
-    *("hidden_size", "layout"),
-)
+# The attributes of all three, each with its kind in ONNX' words.
+_OPTIONS = {
+    "activation_alpha": "FLOATS",
+    "activation_beta": "FLOATS",
+    "activations": "STRINGS",
+    "clip": "FLOAT",
+    "direction": "STRING",
+    "hidden_size": "INT",
+    "layout": "INT",
+}
 _OPERATORS = {
     "LSTM": _Operator(
         ("Sigmoid", "Tanh", "Tanh"), "iofg", (*_FIRST_INPUTS, "initial_c", "P"), ("input_forget",)
@@ -73,17 +78,54 @@ def inputs_of(node: Any) -> dict[str, str]:
     return dict(zip(_OPERATORS[node.op_type].inputs, node.input, strict=False))
 
 
-def attributes_of(node: Any) -> dict[str, Any]:
-    """The attributes of a node, text as str."""
+def options_of(node: Any) -> dict[str, Any]:
+    """The attributes of an LSTM, GRU or RNN, text as str.
+
+    Raises
+    ------
+    SettingError
+        One is not known, or of a kind or value that the operator does not take.
+    """
+    where, operator = name_of(node), _OPERATORS[node.op_type]
+    kinds = _OPTIONS | dict.fromkeys(operator.options, "INT")
+    options = {a.name: _value(where, a, kinds) for a in node.attribute}
+    if options.get("direction", "forward") not in _REVERSE:
+        raise SettingError(
+            f"{where}: direction={options['direction']!r} is none of {', '.join(_REVERSE)}"
+        )
+    for name in ("layout", "input_forget", "linear_before_reset"):
+        if options.get(name, 0) not in (0, 1):
+            raise SettingError(f"{where}: {name}={options[name]!r} should be 0 or 1")
+    if not options.get("clip", 1.0) > 0:
+        raise SettingError(f"{where}: clip={options['clip']!r} should be positive")
+    return options
+
+
+def _value(where: str, attribute: Any, kinds: Mapping[str, str]) -> Any:
+    """What is in an attribute of one of these kinds."""
     from onnx import helper  # noqa: PLC0415 an optional package
 
-    found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    return {name: _text(value) for name, value in found.items()}
+    name, kind = attribute.name, attribute.AttributeType.Name(attribute.type)
+    # A reference has its value where a function is called, and these nodes are in none.
+    value = None if attribute.ref_attr_name else _text(helper.get_attribute_value(attribute))
+    if name not in kinds:
+        raise SettingError(
+            f"{where}: the attribute {name}={reprlib.repr(value)} is not known."
+            f"{did_you_mean(name, kinds)}"
+        )
+    if value is None:
+        raise SettingError(f"{where}: {name} has no value; it should be of kind {kinds[name]}")
+    if kind != kinds[name]:
+        raise SettingError(
+            f"{where}: {name}={reprlib.repr(value)} is of kind {kind}; it should be of kind "
+            f"{kinds[name]}"
+        )
+    return value
 
 
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     return [_text(entry) for entry in value] if isinstance(value, list) else value
 
 
@@ -98,8 +140,7 @@ def read_node(graph: OnnxGraph, node: Any) -> tuple[list[Side], bool]:
         A weight does not have the shape that the others ask for.
     """
     where, operator = name_of(node), _OPERATORS[node.op_type]
-    options = attributes_of(node)
-    _check_options(where, operator, options)
+    options = options_of(node)
     inputs = inputs_of(node)
     weights = _weights(graph, where, operator, options, inputs)
     reverse = _REVERSE[options.get("direction", "forward")]
@@ -125,24 +166,6 @@ def read_node(graph: OnnxGraph, node: Any) -> tuple[list[Side], bool]:
             )
         )
     return sides, layout
-
-
-def _check_options(where: str, operator: _Operator, options: Mapping[str, Any]) -> None:
-    known = (*_OPTIONS, *operator.options)
-    for name, value in options.items():
-        if name not in known:
-            raise SettingError(
-                f"{where}: the attribute {name}={value!r} is not known.{did_you_mean(name, known)}"
-            )
-    if options.get("direction", "forward") not in _REVERSE:
-        raise SettingError(
-            f"{where}: direction={options['direction']!r} is none of {', '.join(_REVERSE)}"
-        )
-    for name in ("layout", "input_forget", "linear_before_reset"):
-        if options.get(name, 0) not in (0, 1):
-            raise SettingError(f"{where}: {name}={options[name]!r} should be 0 or 1")
-    if not options.get("clip", 1.0) > 0:
-        raise SettingError(f"{where}: clip={options['clip']!r} should be positive")
 
 
 def _check_lengths(graph: OnnxGraph, where: str, name: str) -> None:
@@ -179,6 +202,13 @@ def _weights(
             found[name] = tensor_of(where, name, array)
         elif name in ("W", "R"):
             raise SettingError(f"{where} has no {name}")
+    _check_types(where, found)
+    for name, last in (("W", "input"), ("R", "hidden")):
+        if found[name].ndim != 3:
+            raise ShapeError(
+                f"{where}: {name} should be (directions, gates·hidden, {last}), but is "
+                f"{tuple(found[name].shape)}"
+            )
     sides = len(_REVERSE[options.get("direction", "forward")])
     hidden = options.get("hidden_size", found["R"].shape[-1])
     rows = {"gates·hidden": len(operator.gates) * hidden}
@@ -188,6 +218,12 @@ def _weights(
         if name in found:
             check_shape(where, name, found[name], directions=sides, entries=wide)
     return found
+
+
+def _check_types(where: str, values: Mapping[str, Tensor]) -> None:
+    if len({value.dtype for value in values.values()}) > 1:
+        types = ", ".join(f"{name} is {value.dtype}" for name, value in values.items())
+        raise SettingError(f"{where}: {types}; ONNX has one type for all")
 
 
 def _cells(
@@ -288,4 +324,6 @@ def _first_state(
             f"{where}: {option}={name!r} differs between the {array.shape[1]} rows of a batch; a "
             f"learned initial state is the same for all"
         )
-    return torch.as_tensor(tensor_of(where, option, array[:, 0]), dtype=recurrent.dtype)
+    first = tensor_of(where, option, array[:, 0])
+    _check_types(where, {"R": recurrent, option: first})
+    return first

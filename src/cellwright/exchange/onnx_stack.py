@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from cellwright.errors import ModelFileError, SettingError
-from cellwright.exchange.onnx_graph import OPERATORS, OnnxGraph, standard
-from cellwright.exchange.onnx_node import attributes_of, inputs_of, name_of
+from cellwright.exchange.onnx_graph import OPERATORS, OnnxGraph, first_input, standard
+from cellwright.exchange.onnx_node import inputs_of, name_of, options_of
 
 __all__ = ["find_stack", "listed", "names_of"]
 
@@ -92,19 +92,19 @@ def listed(nodes: Sequence[Any]) -> str:
 def _below(graph: OnnxGraph, node: Any) -> Any:
     """The recurrent node whose whole output another one reads, or None."""
     changes: list[_Change] = []
-    name = node.input[0]
+    name = first_input(node)
     maker = graph.maker(name)
     while maker is not None and standard(maker) and maker.op_type not in OPERATORS:
         change = _change(graph, maker)
         if change is None:
             return None
         changes = [*change, *changes]
-        name = maker.input[0]
+        name = first_input(maker)
         maker = graph.maker(name)
     if maker is None or not standard(maker) or name != maker.output[0]:
         return None
-    options = attributes_of(maker)
-    layout = int(options.get("layout", 0))
+    options = options_of(maker)
+    layout = options.get("layout", 0)
     joining = _JOINING[layout]
     if options.get("direction", "forward") != "bidirectional":
         joining += _JOINING_ONE[layout]
@@ -113,13 +113,14 @@ def _below(graph: OnnxGraph, node: Any) -> Any:
 
 def _change(graph: OnnxGraph, node: Any) -> list[_Change] | None:
     """A node that changes nothing but the layout, and how; None for any other."""
-    options = attributes_of(node)
+    numbers = {attribute.name: tuple(attribute.ints) for attribute in node.attribute}
     if node.op_type == "Identity":
         return []
     if node.op_type == "Transpose":
-        return [("Transpose", tuple(options.get("perm", ())))]
-    if node.op_type in ("Squeeze", "Reshape") and not options.get("allowzero", 0):
+        return [("Transpose", numbers.get("perm", ()))]
+    zeros = any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute)
+    if node.op_type in ("Squeeze", "Reshape") and not zeros:
         wanted = graph.constant(node.input[1]) if len(node.input) > 1 else None
-        numbers = options.get("axes", ()) if wanted is None else wanted.flat
-        return [(node.op_type, tuple(int(number) for number in numbers))]
+        found = numbers.get("axes", ()) if wanted is None else wanted.flat
+        return [(node.op_type, tuple(int(number) for number in found))]
     return None
