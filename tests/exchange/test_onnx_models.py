@@ -65,6 +65,46 @@ def test_first_states_that_take_the_shape_of_the_input():
         cw.from_onnx(model)
 
 
+def expanded(start, layout):
+    """A model with both directions whose initial_h is `start`, by Expand to (2, B, 5)."""
+    weights = models.draw("GRU", sides=2)
+    one, turned = np.array([1]), start.swapaxes(0, 1) if layout and start.ndim == 3 else start
+    numbers = {"start": turned, "zero": one - 1, "one": one, "sides": 2 * one, "five": 5 * one}
+    begin, end = ("zero", "one") if layout else ("one", "sides")
+    parts = ["rows", "sides", "five"] if layout else ["sides", "rows", "five"]
+    nodes = [
+        helper.make_node("Shape", ["X"], ["all"]),
+        helper.make_node("Slice", ["all", begin, end], ["rows"]),
+        helper.make_node("Concat", parts, ["shape"], axis=0),
+        helper.make_node("Expand", ["start", "shape"], ["initial_h"]),
+    ]
+    options = {"direction": "bidirectional", "layout": layout}
+    nodes.append(models.node("GRU", weights, ("X", "initial_h"), **options))
+    return models.graph_model(nodes, weights | numbers, ["X"], ["Y", "Y_h"])
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+@pytest.mark.parametrize("shape", [(5,), (1, 1, 5), (2, 1, 1), (2, 1, 5), (1, 4, 5)])
+def test_first_states_that_are_repeated_along_every_axis(shape, layout):
+    start = np.random.default_rng(3).normal(size=shape)
+    if shape == (1, 4, 5):
+        start = start[:, :1].repeat(4, axis=1)
+    ours = cw.from_onnx(expanded(start, layout))
+    rows = np.broadcast_to(start, (2, 4, 5))
+    np.testing.assert_array_equal(ours.layer0.initial_h.detach(), rows[0, 0])
+    np.testing.assert_array_equal(ours.layer0_reverse.initial_h.detach(), rows[1, 0])
+    x = models.sequence()
+    wanted = ReferenceEvaluator(expanded(start, 0)).run(None, {"X": x})
+    models.assert_close(models.as_standard(ours, x), (wanted[0], {"h": wanted[1]}))
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+def test_first_states_that_cannot_be_repeated(layout):
+    words = r"initial_h should be \(directions=2, batch, hidden=5\).*, but is \(3, 1, 5\)"
+    with pytest.raises(ShapeError, match=words):
+        cw.from_onnx(expanded(np.ones((3, 1, 5)) * np.arange(5), layout))
+
+
 def test_lengths_that_cannot_be_taken_over():
     weights = models.draw("RNN")
     fixed = models.model("RNN", weights | {"sequence_lens": np.array([7, 3], "i4")})

@@ -143,14 +143,22 @@ class OnnxGraph:
             return None
         return float(found.flat[0])
 
-    def repeated(self, name: str) -> NDArray[Any] | None:
-        """A constant of three axes before it is repeated as often as there are rows."""
+    def repeated(self, name: str, shape: Sequence[int | None]) -> NDArray[Any] | None:
+        """A constant that an Expand repeats, of this shape as far as that is known.
+
+        Along an axis of unknown length it is as the Expand reads it.
+        """
         node = self.maker(name)
-        if node is not None and node.op_type == "Expand" and standard(node):
-            found = self.constant(first_input(node))
-            if found is not None and found.ndim <= 3:
-                return found.reshape((1,) * (3 - found.ndim) + found.shape)
-        return None
+        if node is None or node.op_type != "Expand" or not standard(node):
+            return None
+        found = self.constant(first_input(node))
+        if found is None or found.ndim > len(shape):
+            return None
+        lengths = (1,) * (len(shape) - found.ndim) + found.shape
+        found = found.reshape(lengths)
+        wanted = [length or own for length, own in zip(shape, lengths, strict=True)]
+        fits = all(own in (1, length) for own, length in zip(lengths, wanted, strict=True))
+        return np.broadcast_to(found, wanted) if fits else found
 
     def _is_constant(self, name: str) -> bool:
         return not self._needs(name) & self._varying and self.maker(name) is not None

@@ -305,7 +305,7 @@ def _first_state(
         everywhere = graph.uniform(name)
         if everywhere is not None:
             return zeros + everywhere
-        array = graph.repeated(name)
+        array = graph.repeated(name, (None, sides, hidden) if layout else (sides, None, hidden))
     if array is None:
         raise SettingError(
             f"{where}: {option}={name!r} is computed in the graph, by "
