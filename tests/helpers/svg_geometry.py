@@ -5,6 +5,7 @@ from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
+ARROW = 7.0
 
 
 class Picture:
@@ -20,7 +21,13 @@ class Picture:
         self.words = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
         self.texts = [_box(t) for t in root.iter(f"{SVG}text")]
         self.lines = [_points(p.get("d")) for p in root.iter(f"{SVG}path") if p.get("stroke")]
-        self.arrows = [p for p in root.iter(f"{SVG}path") if not p.get("stroke")]
+        paths = list(root.iter(f"{SVG}path"))
+        # A line, and the tip of the arrow that is drawn after it.
+        self.arrows = [
+            (_points(line.get("d")), _points(head.get("d"))[0])
+            for line, head in pairwise(paths)
+            if line.get("stroke") and not head.get("stroke")
+        ]
 
 
 def faults(text):
@@ -34,9 +41,15 @@ def faults(text):
         if _overlap(a[0], b[0]):
             found.append(f"texts {a[1]} and {b[1]}")
     for box, word in picture.texts:
-        if box[0] < 0 or box[1] < 0 or box[0] + box[2] > picture.width:
+        if _leaves(picture, (box[0], box[1]), (box[0] + box[2], box[1] + box[3])):
             found.append(f"text {word} leaves the picture")
+    for line, tip in picture.arrows:
+        corner = line[-2]
+        if abs(corner[0] - tip[0]) + abs(corner[1] - tip[1]) < ARROW:
+            found.append(f"no room for the arrowhead at {tip}")
     for line in picture.lines:
+        if _leaves(picture, *line):
+            found.append(f"line from {line[0]} leaves the picture")
         for a, b in pairwise(line):
             bent = abs(a[0] - b[0]) > 0.2 and abs(a[1] - b[1]) > 0.2
             found += [f"slanted {a} {b}"] if bent else []
@@ -45,6 +58,10 @@ def faults(text):
             found += [f"line {a} {b} in {s}" for s in picture.shapes if _overlap(thin, s)]
             found += [f"line {a} {b} in {w}" for box, w in picture.texts if _overlap(thin, box)]
     return found
+
+
+def _leaves(picture, *points):
+    return any(not (0 <= x <= picture.width and 0 <= y <= picture.height) for x, y in points)
 
 
 def _points(path):

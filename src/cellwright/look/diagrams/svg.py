@@ -91,7 +91,8 @@ class _Drawing:
             there = [part for part, place in self.at.items() if place[axis] == number]
             before = max((self._space(part, axis, -1) for part in there), default=8.0)
             after = max((self._space(part, axis, 1) for part in there), default=8.0)
-            gap = 0.0 if not number else _CLEAR if free else _MARGIN
+            # A line in the tracks before the first needs as much room as one between two.
+            gap = _MARGIN if not free else _CLEAR if number else 0.0
             middle = cursor + gap + max(before, _ASIDE if thick == 3 else 0)
             where += [middle - _ASIDE, middle, middle + _ASIDE] if thick == 3 else [middle]
             cursor = middle + max(after, _ASIDE if thick == 3 else 0)
