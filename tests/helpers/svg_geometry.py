@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
-ARROW = 7.0
+ARROW, DASHES = 7.0, 13.0
 
 
 class Picture:
@@ -22,6 +22,7 @@ class Picture:
         self.texts = [_box(t) for t in root.iter(f"{SVG}text")]
         self.lines = [_points(p.get("d")) for p in root.iter(f"{SVG}path") if p.get("stroke")]
         paths = list(root.iter(f"{SVG}path"))
+        self.dashed = [_points(p.get("d")) for p in paths if p.get("stroke-dasharray")]
         # A line, and the tip of the arrow that is drawn after it.
         self.arrows = [
             (_points(line.get("d")), _points(head.get("d"))[0])
@@ -47,6 +48,9 @@ def faults(text):
         corner = line[-2]
         if abs(corner[0] - tip[0]) + abs(corner[1] - tip[1]) < ARROW:
             found.append(f"no room for the arrowhead at {tip}")
+    for line in picture.dashed:
+        if sum(abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in pairwise(line)) < DASHES:
+            found.append(f"no room to see that the line from {line[0]} is dashed")
     for line in picture.lines:
         if _leaves(picture, *line):
             found.append(f"line from {line[0]} leaves the picture")

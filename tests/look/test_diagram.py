@@ -101,6 +101,16 @@ def test_peepholes_are_dashed_and_subtraction_is_marked():
     assert words.count("−") == words.count("÷") == 1
 
 
+@pytest.mark.parametrize("name", GRAPHS)
+def test_no_value_branches_off_where_it_is_scaled(name):
+    scaled, plain = set(), set()
+    for line in route(place(contract(GRAPHS[name]))).lines:
+        if line.branches and not line.wire.scaled:
+            assert (line.source, line.points[0]) not in scaled - plain
+        (scaled if line.wire.scaled else plain).update((line.source, p) for p in line.points)
+    assert plain
+
+
 def test_a_value_may_enter_an_operation_twice():
     @cw.cell(state="h")
     def doubled(x, h):

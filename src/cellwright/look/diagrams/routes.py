@@ -126,10 +126,11 @@ class _Routing:
         straight = set(self.places.straight)
         wires = [(w.source, part, w) for part in self.places.at for w in part.wires]
 
-        def key(each: tuple[Part, Part, Wire]) -> tuple[int, int]:
-            source, target, _ = each
+        def key(each: tuple[Part, Part, Wire]) -> tuple[bool, bool, int]:
+            source, target, wire = each
             (a, b), (c, d) = self.middle(source), self.middle(target)
-            return (source, target) not in straight, abs(a - c) + abs(b - d)
+            # What is scaled comes last: it may branch off the value, the value not off it.
+            return (source, target) not in straight, wire.scaled, abs(a - c) + abs(b - d)
 
         return sorted(wires, key=key)
 

@@ -12,6 +12,7 @@ from cellwright.look.diagrams.routes import Line, Routes
 __all__ = ["write_svg"]
 
 _RADIUS, _BOX, _TRACK, _MARGIN, _CLEAR, _ASIDE = 13.0, 20.0, 12.0, 13.0, 20.0, 13.0
+_DASHED = 12.0
 _GATE, _LEARNED = "#d99000", "#3b82f6"
 _FONT = "ui-sans-serif, system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 _DARK = "<style>svg{color:#1f2430}@media (prefers-color-scheme:dark){svg{color:#e3e6ee}}</style>"
@@ -78,6 +79,7 @@ class _Drawing:
         tracks = self.routes.tracks
         count = self.routes.size[axis]
         thick = 3 if axis == 0 else 1
+        short = self._short_dashes(axis)
         where: list[float] = []
         cursor = 4.0
         for number in range(count + 1):
@@ -93,15 +95,28 @@ class _Drawing:
             after = max((self._space(part, axis, 1) for part in there), default=8.0)
             # A line in the tracks before the first needs as much room as one between two.
             gap = _MARGIN if not free else _CLEAR if number else 0.0
+            gap += _DASHED * ((number, -1) in short)
             middle = cursor + gap + max(before, _ASIDE if thick == 3 else 0)
             where += [middle - _ASIDE, middle, middle + _ASIDE] if thick == 3 else [middle]
             cursor = middle + max(after, _ASIDE if thick == 3 else 0)
+            cursor += _DASHED * ((number, 1) in short)
         self.extent = cursor + 4.0
         if axis == 0:
             self.total_width = self.extent
         else:
             self.total_height = self.extent
         return where
+
+    def _short_dashes(self, axis: int) -> set[tuple[int, int]]:
+        """Columns or rows, and the side of them, at which dashes need more room to be seen."""
+        found = set()
+        for line in self.routes.lines:
+            straight = len({point[1 - axis] for point in line.points}) == 1
+            within = len(line.points) <= self.routes.tracks + 1
+            if line.wire.scaled and line.branches and straight and within:
+                side = 1 if line.points[-1][axis] < line.points[-2][axis] else -1
+                found.add((self.at[line.target][axis], side))
+        return found
 
     def svg(self, standalone: bool) -> str:
         w, h = self.total_width, self.total_height
