@@ -26,7 +26,8 @@ learned: its matrices, a bias, and the function written in it (W: none), with th
 its value. Amber boxes are sigmoids. A circle computes unit by unit: × multiplies, + adds, and a
 mark beside an arrow says if it is subtracted (−) or divides (÷). A bar joins values that several
 boxes read side by side, as a thick line. A dashed line is scaled by a learned vector, as a
-peephole is. LN is layer normalisation.
+peephole is. LN is layer normalisation. A number too long for its circle is rounded to four digits;
+the equations have it in full.
 
 **How to read the numbers.** I is the number of inputs, H that of units; the number beside each
 formula is for I = {INPUTS} and H = {UNITS}, and {OTHERS} for a size of the cell's own. A *gate*

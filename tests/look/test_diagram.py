@@ -101,6 +101,119 @@ def test_peepholes_are_dashed_and_subtraction_is_marked():
     assert words.count("−") == words.count("÷") == 1
 
 
+def drawn(cell):
+    """Text and name of each part -> mark, origin and dashes of the lines into it."""
+    assert faults(cw.look.diagram(cell)) == []
+    return {
+        (part.text, part.name): {(w.mark, w.source.text, w.scaled) for w in part.wires}
+        for part in contract(cell.graph)
+    }
+
+
+def test_a_norm_of_one_term_is_a_box_of_its_own():
+    @cw.cell(state="h")
+    def half(x, h):
+        """One term is normalised, the others are not."""
+        h = cw.tanh(
+            cw.layer_norm("a", cw.affine("a", x, bias=None)) + cw.affine("b", h) + cw.scale("p", h)
+        )
+        return h
+
+    parts = drawn(half)
+    assert parts["LN", "a"] == {("", "x", False)}
+    assert parts["W", "b"] == {("", "h", False), ("", "h", True)}
+    assert parts["+", ""] == {("", "LN", False), ("", "W", False)}
+
+    @cw.cell(state="h")
+    def nested(x, h):
+        """A norm of a norm and another term."""
+        h = cw.tanh(
+            cw.layer_norm("c", cw.layer_norm("a", cw.affine("a", x, bias=None)) + cw.affine("b", h))
+        )
+        return h
+
+    parts = drawn(nested)
+    assert parts["LN", "a"] == {("", "x", False)}
+    assert parts["tanh LN", "h"] == {("", "+", False)}
+
+
+def test_what_is_subtracted_from_what_is_learned_is_marked():
+    @cw.cell(state=("h", "c", "n", "k"))
+    def differences(x, h, c, n, k):
+        """Differences of learned terms, and of learned and other ones."""
+        h_new = cw.tanh(cw.affine("a", x, bias=None) - cw.affine("b", h) - cw.scale("p", h))
+        c_new = c - cw.affine("c", x) - cw.scale("q", h)
+        n_new = n - cw.bias("n")
+        k_new = cw.sigmoid(-cw.affine("k", k, bias=None))
+        return h_new, c_new, n_new, k_new
+
+    parts = drawn(differences)
+    assert parts["tanh", "h"] == {("", "x", False), ("−", "h", False), ("−", "h", True)}
+    assert parts["W", "c"] == {("", "x", False), ("", "h", True)}
+    assert parts["+", "c"] == {("", "c", False), ("−", "W", False)}
+    assert parts["−b", "n"] == {("", "n", False)}
+    assert parts["σ", "k"] == {("−", "k", False)}
+
+
+def test_only_the_whole_pattern_gets_the_name_of_a_function():
+    @cw.cell(state="h")
+    def real(x, h):
+        """A softplus, a norm without gain and a mean."""
+        n = cw.affine("n", x, h)
+        spread = n - cw.mean_units(n)
+        m = spread / cw.sqrt(cw.mean_units(spread**2))
+        h = cw.softplus(n) + m + cw.mean_units(h)
+        return h
+
+    assert {"softplus", "norm", "mean"} <= set(Picture(cw.look.diagram(real)).words)
+
+    @cw.cell(state="h")
+    def seeming(x, h):
+        """What begins like a softplus, and what begins like norms."""
+        n = cw.affine("n", x, h)
+        centred = n - cw.mean_units(n)
+        p = centred / cw.sqrt(2.0) + centred / cw.sqrt(cw.mean_units(n**2) + 1e-5)
+        q = (n - cw.mean_units(n) / 2) / cw.sqrt(cw.mean_units(centred**2) + 1e-5)
+        h = cw.maximum(n, 5.0) + cw.log1p(cw.exp(n * h)) + p + q
+        return h
+
+    words = Picture(cw.look.diagram(seeming)).words
+    assert not {"softplus", "norm"} & set(words)
+    assert {"max 5", "log1p", "√"} <= set(words)
+
+
+def test_numbers_and_times_that_become_states_are_written():
+    @cw.cell(state=("h", "c", "n", "k"))
+    def told(x, h, c, n, k, t):
+        """States that nothing but numbers and the time give."""
+        o = cw.tanh(cw.affine("o", x, h, c, n, k))
+        return cw.exp(-0.1 * t) * o, 0.5 + 0 * t, cw.per_unit([1, 2]), t * 0.1
+
+    @cw.cell(state="h")
+    def constant(x, h):
+        """The same at every step."""
+        h = 0.5
+        return h
+
+    assert Picture(cw.look.diagram(constant)).words == ["0.5", "ht"]
+    parts = drawn(told)
+    assert parts["c", ""] == {("", "+0.5", False)}
+    assert parts["n", ""] == {("", "[1, 2]", False)}
+    assert parts["×0.1", "k"] == {("", "t", False)}
+    assert ("exp(-0.1 ⊙ t)", "fixed") in parts
+
+
+def test_short_numbers_are_written_in_full_and_long_ones_with_four_digits():
+    @cw.cell(state="h")
+    def numbers(x, h):
+        """Six digits, five, and all that there are; and a number that is subtracted twice."""
+        h = (cw.tanh(cw.affine("a", x, h)) * 0.123456 * 12345 / 3**0.5 - (-0.25)) * 1e-7
+        return h
+
+    words = Picture(cw.look.diagram(numbers)).words
+    assert {"×0.123456", "×12345", "÷1.732", "+0.25", "×1e−07"} <= set(words)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_no_value_branches_off_where_it_is_scaled(name):
     scaled, plain = set(), set()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cellwright.ir import Graph, Node, topological
+from cellwright.ir.text import spell
 from cellwright.look.diagrams.words import (
     BINARY,
     FIXED,
@@ -19,8 +20,9 @@ from cellwright.look.diagrams.words import (
     WITH_NUMBER,
     base_name,
     first_weight,
-    fixed_text,
+    mean_of,
     normalised,
+    number_text,
     softplus_of,
 )
 
@@ -30,6 +32,8 @@ Kind = Literal["state", "input", "box", "circle", "join", "end"]
 
 # A circle has four sides, one of which its value leaves by.
 _MOST = 3
+# Letters of a formula from which an arrow may come.
+_LONGEST = 16
 
 
 @dataclass(eq=False)
@@ -39,6 +43,21 @@ class Wire:
     source: Part
     mark: str = ""
     scaled: bool = False
+
+
+@dataclass
+class _Terms:
+    """The terms of a sum, each with a mark if it is subtracted.
+
+    `rest` is only added; `learned` belongs into boxes, under True what is normalised first.
+    """
+
+    rest: list[tuple[Node, str]] = field(default_factory=list)
+    learned: dict[bool, list[tuple[Node, str]]] = field(default_factory=dict)
+
+    @property
+    def all_learned(self) -> list[tuple[Node, str]]:
+        return [term for group in self.learned.values() for term in group]
 
 
 @dataclass(eq=False)
@@ -137,12 +156,16 @@ class _Contraction:
         self.needed = list(topological(graph.outputs))
         self.uses = Counter(source for value in self.needed for source in value.inputs)
         self.uses.update(graph.outputs)
+        self.written = spell(graph)
+        self.signals = {value: name for name, value in reversed(graph.signals)}
         self.names: dict[Node, str] = {}
         for name, value in (*graph.after.items(), *graph.signals):
             self.names.setdefault(value, name)
         self.fixed: set[Node] = set()
         for value in self.needed:
             inner = value.kind in ("pointwise", "truth", "reduction")
+            # What becomes of a state is drawn, and no more named than that.
+            inner = inner and value not in graph.outputs
             if value.op in FIXED or (inner and all(s in self.fixed for s in value.inputs)):
                 self.fixed.add(value)
         self.made: dict[Node, Part] = {}
@@ -164,93 +187,122 @@ class _Contraction:
             kind: Kind = "state" if value.op == "state" else "input"
             return Part(kind, value.name, "below" if value.op == "below" else "")
         if value in self.fixed:
-            return Part("input", name or fixed_text(value), "fixed")
+            return Part("input", self._fixed_text(value), "fixed")
         if value.kind == "weight":
             return Part("box", "w", name or base_name(value))
         return self._computed(value, name)
 
+    def _fixed_text(self, value: Node) -> str:
+        """What is written for a value that depends on no input and no state."""
+        if value.op == "constant":
+            return number_text(value)
+        name = self.signals.get(value) or value.attributes.get("name")
+        if name is not None:
+            return str(name)
+        if len(self.written[value]) <= _LONGEST:
+            return self.written[value]
+        return "f(t)" if any(v.op == "step" for v in topological([value])) else "const"
+
     def _computed(self, value: Node, name: str) -> Part:
         if (soft := softplus_of(value)) is not None:
             return Part("circle", "softplus", name, [Wire(self.part(soft))])
-        rest, learned, normed = self._terms(value)
-        if learned and all(term.kind == "weight" for term in learned):
-            return self._many("+b", name, [Wire(self.part(v), mark) for v, mark in rest])
-        if learned:
-            return self._affine(value, rest, learned, normed)
-        if value.op == "div" and value.inputs[1].op == "count" and value.inputs[0].op == "sum":
-            return Part("circle", "mean", name, [Wire(self.part(value.inputs[0].inputs[0]))])
+        terms = self._terms(value)
+        if terms.learned:
+            return self._learned_sum(terms, name)
+        if (source := mean_of(value)) is not None:
+            return Part("circle", "mean", name, [Wire(self.part(source))])
         if value in self.normal:
             return Part("circle", "norm", name, [Wire(self.part(self.normal[value]))])
         if len(value.inputs) == 1:
             return self._unary(value, name)
         return self._operation(value, name)
 
-    def _affine(
-        self, value: Node, rest: list[tuple[Node, str]], learned: list[Node], normed: bool
-    ) -> Part:
-        name = self.names.get(value, "")
-        letter = base_name(next(v for v in map(first_weight, learned) if v))
-        box = Part("box", "LN" if normed else "W", "" if rest else name)
-        box.name = box.name or letter
-        for term in learned:
-            box.wires += self._learned_wires(term)
+    def _learned_sum(self, terms: _Terms, name: str) -> Part:
+        """A box for what is learned, a second one for what is normalised, and a + if need be."""
+        rest = [Wire(self.part(term), mark) for term, mark in terms.rest]
+        if rest and all(term.kind == "weight" for term, _ in terms.all_learned):
+            taken = all(mark for _, mark in terms.all_learned)
+            return self._many("−b" if taken else "+b", name, rest)
+        if not rest and len(terms.learned) == 1:
+            (normed,) = terms.learned
+            box = self._box(terms, normed)
+            box.name = name or box.name
+            return box
+        wires = []
+        for normed, group in terms.learned.items():
+            # Where all of a box is subtracted, its own line is marked and not each into it.
+            mark = "−" if all(mark for _, mark in group) else ""
+            wires.append(Wire(self._box(terms, normed, mark), mark))
+        return self._many("+", name, [*wires, *rest])
+
+    def _box(self, terms: _Terms, normed: bool, outside: str = "") -> Part:
+        group = terms.learned[normed]
+        # A bare bias may be that of a norm and not of what else is added.
+        terms_first = sorted((term for term, _ in group), key=lambda term: term.kind == "weight")
+        letter = base_name(next(v for v in map(first_weight, terms_first) if v))
+        box = Part("box", "LN" if normed else "W", letter)
+        for term, mark in group:
+            box.wires += self._learned_wires(term, _times(outside, mark))
         if all(wire.scaled for wire in box.wires) and not normed:
             box.text = "w"
-        box.wires = list({(w.source, w.scaled): w for w in box.wires}.values())
-        if not rest:
-            return box
-        return self._many("+", name, [Wire(box), *(Wire(self.part(v), mark) for v, mark in rest)])
+        box.wires = list({(w.source, w.scaled, w.mark): w for w in box.wires}.values())
+        return box
 
-    def _learned_wires(self, term: Node) -> list[Wire]:
+    def _learned_wires(self, term: Node, mark: str) -> list[Wire]:
         """What a learned term reads."""
         if term.kind == "weight":
             return []
         if term.kind == "product":
-            return [Wire(self.part(term.inputs[1]))]
-        if term.op == "neg":
-            return self._learned_wires(term.inputs[0])
+            return [Wire(self.part(term.inputs[1]), mark)]
         source = next(v for v in term.inputs if v.op != "vector")
         if source.op == "constant":
             return []
         if source not in self.normal:
-            return [Wire(self.part(source), scaled=True)]
+            return [Wire(self.part(source), mark, scaled=True)]
         inner = self.normal[source]
-        rest, learned, _ = self._terms(inner)
-        if learned and not rest and inner not in self.names:
-            return [wire for each in learned for wire in self._learned_wires(each)]
-        return [Wire(self.part(inner))]
+        terms = self._terms(inner)
+        if terms.rest or True in terms.learned or inner in self.names:
+            return [Wire(self.part(inner), mark)]
+        return [
+            wire
+            for each, inside in terms.all_learned
+            for wire in self._learned_wires(each, _times(mark, inside))
+        ]
 
-    def _terms(self, value: Node) -> tuple[list[tuple[Node, str]], list[Node], bool]:
-        """The terms of a sum: what is only added, what is learned, and whether normalised."""
-        rest: list[tuple[Node, str]] = []
-        learned: list[Node] = []
-        normed = False
+    def _terms(self, value: Node) -> _Terms:
+        """What a sum is of, each with the sign with which it is added."""
+        found = _Terms()
         stack = [(value, "")]
         while stack:
             term, mark = stack.pop()
             free = term is value or self._hidden(term)
             if free and term.op in ("add", "sub") and not self._constant(term):
-                second = mark if term.op == "add" else ("" if mark else "−")
+                second = mark if term.op == "add" else _times(mark, "−")
                 stack += [(term.inputs[1], second), (term.inputs[0], mark)]
-            elif (free or term.kind == "weight") and self._learned(term):
-                learned.append(term)
-                normed |= any(source in self.normal for source in term.inputs)
+            elif free and term.op == "neg" and self._learned(term.inputs[0]):
+                stack.append((term.inputs[0], _times(mark, "−")))
+            elif self._learned(term, whole=term is value):
+                normed = any(source in self.normal for source in term.inputs)
+                found.learned.setdefault(normed, []).append((term, mark))
             else:
-                rest.append((term, mark))
-        return rest, learned, normed
+                found.rest.append((term, mark))
+        plain = found.learned.get(False, [])
+        if True in found.learned and all(term.kind == "weight" for term, _ in plain):
+            # No box of its own for what shifts a normalised value.
+            found.learned[True] += found.learned.pop(False, [])
+        return found
 
     def _hidden(self, value: Node) -> bool:
         """Whether a value is only a part of the one that uses it."""
         once = self.uses[value] == 1 and value not in self.names
         return once and softplus_of(value) is None
 
-    def _learned(self, term: Node) -> bool:
-        if term.kind in ("product", "weight"):
-            return True
-        if term.op == "mul":
-            first, second = (source.op == "vector" for source in term.inputs)
-            return first != second
-        return term.op == "neg" and self._learned(term.inputs[0])
+    def _learned(self, term: Node, *, whole: bool = False) -> bool:
+        """Whether a term of a sum, or the whole of it, belongs into a box."""
+        vectors = sum(source.op == "vector" for source in term.inputs)
+        scaled = term.op == "mul" and vectors == 1
+        inner = whole or self._hidden(term)
+        return term.kind == "weight" or (inner and (scaled or term.kind == "product"))
 
     def _constant(self, value: Node) -> bool:
         return any(source.op == "constant" for source in value.inputs)
@@ -270,8 +322,8 @@ class _Contraction:
         for side, number in enumerate(value.inputs):
             if number.op == "constant" and value.op in WITH_NUMBER:
                 template = WITH_NUMBER[value.op][side]
-                text = template.format(f"{number.attributes['value']:.4g}")
-                text = text.replace("+-", "−").replace("--", "+").replace("-", "−")
+                text = template.format(number_text(number))
+                text = text.replace("+-", "−").replace("−-", "+").replace("-", "−")
                 return Part("circle", text, name, [Wire(self.part(value.inputs[1 - side]))])
         if value.op == "mul" and value.inputs[0] is value.inputs[1]:
             return Part("circle", "x²", name, [Wire(self.part(value.inputs[0]))])
@@ -290,7 +342,7 @@ class _Contraction:
             twice = len(set(term.inputs)) == 1
             inner = self._hidden(term) and term.op in ops and not (twice or self._constant(term))
             if term is value or inner:
-                second = mark if term.op != "sub" else ("" if mark else "−")
+                second = _times(mark, "−") if term.op == "sub" else mark
                 stack += [(term.inputs[1], second), (term.inputs[0], mark)]
             else:
                 wires.append(Wire(self.part(term), mark))
@@ -298,5 +350,11 @@ class _Contraction:
 
     def _many(self, text: str, name: str, wires: list[Wire]) -> Part:
         while len(wires) > _MOST:
-            wires = [Wire(Part("circle", text[0], "", wires[:_MOST])), *wires[_MOST:]]
+            inner = "×" if text == "×" else "+"
+            wires = [Wire(Part("circle", inner, "", wires[:_MOST])), *wires[_MOST:]]
         return Part("circle", text, name, wires)
+
+
+def _times(mark: str, other: str) -> str:
+    """The sign of a product of two signs."""
+    return "" if mark == other else "−"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cellwright.ir import SCALAR, Node, topological
+from cellwright.cells.language import softplus
+from cellwright.cells.value import Value
+from cellwright.ir import Node, node
 
 __all__ = [
     "BINARY",
@@ -11,8 +13,9 @@ __all__ = [
     "WITH_NUMBER",
     "base_name",
     "first_weight",
-    "fixed_text",
+    "mean_of",
     "normalised",
+    "number_text",
     "softplus_of",
 ]
 
@@ -48,6 +51,7 @@ WITH_NUMBER = {
     "less_equal": ("{0}≤", "≤{0}"),
     "equal": ("={0}", "={0}"),
 }
+_DIGITS = 8
 # What depends on no input and no state.
 FIXED = frozenset({"step", "constant", "per_unit", "count", "bernoulli"})
 
@@ -67,37 +71,62 @@ def first_weight(term: Node) -> Node | None:
     return term
 
 
-def fixed_text(value: Node) -> str:
-    """What is written for a value that depends on no input and no state."""
-    if value.op == "step":
-        return "t"
-    if value.op == "constant":
-        return f"{value.attributes['value']:.4g}"
-    if value.op == "bernoulli":
-        return value.name
-    return "f(t)" if any(v.op == "step" for v in topological([value])) else "const"
+def number_text(constant: Node) -> str:
+    """A number as in the equations, or with four digits where that is too long to read."""
+    number = constant.attributes["value"]
+    written = f"{number:.12g}"
+    return written if len(written) <= _DIGITS else f"{number:.4g}"
+
+
+def mean_of(value: Node) -> Node | None:
+    """What this is the mean of, over its units."""
+    if value.op != "div" or value.inputs[0].op != "sum":
+        return None
+    (source,) = value.inputs[0].inputs
+    return source if value.inputs[1].attributes.get("of") == source.size else None
 
 
 def normalised(value: Node) -> Node | None:
     """What layer normalisation is applied to, if this is its quotient.
 
-    Its mean may be that of several values side by side.
+    Its mean and its spread may be those of several values side by side.
     """
     if value.op != "div" or [v.op for v in value.inputs] != ["sub", "sqrt"]:
         return None
     source, mean = value.inputs[0].inputs
-    if mean.size != SCALAR or value.inputs[1].size != SCALAR:
-        return None
-    sums = (v for v in topological([mean]) if v.op == "sum")
-    return source if any(v.inputs[0] is source for v in sums) else None
+    spread = value.inputs[1].inputs[0]
+    if spread.op == "add" and spread.inputs[1].op == "constant":
+        spread = spread.inputs[0]
+    together = _mean_of_several(mean)
+    centred = [node("sub", each, mean) for each in together]
+    squares = {node("mul", each, each) for each in centred}
+    return source if source in together and squares == set(_mean_of_several(spread)) else None
+
+
+def _mean_of_several(value: Node) -> list[Node]:
+    """What this is the mean of, side by side; nothing if it is no mean."""
+    number = 1.0
+    if value.op == "div" and value.inputs[1].op == "constant":
+        number = float(str(value.inputs[1].attributes["value"]))
+        value = value.inputs[0]
+    found, stack, seen = [], [value], set()
+    while stack:
+        term = stack.pop()
+        if term in seen:
+            return []
+        seen.add(term)
+        if term.op == "add":
+            stack += term.inputs
+        elif (source := mean_of(term)) is not None:
+            found.append(source)
+        else:
+            return []
+    return found if len(found) == number else []
 
 
 def softplus_of(value: Node) -> Node | None:
     """What is the argument, if this is how `softplus` is written."""
-    if value.op != "add":
+    if value.op != "add" or value.inputs[0].op != "maximum":
         return None
-    greater, rest = value.inputs
-    if greater.op != "maximum" or rest.op != "log1p" or rest.inputs[0].op != "exp":
-        return None
-    source = greater.inputs[0]
-    return source if source in topological([rest]) else None
+    source = value.inputs[0].inputs[0]
+    return source if softplus(Value(source)).node is value else None
