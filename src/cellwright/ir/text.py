@@ -7,7 +7,7 @@ name of its own gets one, so that what is written never outgrows the graph.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -17,7 +17,7 @@ from cellwright.ir.node import Node
 __all__ = ["spell", "to_dot", "to_latex", "to_text"]
 
 # How tightly an operation binds; a looser one inside a tighter one needs brackets.
-_TRUTH, _SUM, _PRODUCT, _SIGN, _ATOM = range(5)
+_TRUTH, _SUM, _REMAINDER, _PRODUCT, _SIGN, _ATOM = range(6)
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ class _Alphabet:
     scale: str
     symbol: Callable[[str], str]
     line: str
+    draw: str
+    once: str
     join: str
     power: str
+    infinity: str
     words: dict[str, tuple[str, int]]
 
 
@@ -85,14 +88,18 @@ _UNICODE = _Alphabet(
     scale="w_{0}",
     symbol=str,
     line="{0} = {1}",
+    draw="{0} ~ Bernoulli({1})",
+    once=", once a sequence",
     join="\n",
     power="{2}",
-    words={"mean": ("mean({0})", _ATOM), "remainder": ("{0} mod {1}", _PRODUCT)},
+    infinity="inf",
+    words={"mean": ("mean({0})", _ATOM), "remainder": ("{0} mod {1}", _REMAINDER)},
 )
 
 
 def _latex_symbol(name: str) -> str:
-    return name if len(name) == 1 else rf"\mathit{{{name}}}".replace("_", r"\_")
+    plain = name.isdigit() or (len(name) == 1 and name != "_")
+    return name if plain else rf"\mathit{{{name}}}".replace("_", r"\_")
 
 
 _LATEX = _Alphabet(
@@ -132,11 +139,14 @@ _LATEX = _Alphabet(
     scale="w_{{{0}}}",
     symbol=_latex_symbol,
     line="{0} &= {1}",
+    draw=r"{0} &\sim \operatorname{{Bernoulli}}\left({1}\right)",
+    once=r",\ \text{once a sequence}",
     join=" \\\\\n",
     power=r"{0}10^{{{1}}}",
+    infinity=r"\infty",
     words={
         "mean": (r"\operatorname{{mean}}\left({0}\right)", _ATOM),
-        "remainder": (r"{0} \bmod {1}", _PRODUCT),
+        "remainder": (r"{0} \bmod {1}", _REMAINDER),
     },
 )
 
@@ -145,8 +155,8 @@ def to_text(graph: Graph) -> str:
     """Return the equations in Unicode, a line a signal, in the author's order.
 
     ``hₜ₋₁`` is a state before the step, ``W_ix`` the matrix of ``affine("i", x)``, ``b_i``
-    its bias, ``⊙`` multiplies unit by unit. ``δhₜ`` is a gradient that the caller gives and
-    ``δhₜ←`` one that comes back from the steps after this one.
+    its bias, ``⊙`` multiplies unit by unit; ``keepₜ ~ Bernoulli(0.9)`` is drawn. ``δhₜ`` is a
+    gradient that the caller gives and ``δhₜ←`` one that comes back from the steps after this one.
     """
     return _equations(graph, _UNICODE)
 
@@ -180,26 +190,34 @@ def to_dot(graph: Graph) -> str:
 
 
 def _equations(graph: Graph, alphabet: _Alphabet) -> str:
-    lines = _Writer(graph, alphabet).lines
-    return alphabet.join.join(alphabet.line.format(*pair) for pair in lines)
+    return alphabet.join.join(_Writer(graph, alphabet).lines)
 
 
-def _names(graph: Graph) -> dict[Node, str]:
-    """Name of each value that gets a line of its own, no two the same."""
-    # A state's name means the state after the step, an input's the input.
-    taken = {leaf.name for leaf in graph.inputs} | set(graph.state_sizes)
-    named: dict[Node, str] = {}
-    for name, value in graph.after.items():
-        if value.inputs:
-            named.setdefault(value, name)
+def _called(graph: Graph) -> dict[str, str]:
+    """Signal -> what it is called in the equations, where no two things are called the same."""
+    drawn = graph.leaves("bernoulli")
+    # A state's name means the state after the step, that of an input or a draw what is given.
+    meant = {leaf.name: leaf for leaf in (*graph.inputs, *drawn)} | graph.after
+    taken = {*meant}
+    called = {}
     for name, value in graph.signals:
-        if not value.inputs or value in named:
-            continue
         free_name = name
-        while free_name in taken:
+        while free_name in taken and meant.get(free_name) is not value:
             free_name += "'"
         taken.add(free_name)
-        named[value] = free_name
+        called[name] = free_name
+    return called
+
+
+def _names(graph: Graph, called: Mapping[str, str]) -> dict[Node, str]:
+    """Name of each value that gets a line of its own, no two the same."""
+    named: dict[Node, str] = {}
+    signals = ((called[name], value) for name, value in graph.signals)
+    for name, value in (*graph.after.items(), *signals):
+        if value.inputs:
+            named.setdefault(value, name)
+    leaves = (*graph.inputs, *graph.states, *graph.leaves("bernoulli"))
+    taken = {leaf.name for leaf in leaves} | set(called.values())
     free = (name for name in map("u{}".format, count(1)) if name not in taken)
     uses = Counter(source for value in graph.nodes for source in value.inputs)
     for value in graph.nodes:
@@ -208,33 +226,59 @@ def _names(graph: Graph) -> dict[Node, str]:
     return named
 
 
+def _split_names(graph: Graph) -> dict[Node, tuple[str, str]]:
+    """Matrix -> the two names that its own is made of: the gate's and that of what it reads."""
+    known = [(leaf.name, leaf) for leaf in (*graph.inputs, *graph.states)]
+    known += [(f"{leaf.name}_below", leaf) for leaf in graph.leaves("below")]
+    known += graph.signals
+    found: dict[Node, tuple[str, str]] = {}
+    for matrix, read in (value.inputs for value in graph.nodes if value.kind == "product"):
+        own = [name for name, value in known if value is read and matrix.name.endswith(f"_{name}")]
+        # What has no name goes by its position.
+        second = max(own, key=len) if own else matrix.name.rpartition("_")[2] or matrix.name
+        if own or matrix not in found:
+            found[matrix] = matrix.name.removesuffix(second).removesuffix("_"), second
+    return found
+
+
 class _Writer:
     def __init__(self, graph: Graph, alphabet: _Alphabet) -> None:
         self.alphabet = alphabet
-        self.named = _names(graph)
-        self.lines: list[tuple[str, str]] = []
+        called = _called(graph)
+        self.named = _names(graph, called)
+        self.split = _split_names(graph)
+        self.biases = {v.name for v in graph.nodes if v.attributes.get("role") == "bias"}
+        self.lines: list[str] = []
+        self.defined: set[str] = set()
         self.written: dict[Node, tuple[str, int]] = {}
         for value in graph.nodes:
             self.written[value] = self._write(value)
-        reserved = {leaf.name for leaf in (*graph.inputs, *graph.states)}
         # A second name of a value, and a state that another name became.
-        for name, value in (*graph.signals, *graph.after.items()):
+        signals = ((called[name], value) for name, value in graph.signals)
+        for name, value in (*signals, *graph.after.items()):
             left, right = self._now(name), self.written[value][0]
-            known = {line[0] for line in self.lines} | {right}
-            if left not in known and (name in graph.after or name not in reserved):
-                self.lines.append((left, right))
+            if left != right and left not in self.defined:
+                self._define(left, right)
 
     def _now(self, name: str) -> str:
         return self.alphabet.now.format(self.alphabet.symbol(name))
 
+    def _define(self, left: str, right: str) -> None:
+        self.defined.add(left)
+        self.lines.append(self.alphabet.line.format(left, right))
+
     def _write(self, value: Node) -> tuple[str, int]:
         text, binding = self._operation(value) if value.inputs else self._leaf(value)
+        if value.op == "bernoulli":
+            probability, _ = self._number(value.attributes["probability"])
+            once = self.alphabet.once if value.attributes["per"] == "sequence" else ""
+            self.lines.append(self.alphabet.draw.format(text, probability) + once)
         if value not in self.named:
             return text, binding
         left = self._now(self.named[value])
         if binding == _TRUTH:  # a comparison may hold a second sign of equality
             text = self.alphabet.group.format(text)
-        self.lines.append((left, text))
+        self._define(left, text)
         return left, _ATOM
 
     def _operation(self, value: Node) -> tuple[str, int]:
@@ -243,10 +287,13 @@ class _Writer:
         parts = []
         for position, source in enumerate(inputs):
             text, inner = self.written[source]
-            # The right side of a difference, a quotient or a matrix binds one step tighter.
-            tight = op in ("sub", "div", "remainder") or value.kind == "product"
-            strict = tight and position == 1
-            bracketed = binding != _ATOM and (inner < binding or (strict and inner == binding))
+            loosest = binding
+            if op == "remainder" or value.kind == "product":
+                # Beside `mod` nobody knows what binds; beside a matrix a sign is a difference.
+                loosest = _ATOM
+            elif op in ("sub", "div") and position == 1:
+                loosest = binding + 1
+            bracketed = binding != _ATOM and inner < loosest
             parts.append(self.alphabet.group.format(text) if bracketed else text)
         return template.format(*parts), binding
 
@@ -266,31 +313,39 @@ class _Writer:
     def _leaf(self, value: Node) -> tuple[str, int]:
         a = self.alphabet
         if value.op == "constant":
-            number = f"{value.attributes['value']:.12g}"
-            digits, _, power = number.partition("e")
-            if power:
-                times = {"1": "", "-1": "-"}.get(digits, rf"{digits} \cdot ")
-                number = a.power.format(times, int(power), number)
-            return number, _SIGN if number.startswith("-") else _ATOM
+            return self._number(value.attributes["value"])
         if value.op == "step":
             return "t", _ATOM
         if value.op == "count":
-            return f"|{value.attributes['of']}|", _ATOM
+            return f"|{a.symbol(str(value.attributes['of']))}|", _ATOM
         if value.op == "per_unit":
             values = value.attributes["values"]
             assert isinstance(values, tuple)
-            shown = [f"{number:g}" for number in values[:8]] + ["…"] * (len(values) > 8)
+            shown = [self._number(number)[0] for number in values[:8]] + ["…"] * (len(values) > 8)
             return "[" + ", ".join(shown) + "]", _ATOM
         if value.op == "matrix":
-            first, _, second = value.name.rpartition("_")
-            return a.matrix.format(self._subscript(first, second)), _ATOM
+            return a.matrix.format(self._subscript(*self.split[value])), _ATOM
         if value.op == "vector":
             if value.attributes["role"] == "bias":
-                return a.bias.format(self._subscript(value.name.removesuffix("_bias"))), _ATOM
+                gate = value.name.removesuffix("_bias")
+                name = value.name if gate in self.biases else gate
+                return a.bias.format(self._subscript(name)), _ATOM
             return a.scale.format(self._subscript(value.name)), _ATOM
         forms = {"state": a.before, "below": a.below, "later": a.later, "outside": a.outside}
         form = forms.get(str(value.attributes.get("origin", value.op)), a.now)
         return form.format(a.symbol(value.name)), _ATOM
+
+    def _number(self, value: object) -> tuple[str, int]:
+        a = self.alphabet
+        number = f"{value:.12g}"
+        digits, _, power = number.partition("e")
+        binding = _SIGN if number.startswith("-") else _ATOM
+        if power:
+            times = {"1": "", "-1": "-"}.get(digits, rf"{digits} \cdot ")
+            number = a.power.format(times, int(power), number)
+            if r"\cdot" in number:
+                binding = _PRODUCT
+        return number.replace("inf", a.infinity), binding
 
     def _subscript(self, *names: str) -> str:
         kept = [name for name in names if name]
