@@ -30,14 +30,21 @@ def cells(
 ) -> None:
     """The zoo: every cell's equations, states, gates, parameters and cost."""
     if name is None:
-        if input_size or hidden_size or sizes or latex or diagram:
-            raise SettingError("--input, --hidden, --sizes, --latex and --diagram go with a cell")
+        if latex or diagram or sizes or biases != 1 or (input_size, hidden_size) != (None, None):
+            raise SettingError(
+                "--input, --hidden, --sizes, --biases, --latex and --diagram go with a cell"
+            )
         _list(as_json)
         return
-    if (input_size is None) != (hidden_size is None):
+    cell, own = get(name), _sizes(sizes)
+    given = [size is not None for size in (input_size, hidden_size)]
+    if any([*given, own]) and not all(given):
         raise SettingError("give --input and --hidden together: numbers need both")
-    cell = get(name)
-    found = explain(cell, input_size, hidden_size, _sizes(sizes), biases=biases)
+    known = cell.graph.symbols
+    missing = ",".join(f"{size}=…" for size in sorted(known - own.keys()))
+    if all(given) and missing and own.keys() <= known:
+        raise SettingError(f"cell {cell.name!r} has sizes of its own; add --sizes {missing}")
+    found = explain(cell, input_size, hidden_size, own, biases=biases)
     if as_json:
         print(json.dumps(found.facts(), ensure_ascii=False))
     elif diagram:
@@ -64,14 +71,14 @@ def _list(as_json: bool) -> None:
             console.print(get(name).summary, markup=False)
 
 
-def _sizes(text: str) -> dict[str, int] | None:
+def _sizes(text: str) -> dict[str, int]:
     """``proj=64,other=3`` as a mapping."""
-    if not text:
-        return None
-    found = {}
-    for part in text.split(","):
-        name, equals, number = part.partition("=")
-        if not equals or not number.strip().isdigit():
+    found: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, equals, number = (word.strip() for word in part.partition("="))
+        if not equals or not number.isdecimal():
             raise SettingError(f"--sizes is written name=number, as in proj=64, not {part!r}")
-        found[name.strip()] = int(number)
+        if name in found:
+            raise SettingError(f"--sizes gives {name!r} twice")
+        found[name] = int(number)
     return found
