@@ -28,6 +28,34 @@ def test_formula_number_and_network_agree(name):
     assert counted == sum(weight.numel() for weight in net.parameters())
 
 
+@pytest.mark.parametrize(
+    ("own", "inputs", "units"),
+    [
+        ({"H": 3, "I": 2}, "input", "hidden"),
+        ({"H": 3, "proj": 2}, "I", "hidden"),
+        ({"I": 3, "proj": 2}, "input", "H"),
+    ],
+)
+def test_no_letter_of_a_formula_stands_for_two_sizes(own, inputs, units):
+    first, second = own
+
+    @cw.cell(state="h")
+    def sized(x, h):
+        """Two sizes of its own, called as those of every cell are."""
+        m = affine("m", x, h, size=first)
+        n = affine("n", x, h, size=second)
+        h = sigmoid(affine("h", x, m, h, n))
+        return h
+
+    formula = sized.parameter_formula
+    assert f"{units}·({inputs} + {units})" in formula
+    counted = eval(formula.replace("·", "*").replace("²", "**2"), {}, {inputs: 5, units: 8} | own)
+    assert counted == sized.count_parameters(5, 8, own)
+    rows = cw.explain(sized, 5, 8, own).rows()
+    assert ("states", f"h ({units})") in rows
+    assert any(f"for {inputs} = 5, {units} = 8, " in line for _, line in rows)
+
+
 @pytest.mark.parametrize(("ours", "theirs"), [("lstm", "LSTM"), ("gru", "GRU"), ("elman", "RNN")])
 def test_two_biases_are_torchs(ours, theirs):
     net = getattr(torch.nn, theirs)(5, 7)

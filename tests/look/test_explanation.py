@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,6 +85,26 @@ def test_a_share_is_a_gate_only_where_nothing_is_negative():
     assert cw.explain(shares).gates == {"share": ("hₜ₋₁",)}
 
 
+def test_a_gate_may_be_cut_off_or_moved_into_its_range():
+    @cw.cell(state="h")
+    def cut(x, h):
+        """Ramps and a tanh between 0 and 1, and their like that leave it."""
+        ramp = cw.minimum(cw.maximum(cw.affine("r", x), 0.0), 1.0)
+        slope = cw.maximum(cw.minimum(0.2 * cw.affine("s", x) + 0.5, 1), 0)
+        moved = 0.5 * (cw.tanh(cw.affine("m", x)) + 1)
+        halved = (1 - cw.sin(cw.affine("n", x))) / 2
+        square = cw.tanh(cw.affine("q", x)) ** 2
+        wide = cw.minimum(cw.maximum(cw.affine("w", x), 0.0), 2.0)
+        low = cw.minimum(cw.affine("l", x), 1.0)
+        off = 0.5 * (cw.tanh(cw.affine("o", x)) + 1.5)
+        inner = cw.affine("u", x)
+        h = ramp * h + slope * h + moved * h + halved * h + square * h
+        h = h + wide * inner + low * inner + off * inner
+        return h
+
+    assert set(cw.explain(cut).gates) == {"ramp", "slope", "moved", "halved", "square"}
+
+
 def test_work_is_that_of_the_matrices():
     inputs, units = 28, 128
     lstm = cw.explain("lstm", inputs, units).work
@@ -125,6 +146,34 @@ def test_work_counts_what_a_mask_keeps(kind, kept):
     assert cw.explain(masked, 3, 8).work.multiply_adds == 3 * 8 + kept * 2 * 2
 
 
+def test_a_mask_is_told_beside_the_equations():
+    clockwork = cw.explain("clockwork")
+    told = "masks       W_hh: of 4 × 4 blocks only those on and above the diagonal\n"
+    assert told in str(clockwork)
+    assert clockwork.masks == {"h_h": ("block_upper", 4)}
+    assert clockwork.facts()["masks"] == {"h_h": ["block_upper", 4]}
+    heads = cw.explain(cw.cells.slstm(heads=2))
+    told = "W_ih, W_fh, W_zh, W_oh: of 2 × 2 blocks only those on the diagonal"
+    assert ("masks", told) in heads.rows()
+    assert "masks" not in dict(cw.explain("lstm").rows())
+    assert cw.explain("lstm").facts()["masks"] == {}
+
+
+def test_the_index_of_the_step_is_carried_too():
+    for width in (4, 8):
+        memory = cw.explain("clockwork", 3, 8, bytes_per_number=width).memory
+        assert memory.carried == {"h": 8, "t": 1}
+        assert memory.carried_bytes == 8 * width + 8
+    net = cw.Recurrent("clockwork", 3, 8)
+    state = net(torch.zeros(1, 2, 3))[1][0]
+    assert sum(value.nbytes for value in state.values()) == 8 * 4 + 8
+
+
+def test_what_has_no_name_is_counted_like_the_rest():
+    assert "(1 array without a name: 8)" in str(cw.explain("clockwork", 3, 8))
+    assert ", o 8, 1 array without a name: 8)" in str(cw.explain("slstm", 3, 8))
+
+
 def test_memory_is_what_is_carried_and_kept():
     memory = cw.explain("lstm", 28, 128).memory
     assert memory.carried == {"h": 128, "c": 128}
@@ -161,5 +210,33 @@ def test_mistakes_are_named():
         cw.explain("projected_lstm", sizes={"proj": 3})
     with pytest.raises(SettingError, match="'proj'"):
         cw.explain("projected_lstm", 3, 4)
-    with pytest.raises(SettingError, match="biases must be 1 or 2, not 0"):
-        cw.explain("lstm", biases=0)
+    for biases in (0, True, 2.0, "2"):
+        for sizes in ((), (3, 4)):
+            with pytest.raises(SettingError, match=f"biases must be 1 or 2, not {biases!r}"):
+                cw.explain("lstm", *sizes, biases=biases)
+    for width in (0, -4, "4", 2.5, True):
+        with pytest.raises(SettingError, match=f"bytes_per_number must be .*, not {width!r}"):
+            cw.explain("lstm", 3, 4, bytes_per_number=width)
+
+
+def test_numbers_of_numpy_are_plain_numbers():
+    found = cw.explain("lstm", 3, 4, biases=np.int64(2), bytes_per_number=np.int64(8))
+    assert json.loads(json.dumps(found.facts()))["biases"] == 2
+
+
+def test_a_cell_too_large_for_a_picture_is_shown_without():
+    @cw.cell(state="h")
+    def long(x, h):
+        """Many operations in a row."""
+        h = cw.affine("h", x, h)
+        for _ in range(100):
+            h = cw.tanh(h) * 0.5
+        return h
+
+    found = cw.explain(long)
+    with pytest.raises(CellError, match="print its equations"):
+        _ = found.diagram
+    page = found._repr_html_()
+    assert "<svg" not in page
+    assert "H·(I + H) + H" in page
+    assert r"\begin{aligned}" in page

@@ -10,9 +10,15 @@ from cellwright.arguments import as_whole
 from cellwright.errors import SettingError, did_you_mean
 from cellwright.ir import HIDDEN, INPUT, Graph, Node, check_sizes, kept_entries, weight_shapes
 
-__all__ = ["bind_sizes", "count_left_out", "count_parameters", "parameter_formula"]
+__all__ = [
+    "bind_sizes",
+    "check_biases",
+    "count_left_out",
+    "count_parameters",
+    "parameter_formula",
+    "size_letters",
+]
 
-_LETTERS = {INPUT: "I", HIDDEN: "H"}
 Terms = Counter[tuple[str, ...]]
 
 
@@ -72,13 +78,20 @@ def count_parameters(graph: Graph, sizes: Mapping[str, int], *, biases: int = 1)
     SettingError
         `biases` is neither 1 nor 2.
     """
-    if biases not in (1, 2) or isinstance(biases, bool):
-        raise SettingError(f"biases must be 1 or 2, not {biases!r}")
+    check_biases(biases)
     twice = set(_biases_of_both(graph)) if biases == 2 else set()
     found = {}
     for name, shape in weight_shapes(graph, sizes).items():
         found[name] = prod(shape) * (2 if name in twice else 1)
     return found
+
+
+def check_biases(biases: int) -> int:
+    """Return `biases` as a plain number if it is 1 or 2, else raise `SettingError`."""
+    number = as_whole(biases)
+    if number not in (1, 2):
+        raise SettingError(f"biases must be 1 or 2, not {biases!r}")
+    return number
 
 
 def count_left_out(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -109,8 +122,10 @@ def parameter_formula(graph: Graph) -> str:
     """How many parameters one layer has, in I (input), H (hidden) and the cell's own sizes.
 
     An LSTM's is ``4·(H·(I + H) + H)``: what as many gates have in common is factored out. What
-    a mask leaves out of a matrix is counted too.
+    a mask leaves out of a matrix is counted too. A cell whose own size is called I or H keeps
+    that letter for it, and has the word ``input`` or ``hidden`` instead.
     """
+    letters = size_letters(graph)
     terms: Terms = Counter()
     for weight in graph.weights.values():
         number = 1
@@ -119,21 +134,31 @@ def parameter_formula(graph: Graph) -> str:
             if isinstance(axis, int):
                 number *= axis
             else:
-                symbols.append(_LETTERS.get(str(axis), str(axis)))
+                symbols.append(letters.get(str(axis), str(axis)))
         terms[tuple(sorted(symbols))] += number
-    return " + ".join(_factored(terms)) or "0"
+    return " + ".join(_factored(terms, letters[INPUT], letters[HIDDEN])) or "0"
 
 
-def _factored(terms: Terms) -> Iterator[str]:
+def size_letters(graph: Graph) -> dict[str, str]:
+    """How the sizes of inputs and units are written beside the cell's own, which keep their names.
+
+    They are I and H, or the whole word where a size of the cell's own is called that.
+    """
+    letters = {INPUT: "I", HIDDEN: "H"}
+    return {size: size if letter in graph.symbols else letter for size, letter in letters.items()}
+
+
+def _factored(terms: Terms, inputs: str, units: str) -> Iterator[str]:
     rest = Counter(terms)
-    gates = terms["H", "I"]
-    if gates and gates == terms["H", "H"]:
+    of_inputs = min((units, inputs), (inputs, units))
+    gates = terms[of_inputs]
+    if gates and gates == terms[units, units]:
         # As many matrices for the input as for the state: one for both side by side.
-        both = "H·(I + H)"
-        del rest["H", "I"], rest["H", "H"]
-        if rest["H",] == gates > 1:
-            both = f"({both} + H)"
-            del rest["H",]
+        both = f"{units}·({inputs} + {units})"
+        del rest[of_inputs], rest[units, units]
+        if rest[units,] == gates > 1:
+            both = f"({both} + {units})"
+            del rest[units,]
         yield _times(gates, both)
     for names, number in sorted(rest.items(), key=lambda term: -len(term[0])):
         if number:

@@ -10,6 +10,9 @@ from cellwright.plan import Array, Group, Program, plan
 
 __all__ = ["Memory", "Work", "memory", "work"]
 
+# What a layer calls the index of the step, which no state may be called.
+_COUNT, _COUNT_BYTES = "t", 8
+
 
 @dataclass(frozen=True)
 class Work:
@@ -27,7 +30,8 @@ class Work:
     hoisted_pointwise
         How many of them are done outside the loop.
     training_multiply_adds
-        Multiply-adds of a training step: forward, backward and the gradients of the matrices.
+        Multiply-adds of a training step: forward, backward and the gradients of the matrices. That
+        of x is among them, whether or not somebody asks for it.
     """
 
     multiply_adds: int
@@ -44,10 +48,11 @@ class Memory:
     Attributes
     ----------
     carried
-        State -> numbers that go from step to step.
+        State -> numbers that go from step to step. A cell that asks for the step carries its
+        index ``t`` too, a whole number of 8 bytes.
     kept
         What the forward pass of a training leaves at every step for the backward pass, beside
-        the output: value -> numbers.
+        the output: value -> numbers. A value without a name has a number instead.
     output
         Numbers handed out at every step.
     bytes_per_number
@@ -62,7 +67,9 @@ class Memory:
     @property
     def carried_bytes(self) -> int:
         """Bytes that go from step to step."""
-        return sum(self.carried.values()) * self.bytes_per_number
+        widths = {_COUNT: _COUNT_BYTES}
+        carried = self.carried.items()
+        return sum(number * widths.get(name, self.bytes_per_number) for name, number in carried)
 
     @property
     def kept_bytes(self) -> int:
@@ -116,8 +123,9 @@ def memory(graph: Graph, sizes: Mapping[str, int], bytes_per_number: int = 4) ->
     """
     graph = simplify(graph)
     saved: tuple[Array, ...] = plan(graph, training=True).saved
+    carried = graph.state_sizes | ({_COUNT: 1} if graph.leaves("step") else {})
     return Memory(
-        carried={name: units_of(size, sizes) for name, size in graph.state_sizes.items()},
+        carried={name: units_of(size, sizes) for name, size in carried.items()},
         kept={array.name.removeprefix("saved "): units_of(array.size, sizes) for array in saved},
         output=units_of(graph.states[0].size, sizes),
         bytes_per_number=bytes_per_number,

@@ -9,11 +9,18 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
+from cellwright.arguments import as_whole
 from cellwright.cells.catalogue import get
 from cellwright.cells.cell import Cell
-from cellwright.cells.parameters import bind_sizes, count_left_out, count_parameters
-from cellwright.errors import SettingError
-from cellwright.ir import HIDDEN, INPUT, Size
+from cellwright.cells.parameters import (
+    bind_sizes,
+    check_biases,
+    count_left_out,
+    count_parameters,
+    size_letters,
+)
+from cellwright.errors import CellError, SettingError
+from cellwright.ir import Size
 from cellwright.ir.text import spell
 from cellwright.look.cost import Memory, Work, memory, work
 from cellwright.look.diagrams import diagram
@@ -22,6 +29,12 @@ from cellwright.look.gates import gates
 __all__ = ["Explanation", "explain"]
 
 _LONGEST = 24
+# Kind of a mask -> which blocks of the matrix it keeps.
+_KEPT = {
+    "block_diagonal": "on the diagonal",
+    "block_lower": "on and below the diagonal",
+    "block_upper": "on and above the diagonal",
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,13 @@ class Explanation:
             return None
         return self.parameter_count - sum(self.left_out.values())
 
+    @property
+    def masks(self) -> dict[str, tuple[str, int]]:
+        """Matrix with a mask -> the mask, its kind and its number of blocks each way."""
+        weights = self.cell.graph.weights.items()
+        masks = ((name, weight.attributes.get("mask")) for name, weight in weights)
+        return {name: (str(mask[0]), mask[1]) for name, mask in masks if isinstance(mask, tuple)}
+
     @cached_property
     def diagram(self) -> str:
         """The cell drawn from its equations, as SVG."""
@@ -124,6 +144,7 @@ class Explanation:
             "gates": {name: list(values) for name, values in self.gates.items()},
             "signals": list(self.signals),
             "parameters": self.parameter_formula,
+            "masks": {name: list(mask) for name, mask in self.masks.items()},
             "equations": self.equations.splitlines(),
             "latex": self.latex,
         }
@@ -146,7 +167,7 @@ class Explanation:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is known beyond the equations, a heading and a line each."""
-        states = [f"{name} ({_letter(size)})" for name, size in self.states.items()]
+        states = [f"{name} ({self._letter(size)})" for name, size in self.states.items()]
         gate_rows = [
             f"{name} × {', '.join(v for v in values if len(v) <= _LONGEST) or '…'}"
             for name, values in self.gates.items()
@@ -155,16 +176,31 @@ class Explanation:
             ("states", ", ".join(states)),
             ("gates", "; ".join(gate_rows) or "none"),
             ("signals", ", ".join(self.signals)),
+            *(("" if number else "masks", line) for number, line in enumerate(self._mask_lines())),
             ("parameters", self.parameter_formula),
         ]
         return rows + (self._numbers() if self.sizes is not None else [])
+
+    def _letter(self, size: Size) -> str:
+        return size_letters(self.cell.graph).get(str(size), str(size))
+
+    def _mask_lines(self) -> list[str]:
+        """Which matrices of the equations are not whole, those with the same mask together."""
+        written = spell(self.cell.graph)
+        together: dict[tuple[str, int], list[str]] = {}
+        for name, mask in self.masks.items():
+            together.setdefault(mask, []).append(written[self.cell.graph.weights[name]])
+        return [
+            f"{', '.join(names)}: of {blocks} × {blocks} blocks only those {_KEPT[kind]}"
+            for (kind, blocks), names in together.items()
+        ]
 
     def _numbers(self) -> list[tuple[str, str]]:
         assert self.sizes is not None
         assert self.parameters is not None
         assert self.work is not None
         assert self.memory is not None
-        sizes = ", ".join(f"{_letter(name)} = {units}" for name, units in self.sizes.items())
+        sizes = ", ".join(f"{self._letter(name)} = {units}" for name, units in self.sizes.items())
         twice = ", two biases" if self.biases == 2 else ""
         w, m = self.work, self.memory
         carried = ", ".join(f"{name} {units:,}" for name, units in m.carried.items())
@@ -172,9 +208,10 @@ class Explanation:
         masked = sum((self.left_out or {}).values())
         learned = f", {self.learned_count:,} without what masks leave out" if masked else ""
         weights = [f"{name}\u00a0{number:,}" for name, number in self.parameters.items()]
-        others = len(m.kept) - len(named)
         kept = [f"{name} {units:,}" for name, units in named.items()]
-        kept += [f"{others} without a name"] if others else []
+        if others := len(m.kept) - len(named):
+            units = sum(m.kept.values()) - sum(named.values())
+            kept.append(f"{others} array{'s' * (others != 1)} without a name: {units:,}")
         return [
             ("", f"= {self.parameter_count:,} for {sizes}{twice}{learned}"),
             *(("", line.replace("\u00a0", " ")) for line in wrap(", ".join(weights), 84)),
@@ -206,9 +243,15 @@ class Explanation:
         return (
             f"<div class='cellwright-explanation'><h3>{escape(self.name)}</h3>"
             f"<p>{escape(self.summary)}</p><p><small>{escape(self.citation)}</small></p>"
-            f"{self.diagram}\n$$\\begin{{aligned}}\n{escape(self.latex, quote=False)}\n"
+            f"{self._picture()}\n$$\\begin{{aligned}}\n{escape(self.latex, quote=False)}\n"
             f"\\end{{aligned}}$$\n<table>{rows}</table></div>"
         )
+
+    def _picture(self) -> str:
+        try:
+            return self.diagram
+        except CellError:  # too large for a picture; all else can be shown
+            return ""
 
 
 def explain(
@@ -245,7 +288,8 @@ def explain(
     CellError
         There is no such cell.
     SettingError
-        A size is missing, unknown, or not a positive whole number.
+        A size is missing, unknown, or not a positive whole number, as `bytes_per_number` must be
+        too; or `biases` is neither 1 nor 2.
     GraphError
         There is no layer of these sizes: groups of units would be uneven.
 
@@ -272,13 +316,16 @@ def explain(
     parameters  H·(I + H) + H
     """
     chosen = get(cell)
+    biases, width = check_biases(biases), as_whole(bytes_per_number)
+    if width is None or width < 1:
+        raise SettingError(
+            f"bytes_per_number must be a positive whole number, not {bytes_per_number!r}"
+        )
     graph = chosen.graph
     written = spell(graph)
     found = {name: tuple(written[v] for v in values) for name, values in gates(graph).items()}
     states = dict(graph.state_sizes)
     if input_size is None and hidden_size is None and not sizes:
-        if biases not in (1, 2):
-            raise SettingError(f"biases must be 1 or 2, not {biases!r}")
         return Explanation(chosen, states, found, biases=biases)
     for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
         if value is None:
@@ -294,10 +341,6 @@ def explain(
         count_parameters(graph, bound, biases=biases),
         biases,
         work(graph, bound),
-        memory(graph, bound, bytes_per_number),
+        memory(graph, bound, width),
         count_left_out(graph, bound),
     )
-
-
-def _letter(size: Size) -> str:
-    return {INPUT: "I", HIDDEN: "H"}.get(str(size), str(size))
