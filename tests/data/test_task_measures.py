@@ -15,6 +15,28 @@ from cellwright.errors import ShapeError
 NAMES = list(tasks.TASKS)
 
 
+def right_answers(task, data):
+    """Scores that are right wherever an answer is asked for."""
+    if task.target == "number":
+        return data.targets.astype(float)
+    if data.possible is not None:
+        return 20.0 * data.possible
+    return 20.0 * np.eye(task.outputs)[data.targets]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_knows_everything_solves_it_and_who_knows_nothing_does_not(name):
+    task = tasks.get(name)
+    data = task.draw(200, 0)
+    lead = (200,) if data.counted is None else data.counted.shape
+    answers = right_answers(task, data)
+    assert task.solved(task.score(answers, data)) or data.possible is not None
+    assert task.score(answers, data)["wrong"] == 0
+    nothing = task.score(np.zeros((*lead, task.outputs)), data)
+    assert nothing["wrong"] > 0.3
+    assert not task.solved(nothing)
+
+
 def scores_like(shape, seed=0):
     return 3 * np.random.default_rng(seed).normal(size=shape)
 
@@ -104,6 +126,64 @@ def test_a_criterion_holds_at_its_limit_and_a_margin_makes_it_stricter():
     assert not criterion.met({"loss": float("nan"), "wrong": 0.0})
     assert criterion.met({"loss": 0.05, "wrong": 0.0}, margin=0.5)
     assert not criterion.met({"loss": 0.06, "wrong": 0.0}, margin=0.5)
+
+
+# -- answers that are no numbers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_is_always_wrong(name):
+    task = tasks.get(name)
+    data = task.draw(20, 0)
+    answers = right_answers(task, data)
+    measures = task.score(np.full_like(answers, np.nan), data)
+    assert measures["wrong"] == measures.get("wrong_sequences", 1) == 1
+    assert np.isnan(measures["loss"])
+    assert not task.solved(measures)
+    assert task.score(answers, data)["wrong"] == 0
+    first = (0,) if data.counted is None else (0, 0)
+    for output in range(task.outputs):  # a single number that is none, in a single answer
+        spoiled = answers.copy()
+        spoiled[(*first, output)] = np.nan
+        assert task.score(spoiled, data)["wrong"] == pytest.approx(1 / data.answers)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if tasks.get(name).target == "number"])
+def test_an_infinite_number_is_wrong(name):
+    task = tasks.get(name)
+    data = task.draw(4, 0)
+    for infinite in (np.inf, -np.inf):
+        answers = right_answers(task, data)
+        answers[1] = infinite
+        assert task.score(answers, data) == {"loss": np.inf, "wrong": 0.25}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if tasks.get(name).target != "number"])
+def test_an_infinite_score_is_a_probability_of_one_or_none(name):
+    task = tasks.get(name)
+    data = task.draw(20, 0)
+    likely = right_answers(task, data) > 0
+    sure = task.score(np.where(likely, np.inf, 0.0), data)
+    assert sure == task.score(np.where(likely, 0.0, -np.inf), data)
+    assert sure["wrong"] == 0
+    # Equal scores are equally likely, and only embedded_reber knows more than one right answer.
+    ways = likely.sum(-1) if data.counted is None else likely.sum(-1)[data.counted]
+    assert sure["loss"] == pytest.approx(np.log(ways).mean())
+    other = np.roll(likely, 1, -1) & ~likely
+    mistaken = task.score(np.where(other, np.inf, 0.0), data)
+    assert (mistaken["wrong"], mistaken["loss"]) == (1, np.inf)
+
+
+def test_infinite_scores_of_labels_are_right_or_wrong_for_good():
+    targets = np.array([[[1.0, 0.0]]])
+    data = TaskData(cw.data.as_sequences([np.zeros((1, 1))]), targets, np.ones((1, 1), bool))
+    assert label_sets(np.array([[[np.inf, -np.inf]]]), data) == {"loss": 0}
+    assert label_sets(np.array([[[np.inf, np.inf]]]), data) == {"loss": np.inf}
+    assert label_sets(np.array([[[-np.inf, -np.inf]]]), data) == {"loss": np.inf}
+    assert np.isnan(label_sets(np.array([[[np.nan, 0.0]]]), data)["loss"])
+
+
+# -- bad input
 
 
 def test_answers_of_another_shape_are_refused():

@@ -1,7 +1,7 @@
 """How answers are measured, for each kind of target; plain numpy, whoever gave the answers.
 
 Each function takes answers as `Task.score` does, and returns means over the answers that
-count.
+count. An answer that holds NaN is wrong: comparisons ask what is right, which NaN never is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def numbers_within(tolerance: float) -> Measure:
 
     def measure(answers: Floats, data: TaskData) -> dict[str, float]:
         off = np.abs(answers - data.targets)
-        wrong = (off >= tolerance).any(-1)
+        wrong = ~(off < tolerance).all(-1)
         return {"loss": float(np.square(off).mean()), "wrong": float(wrong.mean())}
 
     return measure
@@ -39,7 +39,7 @@ def sure_classes(tolerance: float) -> Measure:
         off = np.abs(np.exp(_log_softmax(scores)) - np.eye(scores.shape[-1])[targets])
         return {
             "loss": _cross_entropy(scores, targets),
-            "wrong": float((off >= tolerance).any(-1).mean()),
+            "wrong": float((~(off < tolerance).all(-1)).mean()),
         }
 
     return measure
@@ -48,7 +48,8 @@ def sure_classes(tolerance: float) -> Measure:
 def chosen_classes(answers: Floats, data: TaskData) -> dict[str, float]:
     """Cross entropy; wrong if another class has a higher score."""
     scores, targets = _counted(answers, data)
-    wrong = scores.argmax(-1) != targets
+    # argmax takes NaN for the greatest of all, which would be right now and then.
+    wrong = (scores.argmax(-1) != targets) | np.isnan(scores).any(-1)
     return {"loss": _cross_entropy(scores, targets), "wrong": float(wrong.mean())}
 
 
@@ -60,7 +61,7 @@ def possible_classes(answers: Floats, data: TaskData) -> dict[str, float]:
     possible = data.possible[data.counted]
     least = np.where(possible, scores, np.inf).min(-1)
     most = np.where(possible, -np.inf, scores).max(-1)
-    wrong = least <= most
+    wrong = ~(least > most)
     in_sequence = np.zeros(data.counted.shape, bool)
     in_sequence[data.counted] = wrong
     return {
@@ -73,8 +74,9 @@ def possible_classes(answers: Floats, data: TaskData) -> dict[str, float]:
 def label_sets(answers: Floats, data: TaskData) -> dict[str, float]:
     """Binary cross entropy, summed over the labels of a step."""
     scores, targets = _counted(answers, data)
-    # log(1 + exp(s)) - s y, in a form that never overflows.
-    entropy = np.maximum(scores, 0) - scores * targets + np.log1p(np.exp(-np.abs(scores)))
+    # log(1 + exp(m)) of a score m for what is not so, in a form that never overflows.
+    mistaken = np.where(targets > 0, -scores, scores)
+    entropy = np.maximum(mistaken, 0) + np.log1p(np.exp(-np.abs(mistaken)))
     return {"loss": float(entropy.sum(-1).mean())}
 
 
@@ -85,7 +87,10 @@ def _counted(answers: Floats, data: TaskData) -> tuple[Floats, npt.NDArray[Any]]
 
 
 def _log_softmax(scores: Floats) -> Floats:
-    shifted = scores - scores.max(-1, keepdims=True)
+    greatest = scores.max(-1, keepdims=True)
+    # The greatest less itself is 0, also where it is infinite and subtracting would give NaN.
+    shifted = np.zeros_like(scores)
+    np.subtract(scores, greatest, out=shifted, where=scores != greatest)
     total: Floats = np.exp(shifted).sum(-1, keepdims=True)
     logs: Floats = shifted - np.log(total)
     return logs
