@@ -38,6 +38,40 @@ def test_the_same_seed_draws_the_same(name):
     assert task.draw(5, (3, 1)).x.fingerprint != task.draw(5, (3, 2)).x.fingerprint
 
 
+def test_no_seed_of_one_number_draws_what_several_draw():
+    # `learn` draws with several, such as (1, seed, epoch): who asks for other sequences with
+    # a number of his own must not get those that were learned from.
+    task = tasks.adding(5)
+    drawn = {}
+    for seed in range(4):
+        for several in [(seed,), (seed, 0), (seed, 0, 0)]:
+            drawn.setdefault(task.draw(9, several).x.fingerprint, several)
+    assert list(drawn.values()) == [(0,), (1,), (2,), (3,)]  # numpy fills up with zeros
+    drawn[task.draw(9, (0, 1)).x.fingerprint] = (0, 1)
+    for seed in [0, 1, 2, 3, 2**32, 2**32 + 1, 2**64 + 3]:
+        assert drawn.setdefault(task.draw(9, seed).x.fingerprint, seed) == seed
+
+
+def test_what_is_drawn_with_several_numbers_stays_what_it_was():
+    # The results that are written down were learned from these.
+    data = tasks.embedded_reber().draw(3, (1, 0, 0))
+    assert [targets for _, targets in reber_strings(data)] == [
+        "PBTSSSXSEPE",
+        "TBPVVETE",
+        "TBTSXSETE",
+    ]
+
+
+@pytest.mark.parametrize("seed", [np.int64(7), np.uint8(7)])
+def test_a_seed_of_numpy_is_a_number(seed):
+    task = tasks.adding(5)
+    assert task.draw(3, np.array([1, 7])).x.fingerprint == task.draw(3, (1, 7)).x.fingerprint
+    assert task.draw(3, np.array(7)).x.fingerprint == task.draw(3, 7).x.fingerprint
+    assert task.draw(3, seed).x.fingerprint == task.draw(3, 7).x.fingerprint
+    assert task.draw(3, (1, seed)).x.fingerprint == task.draw(3, [1, 7]).x.fingerprint
+    assert task.draw(np.int64(3), 7).x.fingerprint == task.draw(3, 7).x.fingerprint
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_draw_is_what_the_task_says(name):
     task = tasks.get(name)
@@ -297,6 +331,8 @@ def test_delayed_recall():
         (lambda: tasks.adding_1997(23), r"steps=23: must be a whole number from 24"),
         (lambda: tasks.multiplication(100, wrong_of_2000=0), r"wrong_of_2000=0: must be"),
         (lambda: tasks.temporal_order(4), r"relevant=4: must be 2 .*or 3"),
+        (lambda: tasks.temporal_order(2.0), r"relevant=2.0: must be 2 .*or 3"),
+        (lambda: tasks.temporal_order([2]), r"relevant=\[2\]: must be 2 .*or 3"),
         (lambda: tasks.temporal_order(2, steps=9), r"steps=9: must be a whole number from 10"),
         (lambda: tasks.copy_memory(0), r"delay=0: must be a whole number from 1"),
         (lambda: tasks.copy_memory(symbols=1), r"symbols=1: .* nothing to remember"),
@@ -304,14 +340,28 @@ def test_delayed_recall():
         (lambda: tasks.parity((1, 2, 3)), r"steps=\(1, 2, 3\): must be one number, or"),
         (lambda: tasks.parity("ab"), r"steps='ab': must be a whole number from 1"),
         (lambda: tasks.parity(noise=1), r"noise=1: must be from 0 to below 1"),
+        *(
+            (lambda noise=noise: tasks.parity(noise=noise), f"noise={noise!r}: must be from 0 to")
+            for noise in ("a", None, True, float("nan"), -0.1)
+        ),
         (lambda: tasks.delayed_recall(1), r"steps=1: must be a whole number from 2"),
         (lambda: tasks.delayed_recall(distractors=0), r"distractors=0: must be"),
         (lambda: tasks.adding().draw(0, 0), r"count=0: draw at least one sequence"),
-        (lambda: tasks.adding().draw(1, -1), r"seed=-1: must be whole numbers from 0"),
-        (lambda: tasks.adding().draw(1, 0.5), r"seed=0.5: must be whole numbers from 0"),
+        (lambda: tasks.adding().draw(True, 0), r"count=True: draw at least one sequence"),
         (lambda: tasks.get("ading"), r"no task 'ading'. Did you mean 'adding'\?"),
+        (lambda: tasks.get(["adding"]), r"no task \['adding'\]. .*There are adding, "),
+        (lambda: tasks.get(None), r"no task None"),
     ],
 )
 def test_bad_options_are_named(make, message):
     with pytest.raises(SettingError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [None, True, -1, 0.5, "1", b"1", [], [[1]], (1, -2), (1, None), np.random.default_rng(0)],
+)
+def test_what_is_no_seed_is_named(seed):
+    with pytest.raises(SettingError, match=re.escape(f"seed={seed!r}: must be a whole number")):
+        tasks.adding().draw(1, seed)

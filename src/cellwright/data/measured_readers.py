@@ -255,7 +255,7 @@ def _existing(source: str) -> Path:
 
 
 def _adding() -> Measured:
-    drawn = adding(10).draw(2500, _SPLIT_SEED)
+    drawn = adding(10).draw(2500, (_SPLIT_SEED,))
     ids = list(range(len(drawn)))
     return Measured(drawn.x, drawn.targets.astype(np.float64), ids, ("sum",))
 

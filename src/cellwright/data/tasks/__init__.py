@@ -67,7 +67,7 @@ def get(task: str | Task) -> Task:
     """
     if isinstance(task, Task):
         return task
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise SettingError(
             f"there is no task {task!r}.{did_you_mean(str(task), TASKS)} There are "
             f"{', '.join(TASKS)}; and jsb_chorales(path), which wants its file"

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_whole
 from cellwright.data.sequences import Sequences
 from cellwright.errors import SettingError
 
-__all__ = ["at_least", "cut", "one_hot", "whole_range"]
+__all__ = ["at_least", "cut", "generator_of", "one_hot", "whole_range"]
 
 Whole = npt.NDArray[np.int64]
+
+# Stands behind a seed that is a single number. numpy fills short seeds up with zeros to four
+# words, so that without it 1 would draw what (1, 0, 0) draws.
+_SINGLE = 1
 
 
 def one_hot(symbols: Whole, kinds: int, lengths: Whole | None = None) -> Sequences:
@@ -29,10 +34,11 @@ def cut(values: npt.NDArray[np.float32], lengths: Whole | None) -> Sequences:
 
 def at_least(name: str, value: int, least: int, why: str = "") -> int:
     """The number, or a `SettingError` where it is none or too small."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    number = as_whole(value)
+    if number is None or number < least:
         reason = f"; {why}" if why else ""
         raise SettingError(f"{name}={value!r}: must be a whole number from {least}{reason}")
-    return int(value)
+    return number
 
 
 def whole_range(
@@ -46,3 +52,22 @@ def whole_range(
     if low > high:
         raise SettingError(f"{name}={value!r}: the least stands before the greatest")
     return low, high
+
+
+def generator_of(seed: int | Sequence[int]) -> np.random.Generator:
+    """The random generator of a seed; see `Task.draw`.
+
+    Raises
+    ------
+    SettingError
+        The seed is neither a whole number from 0 nor several.
+    """
+    given: object = seed.tolist() if isinstance(seed, np.ndarray) else seed
+    words: list[object] = [given]
+    key: tuple[int, ...] = (_SINGLE,)
+    if isinstance(given, Sequence) and not isinstance(given, (str, bytes)):
+        words, key = list(given), ()
+    numbers = [number for number in map(as_whole, words) if number is not None and number >= 0]
+    if not numbers or len(numbers) < len(words):
+        raise SettingError(f"seed={seed!r}: must be a whole number from 0, or several")
+    return np.random.default_rng(np.random.SeedSequence(numbers, spawn_key=key))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cellwright.arguments import as_real
 from cellwright.data.tasks.drawing import cut, whole_range
 from cellwright.data.tasks.measures import chosen_classes
 from cellwright.data.tasks.task import Criterion, Task, TaskData
@@ -36,14 +37,15 @@ def parity(
     of 0.2 in some runs.
     """
     least, most = whole_range("steps", steps, 1)
-    if not 0 <= noise < 1:
+    span = as_real(noise)
+    if span is None or not 0 <= span < 1:
         raise SettingError(f"noise={noise!r}: must be from 0 to below 1, or signs would change")
 
     def make(count: int, generator: np.random.Generator) -> TaskData:
         lengths = generator.integers(least, most, count, endpoint=True)
         ones = generator.integers(0, 2, (count, int(lengths.max())))
         so_far = ones.cumsum(1) % 2
-        values = (2 * ones - 1 + generator.uniform(-noise, noise, ones.shape)).astype(np.float32)
+        values = (2 * ones - 1 + generator.uniform(-span, span, ones.shape)).astype(np.float32)
         x = cut(values[..., None], lengths)
         if not every_step:
             return TaskData(x, so_far[np.arange(count), lengths - 1])

@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_whole
 from cellwright.data.sequences import Sequences
+from cellwright.data.tasks.drawing import generator_of
 from cellwright.errors import SettingError, ShapeError
 
 __all__ = ["Criterion", "Parts", "Seed", "Target", "Task", "TaskData"]
@@ -147,20 +149,19 @@ class Task:
         count
             How many sequences.
         seed
-            A whole number, or several.
+            A whole number from 0, or several of them, at whose end zeros count for nothing.
+            `cellwright.jobs.learn` draws with several; what a single number draws, no several
+            of up to four draw.
 
         Raises
         ------
         SettingError
             `count` or `seed` cannot be used.
         """
-        if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
+        number = as_whole(count)
+        if number is None or number < 1:
             raise SettingError(f"count={count!r}: draw at least one sequence")
-        try:
-            generator = np.random.default_rng(seed)
-        except (TypeError, ValueError) as error:
-            raise SettingError(f"seed={seed!r}: must be whole numbers from 0") from error
-        return self.make(int(count), generator)
+        return self.make(number, generator_of(seed))
 
     def score(self, answers: npt.ArrayLike, data: TaskData) -> dict[str, float]:
         """Measure the answers of a network.

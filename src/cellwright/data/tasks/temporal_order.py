@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from cellwright.arguments import as_whole
 from cellwright.data.tasks.drawing import at_least, one_hot
 from cellwright.data.tasks.measures import sure_classes
 from cellwright.data.tasks.task import Criterion, Task, TaskData
@@ -42,8 +43,10 @@ def temporal_order(relevant: int = 2, *, steps: int = 100) -> Task:
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997),
     experiment 6.
     """
-    if relevant not in _WINDOWS:
+    number = as_whole(relevant)
+    if number not in _WINDOWS:
         raise SettingError(f"relevant={relevant!r}: must be 2 (experiment 6a) or 3 (6b)")
+    relevant = number
     steps = at_least("steps", steps, 10)
     experiment = "6a" if relevant == 2 else "6b"
     return Task(
