@@ -1,5 +1,6 @@
 """Tasks of the literature: every rule is checked again, slowly and in other words."""
 
+import inspect
 import re
 from collections import defaultdict
 
@@ -92,6 +93,45 @@ def test_a_draw_is_what_the_task_says(name):
     if task.target != "number":
         assert set(np.unique(data.targets)) == set(range(task.outputs))
     assert task.name.startswith(name)
+
+
+OTHER_OPTIONS = {
+    "adding": {"steps": 30},
+    "adding_1997": {"steps": 30},
+    "multiplication": {"steps": 30, "wrong_of_2000": 13},
+    "temporal_order": {"relevant": 3, "steps": 30},
+    "copy_memory": {"delay": 30, "length": 3, "symbols": 3},
+    "embedded_reber": {},
+    "parity": {"steps": (3, 9), "noise": 0.2, "every_step": True},
+    "delayed_recall": {"steps": (3, 9), "symbols": 3, "distractors": 3},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_OPTIONS)
+def test_every_option_is_in_the_name(name):
+    # A training that is resumed knows its task by the name.
+    make, others = getattr(tasks, name), OTHER_OPTIONS[name]
+    assert set(others) == set(inspect.signature(make).parameters)
+    names = [make().name, *(make(**{option: others[option]}).name for option in others)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_names_of_the_usual_tasks_are_those_of_the_results():
+    assert [tasks.get(name).name for name in NAMES] == [
+        "adding(steps=200)",
+        "adding_1997(steps=100)",
+        "multiplication(steps=100)",
+        "temporal_order_6a",
+        "temporal_order_6b",
+        "copy_memory(delay=100, length=10, symbols=8)",
+        "embedded_reber",
+        "parity(steps=25 to 50)",
+        "delayed_recall(steps=100 to 110, symbols=2)",
+    ]
+    assert tasks.parity(every_step=True).name == "parity(steps=25 to 50, every_step=True)"
+    assert tasks.parity(9, noise=0.2, every_step=True).name == (
+        "parity(steps=9, noise=0.2, every_step=True)"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -198,6 +198,14 @@ def test_a_checkpoint_of_another_course_is_refused(change, tmp_path):
         learn(TASKS["number"], epochs=1, checkpoint=path, resume=True, **(SMALL | change))
 
 
+@pytest.mark.parametrize("other", [tasks.parity(5, noise=0.9), tasks.parity(5, every_step=True)])
+def test_a_checkpoint_of_another_task_is_refused(other, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    learn(tasks.parity(5), epochs=1, checkpoint=path, **SMALL)
+    with pytest.raises(RunError, match="other data or options"):
+        learn(other, epochs=1, checkpoint=path, resume=True, **SMALL)
+
+
 def easy(losses, monkeypatch):
     """A task that measures what it is told to, after each epoch and at last in the test."""
     values = iter(losses)

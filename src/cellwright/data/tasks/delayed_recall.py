@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cellwright.data.tasks.drawing import at_least, one_hot, whole_range
+from cellwright.data.tasks.drawing import at_least, one_hot, unless_usual, whole_range
 from cellwright.data.tasks.measures import sure_classes
 from cellwright.data.tasks.task import Criterion, Task, TaskData
 
@@ -50,8 +50,9 @@ def delayed_recall(
         return TaskData(one_hot(shown, kinds, lengths), first)
 
     lag = f"{least} to {most}" if least < most else f"{most}"
+    options = unless_usual("distractors", distractors, 4)
     return Task(
-        name=f"delayed_recall(steps={lag}, symbols={symbols})",
+        name=f"delayed_recall(steps={lag}, symbols={symbols}{options})",
         question=f"which of {symbols} symbols stood at the first step",
         source="after Hochreiter and Schmidhuber 1997, experiment 2c",
         target="class",

@@ -11,7 +11,7 @@ from cellwright.arguments import as_whole
 from cellwright.data.sequences import Sequences
 from cellwright.errors import SettingError
 
-__all__ = ["at_least", "cut", "generator_of", "one_hot", "whole_range"]
+__all__ = ["at_least", "cut", "generator_of", "one_hot", "unless_usual", "whole_range"]
 
 Whole = npt.NDArray[np.int64]
 
@@ -52,6 +52,15 @@ def whole_range(
     if low > high:
         raise SettingError(f"{name}={value!r}: the least stands before the greatest")
     return low, high
+
+
+def unless_usual(name: str, value: float, usual: float) -> str:
+    """An option as it stands in a task's name behind others: not at all where it is as usual.
+
+    >>> unless_usual("noise", 0.2, 0.0), unless_usual("noise", 0.0, 0.0)
+    (', noise=0.2', '')
+    """
+    return "" if value == usual else f", {name}={value}"
 
 
 def generator_of(seed: int | Sequence[int]) -> np.random.Generator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellwright.data.tasks.drawing import at_least
+from cellwright.data.tasks.drawing import at_least, unless_usual
 from cellwright.data.tasks.marked import marked_pairs
 from cellwright.data.tasks.measures import numbers_within
 from cellwright.data.tasks.task import Criterion, Task, TaskData
@@ -38,7 +38,7 @@ def multiplication(steps: int = 100, *, wrong_of_2000: int = 140) -> Task:
         return TaskData(x, (first * second)[:, None])
 
     return Task(
-        name=f"multiplication(steps={steps})",
+        name=f"multiplication(steps={steps}{unless_usual('wrong_of_2000', allowed + 1, 140)})",
         question="the product of the two numbers that are marked",
         source="Hochreiter and Schmidhuber 1997, experiment 5",
         target="number",

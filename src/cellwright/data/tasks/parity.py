@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cellwright.arguments import as_real
-from cellwright.data.tasks.drawing import cut, whole_range
+from cellwright.data.tasks.drawing import cut, unless_usual, whole_range
 from cellwright.data.tasks.measures import chosen_classes
 from cellwright.data.tasks.task import Criterion, Task, TaskData
 from cellwright.errors import SettingError
@@ -53,7 +53,7 @@ def parity(
         return TaskData(x, np.where(counted, so_far, 0), counted)
 
     shown = f"{least} to {most}" if least < most else f"{most}"
-    options = ", every_step=True" if every_step else ""
+    options = unless_usual("noise", span, 0.0) + unless_usual("every_step", bool(every_step), False)
     return Task(
         name=f"parity(steps={shown}{options})",
         question="whether the number of ones is odd" + (", at every step" if every_step else ""),

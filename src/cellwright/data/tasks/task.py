@@ -97,7 +97,8 @@ class Task:
     Attributes
     ----------
     name
-        With the options that make it harder or easier, such as ``"adding(steps=200)"``.
+        With its options, such as ``"adding(steps=200)"``; some stand there only where they are
+        not as usual. Tasks of one name are the same task: a training is resumed by it.
     question
         What a network is asked.
     source
