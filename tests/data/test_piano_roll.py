@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from cellwright.data import tasks
 from cellwright.data.piano_roll import read_piano_rolls
@@ -42,6 +43,20 @@ def test_pieces_are_read_as_they_are(file):
             assert np.array_equal(piece, wanted)
 
 
+def test_the_path_may_be_a_text(file):
+    for part, wanted in zip(read_piano_rolls(str(file())), read_piano_rolls(file()), strict=True):
+        assert [piece.tolist() for piece in part] == [piece.tolist() for piece in wanted]
+
+
+@pytest.mark.parametrize("kind", [csc_matrix, np.complex128, np.float32, np.bool_, np.int16])
+def test_a_piece_may_have_any_kind_of_numbers(file, kind):
+    wanted = rolls(4, 7)
+    read = read_piano_rolls(file(traindata=cells([kind(piece) for piece in wanted]))).training
+    for piece, roll in zip(read, wanted, strict=True):
+        assert np.array_equal(piece, roll)
+        assert piece.dtype == np.uint8
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -51,6 +66,14 @@ def test_pieces_are_read_as_they_are(file):
         ({"traindata": cells([np.zeros((4, 87))])}, r"traindata\[0\]: expected \(time, 88 keys\)"),
         ({"traindata": cells([*rolls(4), np.zeros((1, 88))])}, r"traindata\[1\] has no second"),
         ({"traindata": cells([np.full((4, 88), 2)])}, "1, or not, 0; found other numbers"),
+        ({"traindata": cells([np.full((4, 88), 1j)])}, "1, or not, 0; found other numbers"),
+        ({"traindata": cells([np.full((4, 88), "1")])}, r"traindata\[0\]"),
+        (
+            {"traindata": cells([csc_matrix((4, 87))])},
+            r"traindata\[0\]: expected \(time, 88 keys\)",
+        ),
+        ({"traindata": cells([csc_matrix((1, 88))])}, r"traindata\[0\] has no second"),
+        ({"traindata": csc_matrix((4, 88))}, "traindata holds no pieces"),
     ],
 )
 def test_files_with_something_else_are_refused(file, changes, message):

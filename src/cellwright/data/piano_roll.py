@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
+from scipy.sparse import issparse
 
 from cellwright.errors import DataError
 
@@ -27,14 +28,14 @@ class PianoRolls(NamedTuple):
     test: list[PianoRoll]
 
 
-def read_piano_rolls(path: Path) -> PianoRolls:
+def read_piano_rolls(path: str | Path) -> PianoRolls:
     """Read a ``.mat`` of Boulanger-Lewandowski's four collections, such as JSB_Chorales.mat.
 
     Parameters
     ----------
     path
         A MATLAB file with ``traindata``, ``validdata`` and ``testdata``: cells, each a matrix
-        (time, 88) of zeros and ones.
+        (time, 88) of zeros and ones, sparse or not.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def read_piano_rolls(path: Path) -> PianoRolls:
     ----------
     Boulanger-Lewandowski, Bengio and Vincent, ICML (2012).
     """
-    if not path.is_file():
+    if not Path(path).is_file():
         raise DataError(f"there is no file {path}")
     wanted = ("traindata", "validdata", "testdata")
     try:
@@ -62,12 +63,13 @@ def _pieces(cells: Any, name: str) -> list[PianoRoll]:
     if cells.dtype != object or not cells.size:
         raise DataError(f"{name} holds no pieces")
     pieces = []
-    for number, piece in enumerate(cells.ravel()):
+    for number, cell in enumerate(cells.ravel()):
+        piece = cell.toarray() if issparse(cell) else cell
         if piece.ndim != 2 or piece.shape[1] != KEYS:
             raise DataError(f"{name}[{number}]: expected (time, {KEYS} keys), got {piece.shape}")
         if len(piece) < 2:
             raise DataError(f"{name}[{number}] has no second step that could be predicted")
         if not np.isin(piece, (0, 1)).all():
             raise DataError(f"{name}[{number}]: a key is down, 1, or not, 0; found other numbers")
-        pieces.append(piece.astype(np.uint8))
+        pieces.append((piece == 1).astype(np.uint8))  # whatever kind of number says so
     return pieces
