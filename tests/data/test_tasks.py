@@ -2,25 +2,15 @@
 
 import inspect
 import re
-from collections import defaultdict
 
 import numpy as np
 import pytest
+from task_sequences import letters, sequences
 
 from cellwright.data import tasks
 from cellwright.errors import SettingError
 
 NAMES = list(tasks.TASKS)
-
-
-def sequences(data):
-    return [np.asarray(x, np.float64) for x in data.x]
-
-
-def letters(x, alphabet):
-    assert np.isin(x, (0, 1)).all()
-    assert (x.sum(1) == 1).all()
-    return "".join(alphabet[at] for at in x.argmax(1))
 
 
 def lengths(data):
@@ -51,16 +41,6 @@ def test_no_seed_of_one_number_draws_what_several_draw():
     drawn[task.draw(9, (0, 1)).x.fingerprint] = (0, 1)
     for seed in [0, 1, 2, 3, 2**32, 2**32 + 1, 2**64 + 3]:
         assert drawn.setdefault(task.draw(9, seed).x.fingerprint, seed) == seed
-
-
-def test_what_is_drawn_with_several_numbers_stays_what_it_was():
-    # The results that are written down were learned from these.
-    data = tasks.embedded_reber().draw(3, (1, 0, 0))
-    assert [targets for _, targets in reber_strings(data)] == [
-        "PBTSSSXSEPE",
-        "TBPVVETE",
-        "TBTSXSETE",
-    ]
 
 
 @pytest.mark.parametrize("seed", [np.int64(7), np.uint8(7)])
@@ -155,17 +135,17 @@ def uninformed(task, data):
     if task.target == "class":
         shares = np.bincount(data.targets, minlength=task.outputs)
         return np.tile(np.log(shares / len(data)), (len(data), 1))
-    if task.name.startswith("copy"):  # one may know the time
-        shares = np.eye(task.outputs)[data.targets].mean(0)
-        return np.tile(np.log(np.maximum(shares, 1e-30)), (len(data), 1, 1))
-    shares = np.bincount(data.targets[data.counted], minlength=task.outputs)
-    return np.tile(np.log(shares / shares.sum()), (*data.counted.shape, 1))
+    seen = np.eye(task.outputs)[data.targets] * data.counted[..., None]
+    shares = seen.sum(0) / data.counted.sum(0)[:, None]  # one may know the time
+    return np.tile(np.log(np.maximum(shares, 1e-30)), (len(data), 1, 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_baseline_is_what_who_knows_nothing_gets(name):
+def test_the_baseline_is_what_who_knows_only_the_step_gets(name):
     task = tasks.get(name)
-    data = task.draw(20_000 if task.target == "number" else 4000, 1)
+    # Shares at each of many steps want many strings, or they fit the strings that were drawn.
+    many = task.target == "number" or task.steps is None
+    data = task.draw(20_000 if many else 4000, 1)
     measured = task.score(uninformed(task, data), data)["loss"]
     # The variance of numbers varies from draw to draw, and more than the share of a class.
     assert measured == pytest.approx(task.baseline, rel=0.02 if task.target == "number" else 2e-3)
@@ -253,6 +233,14 @@ def test_temporal_order_of_other_lengths():
     assert {b for _, b in places} == {10, 11, 12}
 
 
+def test_copy_memory_asks_for_what_stood_there_as_long_ago_as_it_says():
+    task = tasks.copy_memory(7, length=3, symbols=4)
+    lag = int(re.search(r"(\d+) steps after", task.question)[1])
+    for x, targets in zip(sequences(data := task.draw(50, 0)), data.targets, strict=True):
+        shown = [int(symbol) for symbol in x.argmax(1)]
+        assert shown[:3] == targets[lag : lag + 3].tolist()
+
+
 def test_copy_memory():
     task = tasks.copy_memory(7, length=3, symbols=4)
     data = task.draw(200, 0)
@@ -261,75 +249,6 @@ def test_copy_memory():
         text = letters(x, "abcd_!")
         assert re.fullmatch("[abcd]{3}_{6}!___", text)
         assert "".join("abcd_"[target] for target in targets) == "_" * 10 + text[:3]
-
-
-# The grammar as a regular expression, and the tails of its strings behind each of its places.
-TAIL_4 = "(XT*VP)*(S|XT*VV)"
-REBER = f"B(TS*X{TAIL_4}|PT*V(V|P{TAIL_4}))E"
-EMBEDDED = re.compile(f"B(T{REBER}T|P{REBER}P)E")
-
-
-def strings_up_to(longest):
-    """All strings of the embedded grammar of at most that many symbols, by rewriting."""
-    rules = {
-        "1": ["T2", "P3"],
-        "2": ["S2", "X4"],
-        "3": ["T3", "V5"],
-        "4": ["X3", "S"],
-        "5": ["P4", "V"],
-    }
-    open_strings, done = ["1"], []
-    while open_strings:
-        string = open_strings.pop()
-        if string[-1] not in rules:
-            done += [f"B{frame}B{string}E{frame}E" for frame in "TP"]
-        elif len(string) + 6 <= longest:
-            open_strings += [string[:-1] + rest for rest in rules[string[-1]]]
-    return [string for string in done if len(string) <= longest]
-
-
-def reber_strings(data):
-    for x, targets, counted in zip(sequences(data), data.targets, data.counted, strict=True):
-        yield letters(x, "BTPSXVE"), "".join("BTPSXVE"[t] for t in targets[counted])
-
-
-def test_embedded_reber_strings_are_of_the_grammar():
-    data = tasks.embedded_reber().draw(2000, 0)
-    found = set()
-    for text, targets in reber_strings(data):
-        assert text[1:] == targets[:-1]  # each answer is the symbol that the next step shows
-        assert EMBEDDED.fullmatch(text + targets[-1])
-        found.add(text + targets[-1])
-    assert min(map(len, found)) == 9
-    assert set(strings_up_to(11)) <= found
-
-
-def test_what_may_come_next_in_embedded_reber():
-    following = defaultdict(set)
-    for string in strings_up_to(24):
-        assert EMBEDDED.fullmatch(string)
-        for at in range(len(string)):
-            following[string[:at]].add(string[at])
-    data = tasks.embedded_reber().draw(500, 0)
-    compared = 0
-    for (text, _), possible in zip(reber_strings(data), data.possible, strict=True):
-        for at in range(1, min(len(text), 16) + 1):
-            allowed = {"BTPSXVE"[symbol] for symbol in np.flatnonzero(possible[at - 1])}
-            assert allowed == following[text[:at]], text[:at]
-            compared += 1
-    assert compared > 4000
-
-
-def test_choices_of_the_grammar_are_equally_likely():
-    counts = defaultdict(lambda: [0, 0])
-    for text, targets in reber_strings(tasks.embedded_reber().draw(5000, 0)):
-        string = text + targets[-1]
-        counts["frame"][string[1] == "T"] += 1
-        counts["first"][string[3] == "T"] += 1
-        for at in re.finditer("(?<=BT)[SX]", string[2:]):
-            counts["loop"][at.group() == "S"] += 1
-    for other, one in counts.values():
-        assert one / (one + other) == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -347,6 +266,14 @@ def test_parity(every_step):
         else:
             assert data.targets[number] == so_far[-1]
     assert set(np.unique(tasks.parity(8).draw(20, 0).x.values)) == {-1, 1}
+
+
+def test_parity_says_that_its_sequences_repeat():
+    task = tasks.parity(8, every_step=True)
+    learned = {x.tobytes() for epoch in range(6) for x in task.draw(1000, (1, 0, epoch)).x}
+    assert len(learned) == 2**8  # all there are, those of the test too
+    assert "never seen" not in task.criterion.text
+    assert "drawn anew" in task.criterion.text
 
 
 def test_delayed_recall():

@@ -37,7 +37,7 @@ def copy_memory(delay: int = 100, *, length: int = 10, symbols: int = 8) -> Task
     delay = at_least("delay", delay, 1)
     length = at_least("length", length, 1)
     symbols = at_least("symbols", symbols, 2, "with one kind there is nothing to remember")
-    steps = delay + 2 * length
+    steps, lag = delay + 2 * length, delay + length
 
     def make(count: int, generator: np.random.Generator) -> TaskData:
         shown = generator.integers(0, symbols, (count, length))
@@ -50,7 +50,7 @@ def copy_memory(delay: int = 100, *, length: int = 10, symbols: int = 8) -> Task
 
     return Task(
         name=f"copy_memory(delay={delay}, length={length}, symbols={symbols})",
-        question=f"the first {length} symbols again, {delay} steps after the last of them",
+        question=f"the first {length} symbols again, each {lag} steps after it stood there",
         source="Arjovsky et al. 2016",
         target="class a step",
         features=symbols + 2,

@@ -63,7 +63,7 @@ def parity(
         outputs=2,
         steps=most,
         baseline=float(np.log(2)),
-        criterion=Criterion("every answer is right, on sequences never seen", {"wrong": 0.0}),
+        criterion=Criterion("every answer is right, on sequences drawn anew", {"wrong": 0.0}),
         measure=chosen_classes,
         make=make,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from cellwright.data.tasks.drawing import one_hot
 from cellwright.data.tasks.measures import possible_classes
@@ -52,8 +51,8 @@ def embedded_reber() -> Task:
     """Predict the next symbol of the embedded Reber grammar.
 
     A string is B, then T or P, then a string of Reber's grammar, then the same T or P again,
-    then E: what closes the frame depends on the second symbol alone, seven steps before it
-    or more. Wherever the grammar leaves a choice, both symbols are equally likely. A sequence
+    then E: what closes the frame depends on the second symbol alone, six steps before it or
+    more. Wherever the grammar leaves a choice, both symbols are equally likely. A sequence
     is a string without its last symbol; the answer at each step is the symbol that follows,
     and right is who gives every symbol that may follow a higher score than any that may not.
 
@@ -72,7 +71,7 @@ def embedded_reber() -> Task:
         features=len(ALPHABET),
         outputs=len(ALPHABET),
         steps=None,
-        baseline=_entropy_of_symbols(),
+        baseline=_entropy_of_steps(),
         criterion=Criterion(
             "as in the paper, at every step of every string all symbols that may come next are "
             "more active than all that may not",
@@ -98,16 +97,18 @@ def _make(count: int, generator: np.random.Generator) -> TaskData:
     return TaskData(x, np.where(counted, strings[:, 1:], 0), counted, possible)
 
 
-def _entropy_of_symbols() -> float:
-    """Cross entropy of who says at every step how frequent each symbol is on the whole."""
-    moves = np.zeros((_END, _END + 1))
+def _entropy_of_steps() -> float:
+    """Cross entropy of who says at every step how frequent each symbol is there."""
+    moves, written = np.zeros((_END, _END + 1)), np.zeros((_END, len(ALPHABET)))
     for choice in (0, 1):
         np.add.at(moves, (np.arange(_END), _NEXT[:_END, choice]), 0.5)
-    start = np.eye(_END)[0]
-    visits = np.linalg.solve(np.eye(_END) - moves[:, :_END].T, start)
-    visits[0] = 0  # the first symbol is given
-    counts = np.zeros(len(ALPHABET))
-    for choice in (0, 1):
-        np.add.at(counts, _SYMBOLS[:_END, choice], visits / 2)
-    shares: npt.NDArray[np.float64] = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+        np.add.at(written, (np.arange(_END), _SYMBOLS[:_END, choice]), 0.5)
+    entropy = steps = 0.0
+    place = moves[0, :_END]  # how likely each place is; the first symbol is given
+    while (going_on := place.sum()) > 1e-15:
+        counts = place @ written
+        counts = counts[counts > 0]
+        entropy -= (counts * np.log(counts / going_on)).sum()
+        steps += going_on
+        place = place @ moves[:, :_END]
+    return float(entropy / steps)

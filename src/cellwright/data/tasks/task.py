@@ -111,7 +111,9 @@ class Task:
     steps
         Steps of the longest sequence; None where there is no longest.
     baseline
-        Loss of the best answer that does not depend on the sequence.
+        Loss of the best answer that knows the step, and nothing else of the sequence; where the
+        data are given, of one that says at every step of the test part how frequent each label
+        is in the training part.
     criterion
         When it counts as solved.
     measure

@@ -33,7 +33,8 @@ from cellwright.nn.counting import count_learned
 
 __all__ = ["TaskResult", "build_network", "learn", "task_options"]
 
-# What stands first in the seed of each draw, so that no part ever holds a sequence of another.
+# What stands first in the seed of each draw, so that the parts are drawn apart from each other. A
+# task of few sequences, such as the 256 of parity(8), draws the same by chance in several parts.
 _TRAINING, _VALIDATION, _TEST = 1, 2, 3
 # The validation draw must be so much better than the criterion asks, after two epochs in a
 # row, or the test draw might well miss what the validation draw met by chance.
@@ -107,9 +108,11 @@ def learn(
 ) -> TaskResult:
     """Learn a task until it is solved or the budget is spent, and test it on a fresh draw.
 
-    Every epoch draws sequences of its own, so that none is ever seen twice. A task whose data
-    are given, such as `jsb_chorales`, is learned from them instead, and its end is not the
-    criterion but the validation loss, if `patience` is set.
+    Every epoch draws sequences anew, and so do validation and test. Long sequences are then
+    all different; short ones repeat by chance, those that were learned from in the test too: of
+    ``parity(8)`` there are but 256. A task whose data are given, such as `jsb_chorales`, is
+    learned from them instead, and its end is not the criterion but the validation loss, if
+    `patience` is set.
 
     Parameters
     ----------
