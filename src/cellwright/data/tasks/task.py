@@ -182,7 +182,7 @@ class Task:
         dict
             ``"loss"``: mean squared error, cross entropy, or the binary cross entropy summed
             over labels, as a mean over the answers that count, in nats. ``"wrong"``: share of
-            answers that are wrong as the task's source sees it, where it does.
+            answers that are wrong as the task's source sees it, where it does; NaN is always wrong.
 
         Raises
         ------
