@@ -52,11 +52,6 @@ def zoneout(graph: Graph, rate: float | Mapping[str, float]) -> Graph:
     return verify_cell(replace(graph, outputs=tuple(outputs)))
 
 
-# Through these a state reaches a matrix as itself, scaled or beside others; not through a gate
-# or squashing function, behind which it is another value.
-_STRAIGHT = frozenset({"add", "sub", "mul", "div", "neg"})
-
-
 def recurrent_dropout(graph: Graph, rate: float) -> Graph:
     r"""Drop units of the states where they enter a matrix, the same ones at every step.
 
@@ -64,7 +59,9 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
     m \sim \text{Bernoulli}(1 - rate)\ \text{once a sequence}$$
 
     This is the variational dropout of Gal and Ghahramani (2016), one mask for each state. A
-    state may enter weighed by a gate or in a sum, as in a GRU's W (r * h).
+    state may enter weighed by a gate or in a sum, as in a GRU's W (r * h). Of a product of
+    states one factor is dropped, and of a quotient what is divided: the mean over all masks
+    is what would enter without.
 
     Raises
     ------
@@ -76,11 +73,19 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
 
     def dropped(value: Node) -> Node:
         """A value before a matrix, its states dropped."""
-        if value.op in _STRAIGHT:
-            return node(value.op, *(dropped(source) for source in value.inputs))
-        if value.op != "state":
-            return value
-        return masked(value, f"recurrent_dropout_{value.name}", rate)
+        # Not through a gate or squashing function, behind which a state is another value.
+        match value.op, value.inputs:
+            case "state", _:
+                return masked(value, f"recurrent_dropout_{value.name}", rate)
+            case "add" | "sub" | "neg", sources:
+                return node(value.op, *map(dropped, sources))
+            case "div", (above, below):
+                return node("div", dropped(above), below)  # a mask below would divide by zero
+            case "mul", (one, other):
+                first = dropped(one)
+                # One mask only: the mean of its square is not one.
+                return node("mul", first, dropped(other) if first is one else other)
+        return value
 
     def rule(value: Node) -> Node:
         if value.op != "matmul":
