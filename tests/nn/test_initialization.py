@@ -166,3 +166,28 @@ def test_chrono_alone_asks_for_its_span():
         weights(initialization="chrono")
     with pytest.raises(SettingError, match="no kind 'crono'.*Did you mean 'chrono'"):
         weights(initialization={"crono": 100})
+
+
+@pytest.mark.parametrize("kind", ["block_diagonal", "block_lower", "block_upper"])
+def test_the_identity_of_a_masked_matrix_is_the_identity(kind):
+    @cw.cell(state="h")
+    def heads(x, h):
+        h = cw.affine("h", h, bias=None, mask=(kind, 4))
+        return h
+
+    assert torch.equal(weights(heads, 32, 1, initialization="identity")["h_h"], torch.eye(32))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_what_a_mask_leaves_out_is_zero_after_a_new_start(scheme):
+    @cw.cell(state="h")
+    def heads(x, h):
+        h = cw.affine("h", h, bias=None, mask=("block_lower", 4))
+        return h
+
+    net = cw.Recurrent(heads, 1, 32, initialization=scheme)
+    with torch.no_grad():
+        net.layer0.h_h.fill_(9.0)
+    net.reset_parameters()
+    assert not net.layer0.h_h[:8, 8:].any()
+    assert net.layer0.h_h[:8, :8].any()

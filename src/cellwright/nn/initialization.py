@@ -17,6 +17,7 @@ and Ollivier 2018.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TypeAlias
@@ -52,23 +53,25 @@ _METHODS: dict[str, Callable[[Tensor, int], object]] = {
 }
 
 
-def _kept(weight: Tensor, mask: object) -> list[Tensor]:
-    """The parts of a masked matrix that are in use: for each block of rows, its columns."""
+def _parts(weight: Tensor, mask: object, method: str) -> list[Tensor]:
+    """What a method fills: the whole matrix, or for each block of rows the columns in use."""
     if not isinstance(mask, tuple):
         return [weight]
     kind, blocks = mask
-    rows, columns = (
-        torch.tensor(block_of_units(n, blocks), device=weight.device) for n in weight.shape
-    )
+    rows, columns = (block_of_units(n, blocks) for n in weight.shape)
     parts = []
     for block in range(blocks):
-        used = {
-            "block_diagonal": columns == block,
-            "block_lower": columns <= block,
-            "block_upper": columns >= block,
-        }[kind].nonzero()
-        own = (rows == block).nonzero()
-        parts.append(weight[int(own[0]) : int(own[-1]) + 1, int(used[0]) : int(used[-1]) + 1])
+        first, last = {"block_lower": (0, block), "block_upper": (block, blocks - 1)}.get(
+            kind, (block, block)
+        )
+        if method == "identity":
+            first = last = block  # the diagonal of the matrix, not one of each row of blocks
+        parts.append(
+            weight[
+                bisect_left(rows, block) : bisect_right(rows, block),
+                bisect_left(columns, first) : bisect_right(columns, last),
+            ]
+        )
     return parts
 
 
@@ -131,7 +134,8 @@ class Initialization:
                 assert isinstance(value, float)
                 weights[name].fill_(value)
             else:
-                for part in _kept(weights[name], node.attributes.get("mask")):
+                weights[name].zero_()  # what a mask leaves out is never filled
+                for part in _parts(weights[name], node.attributes.get("mask"), method):
                     _METHODS[method](part, sizes[HIDDEN])
         if self.chrono is not None:
             _remember(graph, weights, self.chrono)
