@@ -531,3 +531,30 @@ def test_a_rarer_mistake_is_explained_too(function, words):
     message = error_of(function)
     assert words in message
     _line_of(function, message)
+
+
+@pytest.mark.parametrize("name", ["lengths", "mask", "network", "record", "self", "state"])
+def test_an_extra_input_is_not_called_like_an_argument_of_a_network(name):
+    with pytest.raises(CellError, match=f"'{name}' cannot name an extra input, because networks"):
+        made(["h"], [name])
+
+
+@pytest.mark.parametrize(
+    ("states", "inputs", "words"),
+    [
+        (["h", "c"], ["c"], "'c' names both a state and an extra input"),
+        (["h"], ["h_below"], "'h_below' cannot name a state or an extra input"),
+        (["h_below", "h"], [], "'h_below' cannot name a state or an extra input"),
+    ],
+)
+def test_a_name_stands_for_one_thing(states, inputs, words):
+    with pytest.raises(CellError, match=words):
+        made(states, inputs)
+
+
+def made(states, inputs):
+    """A cell of these names that leaves its states as they are."""
+    arguments = ", ".join(dict.fromkeys(["x", *states, *inputs]))
+    scope = {}
+    exec(f"def odd({arguments}):\n    return {', '.join(states)}\n", scope)
+    return cell(state=states, inputs=dict.fromkeys(inputs, 1))(scope["odd"])

@@ -16,6 +16,9 @@ from cellwright.ir.sizes import UNKNOWN
 
 __all__ = ["cell"]
 
+# What a network is called with beside the extra inputs, which are given by name.
+_CALLED_WITH = ("lengths", "mask", "network", "record", "self", "state")
+
 
 def cell(
     state: str | Sequence[str], *, inputs: Mapping[str, Size] | None = None
@@ -97,16 +100,25 @@ def _check_arguments(
     name, given = function.__name__, _positional(function)
     if not states or len(set(states)) != len(states):
         raise CellError(f"cell {name!r} needs one or more states with different names")
-    for reserved in ("x", "t"):
+    below = [f"{state}_below" for state in states]
+    for reserved in ("x", "t", *below):
         if reserved in states or reserved in inputs:
             raise CellError(f"cell {name!r}: {reserved!r} cannot name a state or an extra input")
+    for extra in inputs:
+        if extra in states:
+            raise CellError(f"cell {name!r}: {extra!r} names both a state and an extra input")
+        if extra in _CALLED_WITH:
+            raise CellError(
+                f"cell {name!r}: {extra!r} cannot name an extra input, because networks are "
+                f"called with an argument of that name; call it otherwise"
+            )
     wanted = ["x", *states]
     if given[: len(wanted)] != wanted:
         raise CellError(
             f"cell {name!r} must take ({', '.join(wanted)}, …), the input and then its states; "
             f"it takes ({', '.join(given)})"
         )
-    extras = ["t", *(f"{state}_below" for state in states), *inputs]
+    extras = ["t", *below, *inputs]
     for argument in given[len(wanted) :]:
         if argument not in extras:
             raise CellError(
