@@ -67,3 +67,11 @@ def test_what_cannot_be_recorded_is_told_what_can():
     for network, words in cases:
         with pytest.raises(ArgumentError, match=f"takes a Recurrent or a drop-in.*{words}"):
             cw.record(network, torch.zeros(1, 3, 1))
+
+
+@pytest.mark.parametrize("look", [cw.record, cw.gradient_flow])
+def test_a_part_that_is_frozen_stays_so(look):
+    net = cw.Recurrent("lstm", 3, [4, 4])
+    net.layer0.eval()
+    look(net, torch.randn(2, 5, 3))
+    assert [module.training for module in net.modules()] == [True, False, True]

@@ -12,6 +12,7 @@ from torch import Tensor
 from cellwright.cells.carrying import coefficient, straight_only
 from cellwright.errors import ArgumentError, SettingError, ShapeError, did_you_mean
 from cellwright.ir import Graph, Node, node, verify_cell
+from cellwright.look.recording import evaluating
 from cellwright.nn.recurrent import Recurrent
 from cellwright.nn.stack import Direction, StackCall, StackResult, run_stack
 
@@ -103,13 +104,8 @@ def gradient_flow(
             f"Recurrent('lstm', …)"
         )
     _check_states(network, of, along)
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            call = network.prepare(x, state, lengths=lengths, **inputs)
-    finally:
-        network.train(training)
+    with evaluating(network), torch.no_grad():
+        call = network.prepare(x, state, lengths=lengths, **inputs)
     if call.x.shape[0] == 0:
         raise ShapeError("x: there is no step from which a gradient could go back")
     call = replace(call, layers=_without_gradient(call), checkpoint_every=None, backend=backend)

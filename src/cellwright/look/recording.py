@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from cellwright.errors import ArgumentError
 from cellwright.nn.stack import StackResult
 
-__all__ = ["LayerTape", "Tape", "record"]
+__all__ = ["LayerTape", "Tape", "evaluating", "record"]
 
 
 class Recordable(Protocol):
@@ -95,16 +96,24 @@ def record(network: Recordable, x: Tensor, state: Any = None, **options: Any) ->
             f"record takes a Recurrent or a drop-in such as cellwright.LSTM, not a "
             f"{type(network).__name__}; {hint}"
         )
-    module = network if isinstance(network, nn.Module) else None
-    training = module is not None and module.training
-    if module is not None:
+    with evaluating(network):
+        result = network.run(x, state, record=True, **options)
+    return Tape(LayerTape(_joined(layer, network.batch_first)) for layer in result.signals)
+
+
+@contextmanager
+def evaluating(network: object) -> Iterator[None]:
+    """Have a network, if it is a module, in evaluation mode, and then as it was before."""
+    modules = list(network.modules()) if isinstance(network, nn.Module) else []
+    # Each for itself: a part may be frozen while the whole is trained.
+    before = [module.training for module in modules]
+    for module in modules[:1]:
         module.eval()
     try:
-        result = network.run(x, state, record=True, **options)
+        yield
     finally:
-        if module is not None:
-            module.train(training)
-    return Tape(LayerTape(_joined(layer, network.batch_first)) for layer in result.signals)
+        for module, training in zip(modules, before, strict=True):
+            module.training = training
 
 
 def _has(value: object, path: str) -> bool:
