@@ -166,3 +166,47 @@ def test_refusals():
         module(query, memory, [6, 2])
     with pytest.raises(ShapeError, match="prepared with its lengths"):
         module(query, module.prepare(memory), [1, 1])
+    with pytest.raises(ShapeError, match=r"mask: expected \(batch=2, positions=5\), got"):
+        module(query, memory, mask=torch.ones(2, 4) > 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("junk", [math.nan, math.inf])
+def test_padding_that_is_no_number_reaches_nothing(kind, junk):
+    module = attention(kind)
+    query, memory = batch(rows=3)
+    lengths = [5, 2, 0]
+
+    def run(values):
+        values = values.clone().requires_grad_()
+        asked = query.clone().requires_grad_()
+        attended = module(asked, values, lengths)
+        wanted = [asked, values, *module.parameters()]
+        found = torch.autograd.grad(attended.context.square().sum(), wanted)
+        return [attended.context, attended.weights, *found]
+
+    expected = run(memory)
+    memory[1, 2:] = junk
+    memory[2] = junk
+    found = run(memory)
+    assert all(bool(value.isfinite().all()) for value in found)
+    assert not found[0][2].any()
+    close(found, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_tensor_of_its_type_is_named(kind):
+    module = attention(kind)
+    query, memory = batch()
+    for name, given in (("query", ([[0.0]], memory)), ("memory", (query, [[[0.0]]]))):
+        with pytest.raises(ShapeError, match=f"{name}: expected a tensor, got list"):
+            module(*given)
+    with pytest.raises(ShapeError, match="query: expected torch.float64 on cpu, got torch.float32"):
+        module(query.float(), memory)
+    with pytest.raises(ShapeError, match="expected torch.float(32|64) on cpu, got torch.float"):
+        module(query, memory.float())
+    with pytest.raises(ShapeError, match="memory: expected floating-point numbers, got torch.int"):
+        module(query.long(), memory.long())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = module.float()(query.float(), memory.bfloat16())
+    assert bool(mixed.context.isfinite().all())

@@ -8,6 +8,7 @@ from cellwright.backends.contract import (
     Result,
     Weights,
     announce,
+    are_autocast,
     are_batched,
     check_weights,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Result",
     "Weights",
     "announce",
+    "are_autocast",
     "are_batched",
     "check_weights",
     "opaque",

@@ -25,6 +25,7 @@ __all__ = [
     "Weights",
     "announce",
     "announced",
+    "are_autocast",
     "are_batched",
     "check_weights",
 ]
@@ -40,6 +41,12 @@ def are_batched(gradients: Sequence[Tensor | None]) -> bool:
     """
     batched = torch._C._functorch.is_legacy_batchedtensor
     return any(g is not None and batched(g) for g in gradients)
+
+
+def are_autocast(device: torch.device) -> bool:
+    """Whether torch computes products on that device in another precision now."""
+    # Where nothing is computed torch knows of no autocast, and asking for it is an error.
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
 
 
 def announce(message: str) -> None:

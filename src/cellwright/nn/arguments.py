@@ -6,13 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cellwright.arguments import as_real, as_whole
 from cellwright.errors import SettingError, ShapeError
 from cellwright.ir import HIDDEN, INPUT
 
-__all__ = ["bound_sizes", "check_tensor", "hidden_sizes", "rate", "rates", "truth", "whole"]
+__all__ = [
+    "bound_sizes",
+    "check_precision",
+    "check_tensor",
+    "hidden_sizes",
+    "rate",
+    "rates",
+    "truth",
+    "whole",
+]
+
+_PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def whole(name: str, value: object) -> int:
@@ -28,6 +40,13 @@ def truth(name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise SettingError(f"{name} must be True or False, not {value!r}")
     return bool(value)
+
+
+def check_precision(dtype: object) -> None:
+    """Raise `SettingError` unless weights can be of that type; None is torch's usual one."""
+    if dtype is not None and dtype not in _PRECISIONS:
+        known = ", ".join(map(str, _PRECISIONS))
+        raise SettingError(f"dtype must be one of {known}, not {dtype!r}")
 
 
 def rate(name: str, value: object) -> float:
@@ -74,9 +93,11 @@ def bound_sizes(
 
 
 def check_tensor(name: str, value: Any, instead: str = "") -> None:
-    """Raise `ShapeError` unless a value is a tensor; `instead` says what to do."""
+    """Raise `ShapeError` unless a value is a dense tensor; `instead` says what to do."""
     if not isinstance(value, Tensor):
         raise ShapeError(f"{name}: expected a tensor, got {type(value).__name__}{instead}")
+    if value.layout != torch.strided:
+        raise ShapeError(f"{name}: expected a dense tensor, got one of {value.layout}")
 
 
 def _numbers(name: str, value: object) -> list[int]:

@@ -13,10 +13,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
+from cellwright.backends import are_autocast
 from cellwright.errors import SettingError, ShapeError, did_you_mean
-from cellwright.nn.arguments import whole
+from cellwright.nn.arguments import check_precision, check_tensor, whole
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.stack import StackResult
+from cellwright.nn.states import check_type
 
 __all__ = ["Attended", "Attention", "AttentionKind", "Memory"]
 
@@ -32,7 +34,7 @@ class Memory:
     Attributes
     ----------
     values
-        What is read, (B, P, memory).
+        What is read, (B, P, memory); zero where a position does not exist.
     keys
         What queries are compared with, (B, P, units); the values themselves for "dot".
     active
@@ -102,7 +104,7 @@ class Attention(nn.Module):
     Raises
     ------
     SettingError
-        The kind is unknown, or its sizes do not go together.
+        The kind is unknown, its sizes do not go together, or the weights cannot be of that type.
 
     Examples
     --------
@@ -155,6 +157,7 @@ class Attention(nn.Module):
                 f"features; got {query_size} and {memory_size}. Use 'general'"
             )
         self.units = whole("units", units) if units is not None else self.query_size
+        check_precision(dtype)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         if kind != "dot":
             self.key = nn.Linear(memory_size, self.units, bias=False, **place)
@@ -187,23 +190,30 @@ class Attention(nn.Module):
         memory
             (B, P, memory).
         lengths
-            Positions of each row that exist, (B,), zero allowed.
+            Positions of each row that exist, (B,), zero allowed. What stands behind them
+            counts for nothing, even if it is no number.
         mask
             Or: true where a position exists, (B, P).
 
         Raises
         ------
         ShapeError
-            A shape does not fit; the message names argument and axis.
+            A shape or type does not fit; the message names argument and axis.
         """
+        check_tensor("memory", memory)
         if memory.dim() != 3 or memory.shape[2] != self.memory_size:
             raise ShapeError(
                 f"memory: expected (batch, positions, features={self.memory_size}), got "
                 f"{tuple(memory.shape)}"
             )
-        active = active_steps(memory.shape[0], memory.shape[1], memory.device, lengths, mask)
-        keys = memory if self.kind == "dot" else self.key(memory)
-        return Memory(memory, keys, None if active is None else active.T)
+        self._check_type("memory", memory, next(self.parameters(), memory))
+        rows, positions = memory.shape[:2]
+        active = active_steps(rows, positions, memory.device, lengths, mask, axis="positions")
+        exists = None if active is None else active.T
+        if exists is not None:
+            # Before all else: zero times what is no number is no number either.
+            memory = memory.where(exists.unsqueeze(2), memory.new_zeros(()))
+        return Memory(memory, memory if self.kind == "dot" else self.key(memory), exists)
 
     def forward(
         self,
@@ -231,18 +241,20 @@ class Attention(nn.Module):
         Raises
         ------
         ShapeError
-            A shape does not fit; the message names argument and axis.
+            A shape or type does not fit; the message names argument and axis.
         """
         if not isinstance(memory, Memory):
             memory = self.prepare(memory, lengths, mask)
         elif lengths is not None or mask is not None:
             raise ShapeError("the memory was prepared with its lengths; give none here")
         batch = len(memory.values)
+        check_tensor("query", query)
         if query.dim() not in (2, 3) or query.shape[-1] != self.query_size or len(query) != batch:
             raise ShapeError(
                 f"query: expected (batch={batch}, queries, features={self.query_size}) or "
                 f"(batch={batch}, features={self.query_size}), got {tuple(query.shape)}"
             )
+        self._check_type("query", query, memory.values)
         if query.dim() == 2:
             attended = self._attend(query.unsqueeze(1), memory)
             return Attended(*(value.squeeze(1) for value in attended))
@@ -280,6 +292,13 @@ class Attention(nn.Module):
             low = scores.masked_fill(~exists, torch.finfo(scores.dtype).min)
             weights = low.softmax(-1).masked_fill(~exists, 0)
         return Attended(weights @ memory.values, weights, scores)
+
+    def _check_type(self, name: str, value: Tensor, like: Tensor) -> None:
+        if not value.is_floating_point():
+            raise ShapeError(f"{name}: expected floating-point numbers, got {value.dtype}")
+        # Autocast brings numbers of several precisions together itself.
+        if not are_autocast(value.device):
+            check_type(name, value, like)
 
     def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
         if self.kind in _ADDITIVE:
