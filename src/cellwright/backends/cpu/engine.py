@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from cellwright.backends.cpu.arguments import Arguments, Given
 from cellwright.backends.cpu.library import (
@@ -137,7 +138,9 @@ class Engine:
         numbers: Any = value.attributes["values"]
         blocks = block_of_units(self.spec.units(value.size), len(numbers))
         found = [numbers[block] for block in blocks]
-        return torch.tensor(found, dtype=self.dtype, device="cpu")
+        # Whoever looks on now, as fake tensors do, is gone when the kernel reads the numbers.
+        with _disable_current_modes():
+            return torch.tensor(found, dtype=self.dtype, device="cpu")
 
     def run(
         self, tensors: Sequence[Tensor], active: Tensor | None, start: Tensor | None, reverse: bool
