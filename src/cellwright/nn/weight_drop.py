@@ -1,5 +1,8 @@
 """Weight drop: single weights of the recurrent matrices are dropped, not units.
 
+Those are all that multiply a state or anything computed from one: of an LSTM with a projection
+the matrix of the projection, too, through which every step goes to the next.
+
 Merity, Keskar and Socher, "Regularizing and optimizing LSTM language models" (2018), after
 DropConnect (Wan et al. 2013).
 """
