@@ -135,10 +135,11 @@ def _able(
     return able
 
 
-def check_backend(name: str) -> None:
+def check_backend(name: object) -> None:
     """Raise `BackendError` unless `name` is a backend's, or "auto"."""
     known = ("auto", *BACKENDS)
     if name not in known:
         raise BackendError(
-            f"there is no backend {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}"
+            f"there is no backend {name!r}; known: {', '.join(known)}."
+            f"{did_you_mean(str(name), known)}"
         )

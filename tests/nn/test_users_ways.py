@@ -278,3 +278,59 @@ def test_a_rare_draw_in_half_precision():
     net = cw.Recurrent("elman", 3, 100, zoneout=0.999, dtype=torch.bfloat16)
     y = net(torch.ones(50, 20, 3, dtype=torch.bfloat16))[0]
     assert bool((y != 0).any())  # one unit in a thousand has left its first state
+
+
+@cw.cell(state=("h", "c"))
+def swapped(x, h, c):
+    h, c = c, h
+    return h, c
+
+
+@cw.cell(state=("h", "c"))
+def as_given(x, h, c):
+    h = x
+    return h, c
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("cell", [swapped, as_given])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_who_writes_into_a_state_changes_nothing_else(backend, cell, steps):
+    net = cw.Recurrent(cell, 4, 4, backend=backend)
+    x = torch.randn(2, steps, 4)
+    given = [{name: torch.randn(2, 4) for name in "hc"}]
+    before = copy.deepcopy([x, given])
+    _, (after,) = net(x, given)
+    for value in after.values():
+        value.fill_(7.0)
+    assert torch.equal(x, before[0])
+    assert all(torch.equal(given[0][name], before[1][0][name]) for name in "hc")
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("lengths", [None, [0]])
+def test_who_writes_into_a_state_changes_no_weight(backend, lengths):
+    net = cw.Recurrent("gru", 3, 4, learn_initial_state=True, backend=backend)
+    with torch.no_grad():
+        _, state = net(torch.randn(1, 3 if lengths else 0, 3), lengths=lengths)
+        state[0]["h"].fill_(7.0)
+    assert not net.layer0.initial_h.any()
+
+
+def test_a_tensor_that_is_not_dense_is_named():
+    net, x = cw.Recurrent("lstm", 3, 4), torch.randn(2, 5, 3)
+    for _ in range(3):
+        with pytest.raises(ShapeError, match="x: expected a dense tensor, got one of torch.sparse"):
+            net(x.to_sparse())
+        net(x)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "uint32", "uint64", "int8"])
+def test_lengths_of_every_whole_type(kind):
+    net, x = cw.Recurrent("lstm", 3, 4), torch.randn(2, 5, 3)
+    lengths = torch.tensor([5, 2], dtype=getattr(torch, kind))
+    assert torch.equal(net(x, lengths=lengths)[0], net(x, lengths=[5, 2])[0])
+
+
+def test_a_batch_without_rows_has_no_lengths():
+    assert cw.Recurrent("lstm", 3, 4)(torch.randn(0, 5, 3), lengths=[])[0].shape == (0, 5, 4)

@@ -19,6 +19,7 @@ from cellwright.backends.contract import (
     Kernel,
     Result,
     Weights,
+    are_autocast,
     check_weights,
 )
 from cellwright.ir import Graph, Node, Size, block_of_units, units_of, weight_shapes
@@ -100,7 +101,7 @@ class ReferenceKernel:
         """
         x = call.inputs["x"]
         check_weights(Weights.of(call.weights), self._shapes, x.dtype, x.device)
-        if torch.is_autocast_enabled(x.device.type):
+        if are_autocast(x.device):
             with torch.autocast(x.device.type, enabled=False):
                 return self._run(call)
         return self._run(call)
@@ -129,6 +130,10 @@ class ReferenceKernel:
             name: torch.stack(values) if values else run.nothing(name).expand(0, -1, -1)
             for name, values in seen.items()
         }
+        for name, value in self.graph.after.items():
+            if not steps or not value.inputs:
+                # What was given is not handed out: whoever writes to it would change that too.
+                states[name] = states[name].clone()
         recorded = {name: signals[name] for name in call.record}
         return Result(output=signals[output], states=states, signals=recorded, call=call)
 
@@ -241,8 +246,8 @@ class _Run:
 
 
 def _existing(call: Call, step: int) -> Tensor | None:
-    """Which rows have this step; None where all do."""
-    if call.active is None:
+    """Which rows have this step; None where all do, or only shapes are known."""
+    if call.active is None or call.active.is_meta:
         return None
     (rows,) = torch.nonzero(call.active[step], as_tuple=True)
     return rows if len(rows) < call.active.shape[1] else None

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from cellwright import cells
-from cellwright.backends import Weights
+from cellwright.backends import Weights, are_autocast
 from cellwright.cells import transform
 from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
@@ -116,7 +116,7 @@ class _DropIn(Shortened, nn.RNNBase):
     def _forward(self, input: Any, hx: Any) -> Any:
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
-        if torch.is_autocast_enabled(input.device.type):
+        if are_autocast(input.device):
             input, hx = as_wide((input, hx), next(self.parameters()).dtype)
         if input.dim() not in (2, 3):
             raise ShapeError(
@@ -137,7 +137,7 @@ class _DropIn(Shortened, nn.RNNBase):
         self, x: Tensor, state: Any = None, *, lengths: Any = None, record: bool = False
     ) -> StackResult:
         """Like calling the module on a batch, but time first and with signals if asked."""
-        if torch.is_autocast_enabled(x.device.type):
+        if are_autocast(x.device):
             x, state = as_wide((x, state), next(self.parameters()).dtype)
         x = x.transpose(0, 1) if self.batch_first else x
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths)
@@ -196,7 +196,7 @@ class _DropIn(Shortened, nn.RNNBase):
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         # Ragged rows need no sorting here: pad to the caller's order, and pack like the input.
         x, lengths = pad_packed_sequence(packed)
-        if torch.is_autocast_enabled(x.device.type):
+        if are_autocast(x.device):
             x, hx = as_wide((x, hx), next(self.parameters()).dtype)
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths.to(x.device))
         output, hx = self._forward_padded(x, hx, active)

@@ -31,10 +31,19 @@ class Layer(nn.Module):
         Whether it reads from the end.
     learn_initial_state
         Whether the states before the first step are weights too, ``initial_{state}``.
+    device, dtype
+        Where and in what precision the weights are made; `reset_parameters` fills them.
     """
 
     def __init__(
-        self, graph: Graph, sizes: Mapping[str, int], *, reverse: bool, learn_initial_state: bool
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        *,
+        reverse: bool,
+        learn_initial_state: bool,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_sizes(graph, sizes)
@@ -51,8 +60,7 @@ class Layer(nn.Module):
             shapes[f"initial_{state}"] = (self.units(graph.state_sizes[state]),)
         for name, shape in shapes.items():
             # Set directly: an equation may use a name that nn.Module has taken, such as "half".
-            # Zeros, because what a mask leaves out of a matrix is never set.
-            self._parameters[name] = nn.Parameter(torch.zeros(shape))
+            self._parameters[name] = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
 
     def units(self, size: object) -> int:
         """Number of units of a size."""

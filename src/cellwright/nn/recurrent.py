@@ -4,37 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cellwright import cells
+from cellwright.backends import are_autocast
 from cellwright.cells import transform
 from cellwright.cells.cell import Cell
 from cellwright.ir import INPUT
-from cellwright.nn.arguments import bound_sizes, hidden_sizes, rate, rates, truth, whole
-from cellwright.nn.checking import check_extras, check_input, check_shared
-from cellwright.nn.connections import (
-    Connections,
-    check_connections,
-    check_residual,
-    features_read,
+from cellwright.nn.arguments import (
+    bound_sizes,
+    check_precision,
+    hidden_sizes,
+    rate,
+    rates,
+    truth,
+    whole,
 )
+from cellwright.nn.checking import check_extras, check_input, check_shared
+from cellwright.nn.connections import Connections, check_residual, features_read
 from cellwright.nn.initialization import Scheme, resolve
 from cellwright.nn.layer import Layer
+from cellwright.nn.options import Options
 from cellwright.nn.ragged import active_steps
-from cellwright.nn.segments import Every, check_every
+from cellwright.nn.segments import Every
 from cellwright.nn.shortcut import Shortcut, Shortened
-from cellwright.nn.stack import Per, StackCall, StackResult, check_per, run_stack
+from cellwright.nn.stack import Per, StackCall, StackResult, run_stack
 from cellwright.nn.states import State, as_wide, join_states, split_states
 from cellwright.nn.stream import Stream, Words, open_stream
-from cellwright.nn.weight_drop import check_weight_drop
-from cellwright.pipeline import check_backend
 
 __all__ = ["Recurrent"]
 
 
-class Recurrent(Shortened, nn.Module):
+class Recurrent(Options, Shortened, nn.Module):
     r"""A stack of recurrent layers of any cell.
 
     $$(y_t, s_t) = \mathrm{cell}(x_t, s_{t-1}), \quad t = 1 \dots T,$$
@@ -63,8 +67,9 @@ class Recurrent(Shortened, nn.Module):
         Chance that a unit of a state keeps its old value, at each step (Krueger et al. 2017);
         a mapping such as {"h": 0.05, "c": 0.5} for a chance by state.
     weight_drop
-        Chance that a single weight of a matrix that multiplies a state is dropped in a forward
-        pass of the training, for all rows and steps (Merity et al. 2018).
+        Chance that a single weight of a matrix that multiplies a state, or anything computed
+        from one, is dropped in a forward pass of the training, for all rows and steps (Merity
+        et al. 2018).
     connections
         "residual" adds what a layer reads to its output (around the first layer only if it
         reads as many features as it gives), "skip" has every layer read the network's input
@@ -93,16 +98,21 @@ class Recurrent(Shortened, nn.Module):
     device, dtype
         Where and in what precision the weights are made.
 
+    What is not built into equations or weights may be set later, as ``net.dropout = 0.2``, and
+    is checked again; what is built in cannot be set.
+
     Attributes
     ----------
     cell
         The cell, before zoneout and recurrent dropout are written into its equations.
     output_size
         Features of the output at each step.
+    features
+        Features that the first layer reads, then those that each layer gives.
 
     Raises
     ------
-    SettingError, GraphError
+    SettingError, BackendError, GraphError
         An argument is not allowed, or a size of the cell is not bound.
 
     Examples
@@ -141,45 +151,48 @@ class Recurrent(Shortened, nn.Module):
         self.input_size = whole("input_size", input_size)
         self.hidden_sizes = hidden_sizes(hidden_size)
         self.bidirectional = truth("bidirectional", bidirectional)
-        self.dropout = rate("dropout", dropout)
-        self.dropout_per = check_per(dropout_per)
+        self.dropout = dropout
+        self.dropout_per = dropout_per
         self.recurrent_dropout = rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = rates("zoneout", zoneout)
-        self.weight_drop = rate("weight_drop", weight_drop)
-        self.connections = check_connections(connections)
-        self.batch_first = truth("batch_first", batch_first)
-        check_backend(backend)
+        self.connections = connections
+        self.batch_first = batch_first
         self.backend = backend
         self.initialization = resolve(initialization)
-        self.checkpoint_every = check_every(checkpoint_every)
+        self.checkpoint_every = checkpoint_every
         graph = transform.recurrent_dropout(self.cell.graph, self.recurrent_dropout)
         self.graph = transform.zoneout(graph, self.zoneout)
-        check_weight_drop(self.graph, self.weight_drop)
+        self.weight_drop = weight_drop
+        check_precision(dtype)
+        options = {
+            "learn_initial_state": truth("learn_initial_state", learn_initial_state),
+            "device": device,
+            "dtype": dtype,
+        }
+        self.features = self._add_layers(sizes, options)
+        check_residual(self.connections, self.features)
+        check_shared(self.cell.name, self.graph, self._layers())
+        if next(self.parameters(), None) is None:
+            # Where a module is, and in what precision, its weights tell otherwise.
+            placed = torch.empty(0, device=device, dtype=dtype)
+            self.register_buffer("_placed", placed, persistent=False)
+        self.reset_parameters()
+        self.output_size = self.features[-1]  # the last: what is built in stays from here on
+
+    def _add_layers(
+        self, sizes: Mapping[str, int | Sequence[int]] | None, options: dict[str, Any]
+    ) -> tuple[int, ...]:
+        """Make the layers; returns the features that the first one reads and that each gives."""
         given = [self.input_size]
         for layer, bound in enumerate(bound_sizes(self.hidden_sizes, sizes)):
             features = given[-1]
             if layer:
                 features = features_read(self.connections, features, self.input_size)
             for reverse in self._sides:
-                module = Layer(
-                    self.graph,
-                    {INPUT: features, **bound},
-                    reverse=reverse,
-                    learn_initial_state=truth("learn_initial_state", learn_initial_state),
-                )
+                module = Layer(self.graph, {INPUT: features, **bound}, reverse=reverse, **options)
                 self.add_module(f"layer{layer}{'_reverse' * reverse}", module)
             given.append(module.units(self.graph.states[0].size) * len(self._sides))
-        self.output_size = given[-1]
-        check_residual(self.connections, given)
-        check_shared(self.cell.name, self.graph, self._layers())
-        self._remember_place()
-        self.to(device=device, dtype=dtype)
-        self.reset_parameters()
-
-    def _remember_place(self) -> None:
-        if next(self.parameters(), None) is None:
-            # Where a module is, and in what precision, its weights tell otherwise.
-            self.register_buffer("_placed", torch.empty(0), persistent=False)
+        return tuple(given)
 
     @property
     def _sides(self) -> tuple[bool, ...]:
@@ -272,8 +285,7 @@ class Recurrent(Shortened, nn.Module):
         weight_drop = self.weight_drop if self.training else 0.0
         # Once: a parametrised weight is computed wherever it is looked at.
         layers = [[side.direction(weight_drop) for side in layer] for layer in sides]
-        there = isinstance(x, Tensor) and not x.is_meta  # what has no numbers is not rounded
-        if there and torch.is_autocast_enabled(x.device.type):
+        if isinstance(x, Tensor) and are_autocast(x.device):
             weight = next(self.parameters(), x)
             x, state, inputs = as_wide((x, state, inputs), weight.dtype)
         check_input(x, self.input_size, self.batch_first, layers[0][0].weights)

@@ -132,7 +132,7 @@ class Shortened:
 
     def _shortest(self, x: Any, long_way: Callable[[], Any]) -> Any:
         """What the module gives for `x` from its first states; the long way checks everything."""
-        if type(x) is not Tensor or not _is_unwatched():
+        if type(x) is not Tensor or x.layout is not torch.strided or not _is_unwatched():
             return long_way()
         kind = x.dtype, x.device, self.backend, self.batch_first
         key = (x.shape, kind, torch.get_num_threads())
