@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ import cellwright as cw
 from cellwright import affine, cell, log, tanh
 from cellwright.errors import CellError, CellwrightError, RunError, SettingError
 from cellwright.jobs.comparing import running, worker
+from cellwright.jobs.comparing.comparison import Comparison
+from cellwright.jobs.comparing.contenders import contenders
+from cellwright.jobs.comparing.outcomes import Outcome
 
 SMALL = {"data": "data.npz", "layers": 3, "epochs": 2, "backend": "reference"}
 
@@ -170,6 +174,35 @@ def test_one_seed_says_nothing_of_noise(here):
     assert "With one seed nothing can be said about noise" in str(found)
     assert set(found.table["verdict"]) == {"best", "unknown"}
     assert "within noise" not in str(found)
+
+
+def made(values, folder="out"):
+    """A comparison with these values of each cell."""
+    outcomes = {
+        name: {
+            seed: Outcome("accuracy", False, value, {}, None, 9, 8, 1.0, 8.0, [(8, value)], "x")
+            for seed, value in enumerate(seeds)
+        }
+        for name, seeds in values.items()
+    }
+    found = [contenders([name])[0] for name in values]
+    seeds = range(max(map(len, values.values())))
+    failures = {name: {} for name in values}
+    return Comparison("classify", Path(folder), found, seeds, outcomes, failures)
+
+
+def test_seeds_that_did_not_vary_say_nothing():
+    found = made({"elman": [0.90, 0.90], "gru": [0.91, 0.91], "lstm": [0.8, 0.9]})
+    assert found.verdict("elman") == "unknown"
+    assert "elman and gru: the seeds did not vary, so nothing can be said about noise." in str(
+        found
+    )
+    assert "fewer than two finished runs" not in str(found)
+    assert "gru has the best mean accuracy: 0.9100.\n" in str(found)
+    assert found.verdict("lstm") == "within noise"
+    few = made({"elman": [0.90, 0.92], "gru": [0.95]})
+    assert "a cell has fewer than two finished runs" in str(few)
+    assert "did not vary" not in str(few)
 
 
 def test_parameters_are_matched_to_the_first_cell(here):

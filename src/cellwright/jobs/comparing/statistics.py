@@ -1,7 +1,7 @@
 """What several seeds say of a mean, and of the difference between two.
 
 Student's t for a mean; Welch's t for a difference, because cells need not vary equally;
-Holm's steps for several differences at once.
+Holm's steps over all pairs of cells, because the seeds also choose which cell is the best.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ CONFIDENCE = 0.95
 class Interval:
     """A mean, and between what it lies with a confidence of 95 %.
 
-    With one value there is no interval: `low` and `high` are NaN.
+    With one value, or values that do not vary, there is no interval: `low` and `high` are NaN.
     """
 
     mean: float
@@ -41,9 +42,10 @@ class Difference:
     mean
         Its mean minus that of the best.
     low, high
-        Between what the difference lies; NaN where too few values are there to say.
+        Between what the difference lies; NaN where the values do not say.
     p
         Probability of so great a difference, or a greater one, where there is none; Holm's.
+        NaN where the values do not say.
     """
 
     mean: float
@@ -53,7 +55,7 @@ class Difference:
 
     @property
     def known(self) -> bool:
-        """Whether there were values enough to say anything."""
+        """Whether the values say anything: they are enough, and they vary."""
         return not math.isnan(self.low)
 
     @property
@@ -78,11 +80,9 @@ def mean_interval(values: Sequence[float]) -> Interval:
     Interval(mean=2.0, low=-0.484, high=4.484)
     """
     mean = float(np.mean(values))
-    if len(values) < 2:
+    if len(set(values)) < 2:
         return Interval(mean, math.nan, math.nan)
     error = float(stats.sem(values))
-    if error == 0:
-        return Interval(mean, mean, mean)
     low, high = stats.t.interval(CONFIDENCE, len(values) - 1, loc=mean, scale=error)
     return Interval(mean, float(low), float(high))
 
@@ -92,15 +92,20 @@ def differences_to_best(
 ) -> tuple[str, dict[str, Difference]]:
     """The cell with the best mean, and how far each other one is from it.
 
-    Welch's t test (1947) for each difference, and Holm's steps (1979) for all of them: the
+    Welch's t test (1947) for each pair of cells, and Holm's steps (1979) for all pairs: the
     interval of the i-th smallest p of m is one of confidence 1 − 0.05 / (m − i + 1), until
     the first that includes 0; the others have the confidence of that one. So an interval
     excludes 0 just where Holm's procedure rejects that there is no difference.
 
+    All k (k − 1) / 2 pairs count, although those with the best are all that is returned: which
+    cell that is was chosen by the same values, and it is the best by luck, too. Two cells are
+    one pair, and theirs is Welch's test as it stands. Where neither cell of a pair varies and
+    their means differ, nothing is known: such values come of rounding, not of certainty.
+
     Parameters
     ----------
     values
-        Cell -> a value for each seed, at least one cell and one value.
+        Cell -> a value for each seed, at least one cell and one value, all finite.
     lower_is_better
         Whether the best mean is the lowest.
 
@@ -111,38 +116,47 @@ def differences_to_best(
     """
     means = {name: float(np.mean(seeds)) for name, seeds in values.items()}
     best = (min if lower_is_better else max)(means, key=lambda name: means[name])
-    raw = {name: _p(values[name], values[best]) for name in values if name != best}
-    ordered = sorted((name for name in raw if not math.isnan(raw[name])), key=raw.__getitem__)
-    found: dict[str, Difference] = {}
+    others = [name for name in values if name != best]
+    raw = _welch_p(values, [name for name in [*others, best] if len(values[name]) > 1])
+    found = {
+        name: Difference(means[name] - means[best], math.nan, math.nan, math.nan) for name in others
+    }
     adjusted, alpha, stopped = 0.0, 1 - CONFIDENCE, False
-    for step, name in enumerate(ordered):
-        left = len(ordered) - step
-        adjusted = max(adjusted, min(1.0, left * raw[name]))
+    for step, pair in enumerate(sorted(raw, key=raw.__getitem__)):
+        left = len(raw) - step
+        adjusted = max(adjusted, min(1.0, left * raw[pair]))
         if not stopped:
             alpha = (1 - CONFIDENCE) / left
-            stopped = raw[name] > alpha
-        low, high = _welch_interval(values[name], values[best], 1 - alpha)
-        found[name] = Difference(means[name] - means[best], low, high, adjusted)
-    for name in raw:
-        unknown = Difference(means[name] - means[best], math.nan, math.nan, math.nan)
-        found.setdefault(name, unknown)
-    return best, {name: found[name] for name in raw}
+            stopped = raw[pair] > alpha
+        name, other = pair
+        if other == best and not _tied_apart(values[name], values[best]):
+            low, high = _welch_interval(values[name], values[best], 1 - alpha)
+            found[name] = Difference(means[name] - means[best], low, high, adjusted)
+    return best, found
 
 
-def _p(first: Sequence[float], second: Sequence[float]) -> float:
-    if len(first) < 2 or len(second) < 2:
-        return math.nan
-    if _no_spread(first, second):
-        return float(np.mean(first) == np.mean(second))
-    return float(_welch(first, second).pvalue)
+def _welch_p(
+    values: Mapping[str, Sequence[float]], names: Sequence[str]
+) -> dict[tuple[str, str], float]:
+    """p of each pair of these cells, all at once; 1 where neither varies."""
+    moments = {n: (np.mean(values[n]), np.std(values[n], ddof=1), len(values[n])) for n in names}
+    pairs = list(combinations(names, 2))
+    if not pairs:
+        return {}
+    sides = [np.array([moments[pair[side]] for pair in pairs]).T for side in (0, 1)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False).pvalue
+    return {
+        pair: 1.0 if _no_spread(values[pair[0]], values[pair[1]]) else float(p)
+        for pair, p in zip(pairs, found, strict=True)
+    }
 
 
 def _welch_interval(
     first: Sequence[float], second: Sequence[float], confidence: float
 ) -> tuple[float, float]:
     if _no_spread(first, second):
-        difference = float(np.mean(first) - np.mean(second))
-        return difference, difference
+        return 0.0, 0.0
     low, high = _welch(first, second).confidence_interval(confidence)
     return float(low), float(high)
 
@@ -157,3 +171,8 @@ def _welch(first: Sequence[float], second: Sequence[float]) -> Any:
 def _no_spread(first: Sequence[float], second: Sequence[float]) -> bool:
     """Whether neither varies, where a t test would divide by 0."""
     return len(set(first)) == len(set(second)) == 1
+
+
+def _tied_apart(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether neither varies, each at a value of its own."""
+    return _no_spread(first, second) and first[0] != second[0]

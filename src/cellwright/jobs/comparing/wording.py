@@ -84,13 +84,7 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
     interval = _interval(row["low"], row["high"])
     known = f" ({interval} with 95 % confidence)" if interval != "–" else ""
     yield f"{best} has the best mean {measure}: {number(row[measure])}{known}."
-    if any(not found.known for found in comparison.differences.values()):
-        yield (
-            "With one seed nothing can be said about noise: another seed may turn the order "
-            "round. Give two seeds or more, better five."
-            if len(comparison.seeds) < 2
-            else "Where a cell has fewer than two finished runs, nothing can be said about noise."
-        )
+    yield from _unknown(comparison)
     for label in comparison.table.index:
         found = comparison.differences.get(str(label))
         if found is None or not found.known:
@@ -102,6 +96,22 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
             yield f"{label} is worse than {best} {said}, beyond noise (p {_p(found.p)})."
 
 
+def _unknown(comparison: Comparison) -> Iterator[str]:
+    """Why nothing can be said of some differences."""
+    best = comparison.best or ""
+    unknown = [label for label, found in comparison.differences.items() if not found.known]
+    tied = [n for n in unknown if min(len(comparison.values(c)) for c in (n, best)) > 1]
+    if len(comparison.seeds) < 2 and unknown:
+        yield (
+            "With one seed nothing can be said about noise: another seed may turn the order "
+            "round. Give two seeds or more, better five."
+        )
+    elif len(tied) < len(unknown):
+        yield "Where a cell has fewer than two finished runs, nothing can be said about noise."
+    for label in tied:
+        yield f"{label} and {best}: the seeds did not vary, so nothing can be said about noise."
+
+
 def _failures(comparison: Comparison) -> Iterator[str]:
     for contender in comparison.contenders:
         for seed, reason in sorted(comparison.failures.get(contender.label, {}).items()):
@@ -111,7 +121,7 @@ def _failures(comparison: Comparison) -> Iterator[str]:
 def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.differences and any(d.known for d in comparison.differences.values()):
         yield (
-            "Differences: Welch's t over seeds, at 95 % for all of them together (Holm). "
+            "Differences: Welch's t over seeds, at 95 % for all pairs of cells together (Holm). "
             f"Step: time of a training step relative to {comparison.contenders[0].label}."
         )
     if comparison.side_by_side > 1:
