@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from comparisons import work_here
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -20,7 +21,6 @@ import cellwright as cw
 from cellwright.cli import compare_reporters, main
 from cellwright.cli.compare_reporters import TerminalReporter, choose_comparison_reporter
 from cellwright.jobs import RunFolder, RunState, configure, run
-from cellwright.jobs.comparing import running, worker
 
 PROGRAM = "from cellwright.cli import main; main()"
 SMALL = ["--data", "data.npz", "--layers", "3", "--epochs", "2", "--backend", "reference"]
@@ -37,20 +37,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """The work of the processes is done here, to be quick."""
-
-    def run_here(tasks, workers, threads, tell):
-        for number, task in enumerate(tasks):
-            tell(number, {"event": "started"})
-            tell(number, worker._done(task, lambda _n=number, **event: tell(_n, event)))
-
-    monkeypatch.setattr(running, "run_side_by_side", run_here)
-    for name in (
-        "runs.run.draw_learning_curve",
-        "runs.run.save_picture",
-        "classify.job.draw_confusion",
-        "classify.job.save_picture",
-    ):
-        monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
+    work_here(monkeypatch)
 
 
 @pytest.fixture

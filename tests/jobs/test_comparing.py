@@ -5,79 +5,16 @@ import math
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from comparisons import SMALL, Told, broken_cell, made, own_cell
 
 import cellwright as cw
-from cellwright import affine, cell, log, tanh
-from cellwright.errors import CellError, CellwrightError, RunError, SettingError
-from cellwright.jobs.comparing import running, worker
-from cellwright.jobs.comparing.comparison import Comparison
-from cellwright.jobs.comparing.contenders import contenders
-from cellwright.jobs.comparing.outcomes import Outcome
-
-SMALL = {"data": "data.npz", "layers": 3, "epochs": 2, "backend": "reference"}
-
-
-@cell(state="h")
-def own_cell(x, h):
-    """A cell of one's own."""
-    return 0.5 * h + tanh(affine("h", x, h))
-
-
-@cell(state="h")
-def broken_cell(x, h):
-    """A cell whose output is soon no number."""
-    return log(tanh(affine("h", x, h)))
-
-
-class Told(cw.jobs.ComparisonReporter):
-    """Remembers what it was told."""
-
-    def __init__(self):
-        self.description, self.states, self.notes = None, [], []
-
-    def started(self, description, runs):
-        self.description = description
-
-    def changed(self, run):
-        self.states.append(run)
-
-    def note(self, message):
-        self.notes.append(message)
-
-    def trained(self):
-        running = [(run.cell, run.seed) for run in self.states if run.state == "running"]
-        return list(dict.fromkeys(running))
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A folder with data, where the work of the processes is done without them, to be quick."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(40, 4, 2))
-    np.savez(tmp_path / "data.npz", X=x, y=(x.mean((1, 2)) > 0).astype(int))
-    monkeypatch.chdir(tmp_path)
-
-    def run_here(tasks, workers, threads, tell):
-        for number, task in enumerate(tasks):
-            plain = json.loads(json.dumps(task))
-            tell(number, {"event": "started"})
-            tell(number, worker._done(plain, lambda _n=number, **event: tell(_n, event)))
-
-    monkeypatch.setattr(running, "run_side_by_side", run_here)
-    for name in (
-        "runs.run.draw_learning_curve",
-        "runs.run.save_picture",
-        "classify.job.draw_confusion",
-        "classify.job.save_picture",
-    ):
-        monkeypatch.setattr(f"cellwright.jobs.{name}", lambda *arguments: None)
-    return tmp_path
+from cellwright.errors import ArgumentError, CellError, DataError, RunError, SettingError
+from cellwright.jobs.comparing import running
 
 
 def test_every_run_is_kept_and_is_an_ordinary_run(here):
@@ -124,7 +61,9 @@ def test_other_options_are_refused(here):
     listing = sorted(here.rglob("*"))
     with pytest.raises(RunError, match="started with epochs=2, not 3"):
         cw.compare(cells="elman", seeds=1, folder="out", **SMALL | {"epochs": 3})
-    with pytest.raises(RunError, match="started with match=None, not 500"):
+    with pytest.raises(
+        RunError, match="with layers as they are given, not with layers matched to 500"
+    ):
         cw.compare(cells="elman", seeds=1, folder="out", parameters=500, **SMALL)
     other = {"own_cell": broken_cell}
     with pytest.raises(RunError, match="other equations for 'own_cell'"):
@@ -174,21 +113,6 @@ def test_one_seed_says_nothing_of_noise(here):
     assert "With one seed nothing can be said about noise" in str(found)
     assert set(found.table["verdict"]) == {"best", "unknown"}
     assert "within noise" not in str(found)
-
-
-def made(values, folder="out"):
-    """A comparison with these values of each cell."""
-    outcomes = {
-        name: {
-            seed: Outcome("accuracy", False, value, {}, None, 9, 8, 1.0, 8.0, [(8, value)], "x")
-            for seed, value in enumerate(seeds)
-        }
-        for name, seeds in values.items()
-    }
-    found = [contenders([name])[0] for name in values]
-    seeds = range(max(map(len, values.values())))
-    failures = {name: {} for name in values}
-    return Comparison("classify", Path(folder), found, seeds, outcomes, failures)
 
 
 def test_seeds_that_did_not_vary_say_nothing():
@@ -297,7 +221,16 @@ def test_a_task_is_compared_by_its_own_measure(here):
         ({"random_state": 3}, SettingError, "takes seeds instead"),
         ({"cell": "gru"}, SettingError, "takes cells instead"),
         ({"epochs": 0}, SettingError, "epochs=0"),
-        ({"sizes": {"proj": 3}}, CellwrightError, "cell 'gru' has no size 'proj'"),
+        ({"sizes": {"proj": 3}}, SettingError, "no cell has a size 'proj'"),
+        ({"cells": "projected_lstm"}, SettingError, "a size 'proj' of its own.*--sizes proj=32"),
+        ({"cells": {1: "gru"}}, ArgumentError, "the label 1 is no text"),
+        ({"cells": {"x" * 300: "gru"}}, SettingError, "too long for the name of a folder"),
+        ({"cells": {"Table.csv": "gru"}}, SettingError, "'Table.csv' is a file of the comparison"),
+        ({"seconds": math.inf}, SettingError, "seconds=inf.*has an end"),
+        ({"seconds": 3}, SettingError, "seconds=3 and epochs=2 are both budgets"),
+        ({"match": "parameters", "parameters": 500}, SettingError, "give one of them"),
+        ({"class_weights": {"17": 2.0}}, SettingError, "there is no label '17'"),
+        ({"validation_fraction": 0.9999}, DataError, "the data cannot be divided"),
         ({"folder": "data.npz/x"}, RunError, "data.npz/x cannot be made"),
         ({"folder": "data.npz"}, RunError, "data.npz cannot be made"),
     ],
@@ -317,6 +250,8 @@ def test_a_mistake_is_told_before_any_work(here, monkeypatch, changes, error, me
         ("adding:step=5", {}, "adding has no option 'step'.*Did you mean 'steps'"),
         ("jsb_chorales", {}, "wants its file"),
         ("parity", {"learning_rate": -1}, "learning_rate=-1"),
+        ("parity", {"epoch_size": 0}, "epoch_size=0"),
+        ("parity", {"match": "parameters", "sizes": {"proj": 2}}, "no cell has a size 'proj'"),
         ("embedded_reber", {"bidirectional": True}, "asks what comes next"),
     ],
 )

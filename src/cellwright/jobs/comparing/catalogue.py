@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -42,8 +43,9 @@ def find_job(text: str, given: Mapping[str, Any], seconds: float | None = None) 
     SettingError
         There is no such job, it has no such option, or a value is not allowed.
     """
-    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
-        raise SettingError(f"seconds={seconds!r}: a budget of time is more than 0")
+    known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (known and 0 < seconds < math.inf):
+        raise SettingError(f"seconds={seconds!r}: a budget of time is more than 0, and has an end")
     name = str(text).partition(":")[0].strip()
     if name not in _JOBS:
         raise SettingError(

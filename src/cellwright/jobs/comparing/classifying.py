@@ -14,12 +14,13 @@ import torch
 
 from cellwright.cells.cell import Cell
 from cellwright.jobs.classify.estimator import ClassifierFacts, SequenceClassifier
-from cellwright.jobs.comparing.trials import DECIDED, Trial, allowed
+from cellwright.jobs.comparing.trials import DECIDED, Trial, allowed, own_sizes
+from cellwright.jobs.estimator import Hooks
 from cellwright.jobs.model_file import Labels
 from cellwright.jobs.options import option_types, validated
-from cellwright.jobs.registry import entry_of
+from cellwright.jobs.registry import entry_of, job_of
 from cellwright.jobs.runs.cell_texts import cell_text
-from cellwright.jobs.runs.config import RunConfig, configure
+from cellwright.jobs.runs.config import RunConfig, configure, read_config
 from cellwright.jobs.runs.folder import RunFolder
 from cellwright.jobs.runs.run import run
 from cellwright.jobs.training.reporting import Progress, Reporter
@@ -32,18 +33,24 @@ class Classify:
     """Many to one: the share of test sequences whose label is predicted."""
 
     name = "classify"
+    one_budget = True
 
     def __init__(self, given: Mapping[str, Any], seconds: float | None) -> None:
         self._config = configure(**allowed(given, _names(), self.name))
         self._has_budget = seconds is not None
         settings = self._config.settings
         self.settings = {name: settings[name] for name in settings if name not in DECIDED}
-        self._facts: ClassifierFacts | None = None
+        self._known: tuple[ClassifierFacts, str] | None = None
 
     @property
     def subject(self) -> str:
         """Name of the data."""
         return Path(self._config.data).stem
+
+    @property
+    def data_fingerprint(self) -> str:
+        """A digest of training and test part."""
+        return self._read[1]
 
     def layers(self) -> tuple[int, ...]:
         """Units of each layer where none are matched."""
@@ -51,13 +58,23 @@ class Classify:
 
     def parameters(self, cell: Cell, layers: tuple[int, ...]) -> int:
         """Weights of the whole network that can learn, readout included."""
-        if self._facts is None:
-            self._facts = self._facts_of_data()
         options = validated(SequenceClassifier(**self._config.estimator_options))
-        options |= {"cell": cell, "layers": layers}
+        options |= {"cell": cell, "layers": layers, "sizes": own_sizes(cell, options["sizes"])}
         with torch.device("meta"):
-            network = SequenceClassifier.build_network(options, self._facts)
+            network = SequenceClassifier.build_network(options, self._read[0])
         return count_learned(network)
+
+    def check(self, trial: Trial) -> None:
+        """Prepare a training up to its first step."""
+        config = self._config_of(trial)
+        model = SequenceClassifier(**config.estimator_options)
+        with suppress(_EnoughError):
+            job_of(config.job).fit(model, config.read_data(), Hooks(on_start=_enough))
+
+    def is_run_of(self, trial: Trial, folder: RunFolder) -> bool:
+        """Whether ``config.yaml`` says just that."""
+        path = folder.config_file
+        return not path.exists() or read_config(path) == self._config_of(trial)
 
     def samples_in(self, seconds: float, trial: Trial) -> int | None:
         """Samples that can be learned from in that time, from a short training."""
@@ -73,15 +90,21 @@ class Classify:
     def _config_of(self, trial: Trial) -> RunConfig:
         own: dict[str, Any] = {"cell": cell_text(trial.cell), "layers": list(trial.layers)}
         own["random_state"] = trial.seed
+        own["sizes"] = own_sizes(trial.cell, self.settings["sizes"])
         if self._has_budget:
             # The time decides: as many epochs as it takes.
             own |= {"epochs": 2**31 - 1, "samples": trial.samples}
         return configure(**self.settings | own)
 
-    def _facts_of_data(self) -> ClassifierFacts:
-        training = self._config.read_data().train
-        labels = Labels.of(np.unique(training.y))
-        return ClassifierFacts(labels=labels, features=training.x.features)
+    @property
+    def _read(self) -> tuple[ClassifierFacts, str]:
+        """What is known of the data, which are not kept."""
+        if self._known is None:
+            data = self._config.read_data()
+            labels = Labels.of(np.unique(data.train.y))
+            facts = ClassifierFacts(labels=labels, features=data.train.x.features)
+            self._known = facts, data.fingerprint
+        return self._known
 
 
 def _names() -> list[str]:
@@ -90,7 +113,11 @@ def _names() -> list[str]:
 
 
 class _EnoughError(Exception):
-    """The speed is known."""
+    """What was to be found out is known."""
+
+
+def _enough() -> None:
+    raise _EnoughError
 
 
 class _Stopwatch(Reporter):

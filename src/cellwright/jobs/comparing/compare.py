@@ -17,7 +17,7 @@ from cellwright.jobs.comparing.matching import matched_layers
 from cellwright.jobs.comparing.pool import available_cores
 from cellwright.jobs.comparing.reporting import ComparisonReporter
 from cellwright.jobs.comparing.running import Runs
-from cellwright.jobs.comparing.trials import ComparableJob
+from cellwright.jobs.comparing.trials import ComparableJob, Trial, check_sizes
 
 __all__ = ["compare"]
 
@@ -59,7 +59,8 @@ def compare(
     seconds
         Budget of each training in seconds. A short training of each cell first has it
         compiled and, where the learning rate follows a schedule, finds out how many samples
-        that is. Without it `epochs` or `samples`, options of the job, are the budget.
+        that is; there it takes the place of `epochs` and `samples`, options of the job that
+        are the budget without it. A task ends with whichever is spent first.
     workers
         Runs at a time; one a core without it. The cores are divided among them.
     folder
@@ -80,14 +81,16 @@ def compare(
     CellError, SettingError, DataError, ShapeError
         A cell, an option or the data cannot be used; nothing has been started then.
     RunError
-        The folder cannot be used: it cannot be made, another process works there, or the
-        comparison there was started with other options.
+        The folder cannot be used: it cannot be made, another process works there, it holds
+        something else, or the comparison there was started with other options or data.
     """
     reporter = reporter or ComparisonReporter()
     found = contenders(cells)
     chosen = _seeds(seeds)
     processes = _workers(workers)
     kind = find_job(job, options, seconds)
+    _check_budget(kind, options, seconds)
+    check_sizes([contender.cell for contender in found], kind.settings.get("sizes"))
     target = _target(kind, found, match, parameters)
     found = [_sized(kind, contender, target) for contender in found]
     config = ComparisonConfig(
@@ -97,19 +100,30 @@ def compare(
         match=target,
         seeds=chosen,
         cells=[],
+        data_fingerprint=kind.data_fingerprint,
     ).with_contenders(found)
     place = folder_for(config, kind.subject, _RUNS) if folder is None else Path(folder)
     home = ComparisonFolder(place)
+    home.check_free()
     if (stored := home.read_config()) is not None:
         config.check_goes_on(stored)
+        config = config.after(stored)
+    else:
+        kind.check(Trial(found[0].cell, found[0].layers, chosen[0]))
     home.create()
     with home.locked():
-        budgets = {cell.label: cell.samples for cell in stored.cells} if stored else {}
-        found = [replace(c, samples=budgets.get(c.label)) for c in found]
-        shared = stored.side_by_side if stored else 1
-        config = config.with_contenders(found).model_copy(update={"side_by_side": shared})
+        runs = Runs(kind, config, home, processes, reporter)
         home.write_config(config)
-        return Runs(kind, config, home, processes, reporter).result()
+        return runs.result()
+
+
+def _check_budget(job: ComparableJob, options: Mapping[str, Any], seconds: float | None) -> None:
+    for name in ("epochs", "samples"):
+        if seconds is not None and job.one_budget and options.get(name) is not None:
+            raise SettingError(
+                f"seconds={seconds:g} and {name}={options[name]} are both budgets of a training; "
+                f"give one of them"
+            )
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:
@@ -145,6 +159,11 @@ def _target(
     if match not in (None, "parameters"):
         raise SettingError(f"match={match!r}: what can be matched is 'parameters'")
     if parameters is not None:
+        if match is not None:
+            raise SettingError(
+                f"match brings all networks close to the first one's parameters, and parameters="
+                f"{parameters!r} to that number; give one of them"
+            )
         if isinstance(parameters, bool) or not isinstance(parameters, int) or parameters < 1:
             raise SettingError(f"parameters={parameters!r}: give a number of weights from 1")
         return parameters

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cellwright.errors import RunError
-from cellwright.jobs.comparing.contenders import Contender
+from cellwright.jobs.comparing.contenders import RESULT_FILES, Contender
 from cellwright.jobs.comparing.outcomes import Outcome
 from cellwright.jobs.comparing.statistics import Difference, differences_to_best, mean_interval
 from cellwright.jobs.comparing.wording import markdown, sentences, text_table
@@ -173,10 +173,11 @@ class Comparison:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{folder} cannot be made: {error.strerror}") from error
-        replace_file(folder / "table.csv", self.table.to_csv())
-        replace_file(folder / "table.md", markdown(self))
+        table, words, picture = (folder / name for name in RESULT_FILES)
+        replace_file(table, self.table.to_csv())
+        replace_file(words, markdown(self))
         if self.best is not None:
-            save_picture(self.draw(), folder / "comparison.png")
+            save_picture(self.draw(), picture)
 
     def _row(self, contender: Contender) -> dict[str, Any]:
         outcomes = self.outcomes.get(contender.label, {})

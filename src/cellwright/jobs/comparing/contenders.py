@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cellwright import cells
 from cellwright.cells.cell import Cell
 from cellwright.errors import ArgumentError, SettingError
 from cellwright.jobs.runs.cell_texts import CellText, as_cell, cell_text, split_cells
 
-__all__ = ["Contender", "contenders", "file_name"]
+__all__ = ["RESULT_FILES", "Contender", "contenders", "file_name"]
 
+RESULT_FILES = ("table.csv", "table.md", "comparison.png")
+"""What a comparison writes beside the folders of its cells."""
+
+_TAKEN = {*RESULT_FILES, "comparison.yaml", "config.yaml"}
+_LONGEST = 200  # bytes; no file system takes more than 255, and some count otherwise
 _NOT_IN_FILE_NAMES = re.compile(r"[^\w.=+-]+")
 
 
@@ -77,7 +83,7 @@ def contenders(
     CellError
         There is no such cell or option.
     SettingError
-        There is none, or one stands there twice.
+        There is none, one stands there twice, or one cannot be the name of a folder.
     """
     if isinstance(given, Mapping):
         found = [_contender(cell, label) for label, cell in given.items()]
@@ -91,14 +97,26 @@ def contenders(
     return found
 
 
-def _contender(given: str | Cell, label: str | None = None) -> Contender:
+def _contender(given: str | Cell, label: Any = None) -> Contender:
     if not isinstance(given, (str, Cell)):
         raise ArgumentError(
             f"cells: a cell is a name or a cellwright cell, not {type(given).__name__}"
         )
+    if label is not None and not isinstance(label, str):
+        raise ArgumentError(f"cells: the label {label!r} is no text")
     cell = as_cell(given)
     text = cell_text(given)
-    return Contender(label or _label(cell, text), text, cell)
+    found = Contender(label or _label(cell, text), text, cell)
+    if found.folder.lower() in _TAKEN:
+        raise SettingError(
+            f"cells: {found.folder!r} is a file of the comparison; give the cell another label"
+        )
+    if len(found.folder.encode()) > _LONGEST:
+        raise SettingError(
+            f"cells: {found.label[:40]!r}… is too long for the name of a folder; give the cell a "
+            f"label of at most {_LONGEST} letters"
+        )
+    return found
 
 
 def _label(cell: Cell, text: CellText) -> str:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright.errors import CellwrightError, RunError
-from cellwright.jobs.comparing.contenders import Contender, file_name
+from cellwright.jobs.comparing.contenders import RESULT_FILES, Contender, file_name
 from cellwright.jobs.runs.cell_texts import as_cell
 from cellwright.jobs.runs.folder import next_folder
 from cellwright.storage import replace_file
@@ -55,6 +55,10 @@ class ComparisonConfig(BaseModel):
         The seeds.
     cells
         The cells, in the order that was asked for.
+    others
+        Cells that earlier calls asked for: what they are called stays theirs.
+    data_fingerprint
+        A digest of the data; None where the job draws them itself.
     side_by_side
         How many runs shared the machine, at most; no part of what was asked for.
     """
@@ -67,6 +71,8 @@ class ComparisonConfig(BaseModel):
     match: int | None = None
     seeds: list[Annotated[int, Field(ge=0)]]
     cells: list[_Cell]
+    others: list[_Cell] = []
+    data_fingerprint: str | None = None
     side_by_side: int = 1
 
     @property
@@ -98,6 +104,21 @@ class ComparisonConfig(BaseModel):
         ]
         return self.model_copy(update={"cells": cells})
 
+    def after(self, stored: ComparisonConfig) -> ComparisonConfig:
+        """The same with what the folder knows: other cells, budgets found, runs side by side."""
+        known = stored._known()
+        cells = [
+            cell.model_copy(update={"samples": known[cell.label].samples})
+            if cell.label in known
+            else cell
+            for cell in self.cells
+        ]
+        asked = {cell.label for cell in cells}
+        others = [cell for label, cell in known.items() if label not in asked]
+        return self.model_copy(
+            update={"cells": cells, "others": others, "side_by_side": stored.side_by_side}
+        )
+
     def same_request(self, other: ComparisonConfig) -> bool:
         """Whether just the same was asked for; what was measured since does not count."""
         return bool(self._request() == other._request())
@@ -107,6 +128,15 @@ class ComparisonConfig(BaseModel):
 
         Cells and seeds may be added and left out; everything else must be as it was.
         """
+        if self.match != stored.match:
+            raise RunError(
+                f"the comparison was started {_matched(stored.match)}, not "
+                f"{_matched(self.match)}; go on with it as it is, or name another folder"
+            )
+        if stored.data_fingerprint not in (None, self.data_fingerprint):
+            raise RunError(
+                "the data are no longer those the comparison was started with; name another folder"
+            )
         before, now = stored._flat(), self._flat()
         for name in [*before, *(name for name in now if name not in before)]:
             if before.get(name) != now.get(name):
@@ -114,7 +144,7 @@ class ComparisonConfig(BaseModel):
                     f"the comparison was started with {name}={before.get(name)!r}, not "
                     f"{now.get(name)!r}; go on with it as it is, or name another folder"
                 )
-        known = {cell.label: cell for cell in stored.cells}
+        known = stored._known()
         for cell in self.cells:
             if cell.label not in known:
                 continue
@@ -130,12 +160,20 @@ class ComparisonConfig(BaseModel):
                 )
 
     def _flat(self) -> dict[str, Any]:
-        own = {"job": self.job, "seconds": self.seconds, "match": self.match}
-        return own | self.settings
+        return {"job": self.job, "seconds": self.seconds} | self.settings
+
+    def _known(self) -> dict[str, _Cell]:
+        return {cell.label: cell for cell in [*self.cells, *self.others]}
 
     def _request(self) -> Any:
         cells = [(cell.label, cell.cell, cell.layers) for cell in self.cells]
-        return self._flat(), self.seeds, cells
+        return self._flat(), self.match, self.data_fingerprint, self.seeds, cells
+
+
+def _matched(parameters: int | None) -> str:
+    if parameters is None:
+        return "with layers as they are given"
+    return f"with layers matched to {parameters} parameters"
 
 
 class ComparisonFolder:
@@ -169,13 +207,18 @@ class ComparisonFolder:
         """
         path = self.config_file
         try:
-            return ComparisonConfig.model_validate(yaml.safe_load(path.read_text("utf-8")))
+            document = yaml.safe_load(path.read_text("utf-8"))
+            if not isinstance(document, dict):
+                raise RunError(f"{path} is not that of a comparison: it is no list of settings")
+            return ComparisonConfig.model_validate(document)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValidationError as error:
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
             raise RunError(f"{path} is not that of a comparison: {reason}") from error
+        except RunError:
+            raise
         except (OSError, ValueError, RecursionError, yaml.YAMLError, CellwrightError) as error:
             reason = " ".join(str(error).split())
             raise RunError(f"{path} is not that of a comparison: {reason}") from error
@@ -184,10 +227,19 @@ class ComparisonFolder:
         """Write what is compared."""
         replace_file(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
 
-    def create(self) -> None:
-        """Make the folder; a `RunError` if it cannot be made, or holds something else."""
+    def check_free(self) -> None:
+        """Raise a `RunError` if the folder holds a run, or files that would be overwritten."""
         if (self.path / "config.yaml").exists():
             raise RunError(f"{self.path} holds a run; name another folder for the comparison")
+        for name in RESULT_FILES:
+            if (self.path / name).exists() and not self.config_file.exists():
+                raise RunError(
+                    f"{self.path / name} is of no comparison, and would be overwritten; name "
+                    f"another folder"
+                )
+
+    def create(self) -> None:
+        """Make the folder; a `RunError` if it cannot be made."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

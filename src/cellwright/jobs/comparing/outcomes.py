@@ -29,7 +29,7 @@ class Outcome:
     measure, lower_is_better
         What cells are compared by, and whether small values are good.
     value
-        The measure on the test part.
+        The measure on the test part; NaN where it was not finite.
     measures
         All measures on the test part.
     solved
@@ -48,6 +48,8 @@ class Outcome:
         is one.
     curve_name
         What the curve shows.
+    data_fingerprint
+        A digest of the data; None where the job draws them itself.
     """
 
     measure: str
@@ -61,6 +63,7 @@ class Outcome:
     speed: float
     curve: list[tuple[int, float]]
     curve_name: str
+    data_fingerprint: str | None = None
 
 
 def read_outcome(path: Path) -> Outcome | None:
@@ -71,13 +74,14 @@ def read_outcome(path: Path) -> Outcome | None:
     RunError
         The files of the run are damaged.
     """
-    result = RunFolder(path).read_result()
-    if result is None:
-        return None
     try:
-        return _outcome(result, pd.read_csv(path / "metrics.csv"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: this run cannot be read ({error}); delete its folder") from error
+        result = RunFolder(path).read_result()
+        return None if result is None else _outcome(result, pd.read_csv(path / "metrics.csv"))
+    except (RunError, OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: this run cannot be read ({error}); delete its folder, and the same call "
+            f"does it again"
+        ) from error
 
 
 def write_failure(path: Path, reason: str) -> None:
@@ -101,11 +105,13 @@ def _outcome(result: dict[str, Any], history: pd.DataFrame) -> Outcome:
     measure = result.get("main", "accuracy")
     curve_name = _curve_name(list(history.columns), measure)
     samples = [int(number) for number in history["samples"]]
+    if len(samples) != result["epochs"]:
+        raise ValueError(f"metrics.csv has {len(samples)} of {result['epochs']} epochs")
     return Outcome(
         measure=measure,
         lower_is_better=bool(result.get("lower_is_better", False)),
-        value=float(test[measure]),
-        measures={name: float(value) for name, value in test.items() if name != "samples"},
+        value=_number(test[measure]),
+        measures={name: _number(value) for name, value in test.items() if name != "samples"},
         solved=result.get("solved"),
         parameters=int(result["parameters"]),
         samples=samples[-1] if samples else 0,
@@ -113,12 +119,21 @@ def _outcome(result: dict[str, Any], history: pd.DataFrame) -> Outcome:
         speed=_speed(samples, [float(seconds) for seconds in history["seconds"]]),
         curve=list(zip(samples, map(float, history[curve_name]), strict=True)),
         curve_name=curve_name.replace("_", " "),
+        data_fingerprint=result.get("data_fingerprint"),
     )
+
+
+def _number(value: float | None) -> float:
+    """A measure as it was; the file has no word for one that is not finite."""
+    return math.nan if value is None else float(value)
 
 
 def _curve_name(columns: list[str], measure: str) -> str:
     wanted = (f"validation_{measure}", f"train_{measure}", "validation_loss", "train_loss")
-    return next(name for name in wanted if name in columns)
+    found = next((name for name in wanted if name in columns), None)
+    if found is None:
+        raise ValueError(f"metrics.csv has none of the columns {', '.join(wanted)}")
+    return found
 
 
 def _speed(samples: list[int], seconds: list[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,17 @@ from cellwright.errors import RunError
 from cellwright.jobs.comparing.comparison import Comparison
 from cellwright.jobs.comparing.contenders import Contender
 from cellwright.jobs.comparing.folder import ComparisonConfig, ComparisonFolder
-from cellwright.jobs.comparing.outcomes import Outcome, read_failure, read_outcome
+from cellwright.jobs.comparing.outcomes import (
+    Outcome,
+    read_failure,
+    read_outcome,
+    write_failure,
+)
 from cellwright.jobs.comparing.pool import available_cores, run_side_by_side
 from cellwright.jobs.comparing.reporting import ComparisonReporter, RunState
-from cellwright.jobs.comparing.trials import ComparableJob
+from cellwright.jobs.comparing.trials import ComparableJob, Trial
 from cellwright.jobs.runs.cell_texts import cell_text
+from cellwright.jobs.runs.folder import RunFolder
 
 __all__ = ["Runs"]
 
@@ -47,9 +54,10 @@ class Runs:
         self._job, self._config, self._folder = job, config, folder
         self._reporter = reporter
         self._contenders = config.contenders
+        self._outcomes: dict[tuple[str, int], Outcome] = {}
         # All cells with the first seed come first: so each is seen early.
         self._all = [(c, seed) for seed in config.seeds for c in self._contenders]
-        self._states = {(c.label, seed): self._stored(c, seed) for c, seed in self._all}
+        self._states = {(c.label, seed): self._earlier(c, seed) for c, seed in self._all}
         self._todo = [
             (c, seed) for c, seed in self._all if self._states[c.label, seed].state == "waiting"
         ]
@@ -87,37 +95,65 @@ class Runs:
     def _threads(self) -> int:
         return max(1, available_cores() // self._workers)
 
+    def _earlier(self, contender: Contender, seed: int) -> RunState:
+        """Where a run stands that an earlier call may have done; it must be of the same words."""
+        path = self._folder.run(contender, seed)
+        trial = Trial(contender.cell, contender.layers, seed, contender.samples)
+        if not self._job.is_run_of(trial, RunFolder(path)):
+            raise RunError(
+                f"{path}: the run there was started with other equations or options; delete its "
+                f"folder, or name another one for the comparison"
+            )
+        state = self._stored(contender, seed)
+        outcome = self._outcomes.get((contender.label, seed))
+        learned = None if outcome is None else outcome.data_fingerprint
+        if learned not in (None, self._job.data_fingerprint):
+            raise RunError(
+                f"{path}: the data are no longer those that this run learned from; name another "
+                f"folder for the comparison"
+            )
+        return replace(state, earlier=state.state != "waiting")
+
     def _stored(self, contender: Contender, seed: int) -> RunState:
         """Where a run stands by what lies in its folder."""
         path = self._folder.run(contender, seed)
         state = RunState(contender.label, seed)
-        if reason := read_failure(path):
-            return replace(state, state="failed", reason=reason, earlier=True)
-        outcome = read_outcome(path)
-        return state if outcome is None else replace(_finished(state, outcome), earlier=True)
+        reason, outcome = read_failure(path), read_outcome(path)
+        if reason is None and outcome is not None and not math.isfinite(outcome.value):
+            reason = f"its {outcome.measure} on the test part is no finite number"
+        if reason is not None:
+            return replace(state, state="failed", reason=reason)
+        if outcome is None:
+            return state
+        self._outcomes[contender.label, seed] = outcome
+        return _finished(state, outcome)
 
     def _find_budgets(self) -> None:
         """How many samples each cell learns from in the seconds that it has; compile it, too."""
         if self._config.seconds is None:
             return
-        needed = [c for c in self._contenders if c.samples is None]
+        first: dict[str, tuple[Contender, int]] = {}
+        for contender, seed in self._todo:
+            if contender.samples is None:
+                first.setdefault(contender.label, (contender, seed))
+        needed = list(first.values())
         if not needed:
             return
         found: dict[str, int | None] = {}
+        failed: dict[str, dict[str, Any]] = {}
 
         def tell(number: int, event: dict[str, Any]) -> None:
             if event["event"] == "note":
                 self._note(event["message"])
             if event["event"] == "failed":
-                raise RunError(f"{needed[number].label}: {event['reason']}")
+                failed[needed[number][0].label] = event
             if event["event"] == "finished":
-                found[needed[number].label] = event["samples"]
+                found[needed[number][0].label] = event["samples"]
 
         self._reporter.note(
             f"a short training of each cell first, to prepare for {self._config.seconds:g} s"
         )
-        seed = self._config.seeds[0]
-        tasks = [self._task(c, seed) | {"kind": "probe"} for c in needed]
+        tasks = [self._task(c, seed) | {"kind": "probe"} for c, seed in needed]
         run_side_by_side(tasks, self._workers, self._threads, tell)
         self._contenders = [
             replace(c, samples=found.get(c.label, c.samples)) for c in self._contenders
@@ -125,7 +161,17 @@ class Runs:
         self._config = self._config.with_contenders(self._contenders)
         self._folder.write_config(self._config)
         known = {c.label: c for c in self._contenders}
-        self._todo = [(known[c.label], seed) for c, seed in self._todo]
+        for contender, seed in self._todo:
+            if event := failed.get(contender.label):
+                self._give_up(contender, seed, event)
+        self._todo = [(known[c.label], seed) for c, seed in self._todo if c.label not in failed]
+
+    def _give_up(self, contender: Contender, seed: int, event: dict[str, Any]) -> None:
+        """Without its short training a run has no budget."""
+        reason = f"{event['reason']}, in the short training before"
+        if event.get("for_good"):
+            write_failure(self._folder.run(contender, seed), reason)
+        self._heard(contender, seed, {"event": "failed", "reason": reason})
 
     def _train(self) -> None:
         tasks = [self._task(contender, seed) for contender, seed in self._todo]
@@ -163,9 +209,7 @@ class Runs:
         elif what == "failed":
             state = replace(state, state="failed", reason=event["reason"])
         else:
-            outcome = read_outcome(self._folder.run(contender, seed))
-            assert outcome is not None
-            state = _finished(state, outcome)
+            state = self._stored(contender, seed)
         self._states[contender.label, seed] = state
         self._reporter.changed(state)
 
@@ -184,7 +228,7 @@ class Runs:
             }
 
         def outcome(contender: Contender, seed: int) -> Outcome | None:
-            return read_outcome(self._folder.run(contender, seed))
+            return self._outcomes.get((contender.label, seed))
 
         def reason(contender: Contender, seed: int) -> str | None:
             return self._states[contender.label, seed].reason

@@ -138,7 +138,7 @@ def differences_to_best(
 def _welch_p(
     values: Mapping[str, Sequence[float]], names: Sequence[str]
 ) -> dict[tuple[str, str], float]:
-    """p of each pair of these cells, all at once; 1 where neither varies."""
+    """Each pair of these cells -> its p; 1 where neither varies."""
     moments = {n: (np.mean(values[n]), np.std(values[n], ddof=1), len(values[n])) for n in names}
     pairs = list(combinations(names, 2))
     if not pairs:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,13 @@ import yaml
 from cellwright.cells.cell import Cell
 from cellwright.data import tasks
 from cellwright.data.tasks import TASKS, Task
-from cellwright.errors import RunError, SettingError, did_you_mean
-from cellwright.jobs.comparing.trials import Trial, allowed
+from cellwright.errors import RunError, SettingError, TrainingError, did_you_mean
+from cellwright.jobs.comparing.trials import Trial, allowed, own_sizes
 from cellwright.jobs.options import NetworkOptions, TrainingOptions, option_types
 from cellwright.jobs.runs.cell_texts import cell_text, named_options, read_value
 from cellwright.jobs.runs.folder import RunFolder
 from cellwright.jobs.tasks.learning import TaskResult, build_network, learn, task_options
-from cellwright.jobs.training.reporting import Reporter
+from cellwright.jobs.training.reporting import Progress, Reporter
 from cellwright.nn.counting import count_learned
 
 __all__ = ["LearnTask", "task_names"]
@@ -48,6 +50,8 @@ class LearnTask:
         Budget of one training, which `learn` keeps to itself.
     """
 
+    one_budget = False
+
     def __init__(self, text: str, given: Mapping[str, Any], seconds: float | None) -> None:
         maker, options = _maker(text)
         known = [*option_types(NetworkOptions), *option_types(TrainingOptions), *_SIZES]
@@ -66,6 +70,7 @@ class LearnTask:
             chosen["layers"] = list(chosen["layers"])
         self.settings = chosen
         self._checked("lstm", self._own_layers())
+        self.data_fingerprint = _fingerprint(self._task)
 
     @property
     def subject(self) -> str:
@@ -82,14 +87,32 @@ class LearnTask:
             network = build_network(self._task, self._checked(cell, list(layers)))
         return count_learned(network)
 
+    def check(self, trial: Trial) -> None:
+        """Take one step, because a training that learns from fresh draws is told no sooner."""
+        # A loss that is no number is that cell's, and a failure of its run.
+        with suppress(_EnoughError, TrainingError):
+            learn(self._task, **self._asked(trial), reporter=_FirstStep())
+
+    def is_run_of(self, trial: Trial, folder: RunFolder) -> bool:
+        """Whether ``config.yaml`` says just that."""
+        path = folder.config_file
+        try:
+            text = path.read_text(encoding="utf-8")
+            return bool(yaml.safe_load(text) == self._config_of(trial))
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise RunError(f"{path} is not the config.yaml of a run: {reason}") from error
+
     def samples_in(self, seconds: float, trial: Trial) -> int | None:
         """`learn` keeps to a budget of time itself; a short training compiles what it needs.
 
         Else the first run of a cell would spend its budget on the compiler.
         """
-        options = {name: self.settings[name] for name in self.settings if name in _free_options()}
+        options = self._given(_free_options())
         few: dict[str, Any] = dict.fromkeys(_SIZES, 8)
-        learn(self._task, cell=trial.cell, layers=list(trial.layers), epochs=1, **few, **options)
+        learn(self._task, **self._network(trial), epochs=1, **few, **options)
         return None
 
     def run(self, trial: Trial, folder: RunFolder, reporter: Reporter) -> None:
@@ -97,25 +120,27 @@ class LearnTask:
         self._begin(trial, folder)
         if folder.read_result() is not None:
             return
-        given = {name: self.settings[name] for name in self.settings if name in _names_of_learn()}
         result = learn(
             self._task,
-            cell=trial.cell,
-            layers=list(trial.layers),
-            seed=trial.seed,
-            sequences=self.settings.get("samples"),
+            **self._asked(trial),
             seconds=self._seconds,
             checkpoint=folder.checkpoint,
             resume=True,
             reporter=reporter,
             on_epoch=folder.write_metrics,
-            **given,
         )
         folder.write_metrics(result.history)
         folder.write_result(self._result(result))
 
     def _begin(self, trial: Trial, folder: RunFolder) -> None:
-        config = {
+        if folder.config_file.exists():
+            folder.remove_leftovers()
+        else:
+            folder.create()
+            folder.write_config(self._config_of(trial))
+
+    def _config_of(self, trial: Trial) -> dict[str, Any]:
+        return {
             "job": self.name,
             "cell": cell_text(trial.cell),
             "layers": list(trial.layers),
@@ -123,13 +148,18 @@ class LearnTask:
             "seconds": self._seconds,
             "options": self.settings,
         }
-        if folder.config_file.exists():
-            if yaml.safe_load(folder.config_file.read_text(encoding="utf-8")) != config:
-                raise RunError(f"{folder.path}: the run was started with other options")
-            folder.remove_leftovers()
-        else:
-            folder.create()
-            folder.write_config(config)
+
+    def _network(self, trial: Trial) -> dict[str, Any]:
+        sizes = own_sizes(trial.cell, self.settings.get("sizes"))
+        return {"cell": trial.cell, "layers": list(trial.layers), "sizes": sizes}
+
+    def _asked(self, trial: Trial) -> dict[str, Any]:
+        """What `learn` is asked for, but for the seconds."""
+        own = {"seed": trial.seed, "sequences": self.settings.get("samples")}
+        return self._given([*_SIZES, "epochs", *_free_options()]) | self._network(trial) | own
+
+    def _given(self, names: Collection[str]) -> dict[str, Any]:
+        return {name: self.settings[name] for name in self.settings if name in names}
 
     def _result(self, result: TaskResult) -> dict[str, Any]:
         return {
@@ -143,6 +173,7 @@ class LearnTask:
             "samples": result.sequences,
             "seconds": round(result.seconds, 3),
             "processor_seconds": round(result.processor_seconds, 3),
+            "data_fingerprint": self.data_fingerprint,
         }
 
     def _own_layers(self) -> Any:
@@ -150,7 +181,9 @@ class LearnTask:
 
     def _checked(self, cell: Cell | str, layers: Any) -> dict[str, Any]:
         """Every option of network and training for a cell, validated."""
-        options = {name: self.settings[name] for name in self.settings if name in _free_options()}
+        options = self._given([*_free_options(), "sizes"])
+        if isinstance(cell, Cell):
+            options["sizes"] = own_sizes(cell, options.get("sizes"))
         return task_options(
             self._task,
             cell,
@@ -161,13 +194,28 @@ class LearnTask:
         )
 
 
-def _names_of_learn() -> list[str]:
-    return [*_SIZES, "epochs", *_free_options()]
+class _EnoughError(Exception):
+    """The first step is taken."""
+
+
+class _FirstStep(Reporter):
+    def advanced(self, progress: Progress) -> None:
+        """That is enough."""
+        raise _EnoughError
+
+
+def _fingerprint(task: Task) -> str | None:
+    """A digest of all that a task was given; None for one that draws."""
+    if task.parts is None:
+        return None
+    parts = (task.parts.training, task.parts.validation, task.parts.test)
+    text = repr([(part.x.fingerprint, part.targets.tolist()) for part in parts])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _free_options() -> list[str]:
-    """Options that `learn` takes as they are, beside those that it names."""
-    own = ("cell", "layers", "samples", "epochs", "random_state", *_NOT_HERE)
+    """Options that `learn` takes as they are, beside those of network and budget."""
+    own = ("cell", "layers", "sizes", "samples", "epochs", "random_state", *_NOT_HERE)
     known = [*option_types(NetworkOptions), *option_types(TrainingOptions)]
     return [name for name in known if name not in own]
 

@@ -86,8 +86,9 @@ def _done(task: dict[str, Any], tell: Callable[..., None]) -> dict[str, Any]:
         job.run(trial, RunFolder(Path(task["folder"])), _Reporter(tell))
     except TrainingError as error:
         # It would come to this again, because everything random has its seed.
-        write_failure(Path(task["folder"]), str(error))
-        return {"event": "failed", "reason": str(error)}
+        if task["kind"] == "run":
+            write_failure(Path(task["folder"]), str(error))
+        return {"event": "failed", "reason": str(error), "for_good": True}
     except (CellwrightError, OSError) as error:
         return {"event": "failed", "reason": str(error)}
     except Exception as error:  # a run may fail in any way, and the others go on
