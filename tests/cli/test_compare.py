@@ -13,14 +13,16 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from comparisons import work_here
+from comparisons import made, work_here
 from rich.console import Console
 from safetensors.torch import load_file
 
 import cellwright as cw
 from cellwright.cli import compare_reporters, main
+from cellwright.cli.compare import _seeds
 from cellwright.cli.compare_reporters import TerminalReporter, choose_comparison_reporter
 from cellwright.jobs import RunFolder, RunState, configure, run
+from cellwright.jobs.comparing.wording import cells_of_table
 
 PROGRAM = "from cellwright.cli import main; main()"
 SMALL = ["--data", "data.npz", "--layers", "3", "--epochs", "2", "--backend", "reference"]
@@ -136,6 +138,59 @@ def test_a_terminal_gets_a_table_that_fills(monkeypatch, folder, in_this_process
     for words in ("so far", "4 of 4 runs", "difference to best", "has the best mean", "out/"):
         assert words in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is given back"
+
+
+def shown_at(width, values):
+    """What a terminal of a width shows of a comparison."""
+    screen = io.StringIO()
+    reporter = TerminalReporter()
+    reporter._console = Console(file=screen, width=width, highlight=False)
+    comparison = made(values)
+    reporter.finished(comparison)
+    return screen.getvalue(), comparison
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_no_number_is_cut_however_narrow_the_terminal(width):
+    values = {"elman": [0.90, 0.9412], "clockwork:periods=[1,2,4,8,16,32]": [0.8312, 0.80]}
+    shown, comparison = shown_at(width, values)
+    heads, rows = cells_of_table(comparison)
+    assert "…" not in shown
+    kept = [head for head in heads if head in shown.splitlines()[0]]
+    assert {"cell", "accuracy", "difference to best", "verdict"} <= set(kept)
+    for row in rows:
+        for head, text in zip(heads, row, strict=True):
+            assert head == "cell" or head not in kept or text in shown
+    left_out = [line for line in shown.splitlines() if line.startswith("left out for want of room")]
+    assert bool(left_out) == (len(kept) < len(heads))
+    if width == 80:
+        assert max(len(line.rstrip()) for line in shown.splitlines()[:4]) <= 80
+        assert "95 % interval" in left_out[0]
+
+
+def test_a_comparison_that_is_done_has_no_time_left():
+    reporter = TerminalReporter()
+    reporter._runs = {("a", 0): RunState("a", 0, "finished", value=1.0, seconds=2.0)}
+    assert reporter._progress() == "1 of 1 runs"
+
+
+@pytest.mark.parametrize(("encoding", "sign"), [("cp1252", "×"), ("ascii", "x"), ("utf-8", "×")])
+def test_an_encoding_that_lacks_signs_gets_plain_ones(monkeypatch, encoding, sign):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    reporter = choose_comparison_reporter(quiet=False, as_json=False)
+    reporter.finished(made({"elman": [0.90, 0.94], "gru": [0.83, 0.80]}))
+    shown = raw.getvalue().decode(encoding)
+    minus = "−" if encoding == "utf-8" else "-"
+    assert f"gru differs from elman by {minus}0.1050" in shown
+    assert f"1.00{sign}" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", 3), ("7,", [7]), ("0,7,8", [0, 7, 8]), ("0,7,", [0, 7])]
+)
+def test_seeds_are_a_number_of_them_or_a_list(text, seeds):
+    assert _seeds(text) == seeds
 
 
 def test_the_time_that_is_left():

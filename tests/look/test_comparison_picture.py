@@ -65,5 +65,28 @@ def test_a_loss_that_falls_far_has_a_logarithmic_scale(last, scale):
 
 
 def test_many_cells_are_told_apart():
-    _, right = draw(*(series(f"cell {number}", 0.1, 0.2) for number in range(24))).axes
+    figure = draw(*(series(f"cell {number}", 0.1, 0.2) for number in range(24)))
+    right = figure.axes[1]
     assert len({(line.get_color(), line.get_linestyle()) for line in right.lines}) == 24
+    listed = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert listed == [f"cell {number}" for number in range(24)]
+
+
+def test_long_labels_are_wrapped_and_cover_nothing():
+    label = "my_cell:" + ":".join(f"option_{number}=[1,2,4,8,16]" for number in range(8))
+    figure = draw(series(label, 0.1, 0.2), series("lstm", 0.2, 0.3))
+    figure.draw_without_rendering()
+    left, right = figure.axes
+    shown, other = (text.get_text() for text in left.get_yticklabels())
+    assert len(shown.splitlines()) == 3
+    assert max(map(len, shown.splitlines())) <= 30
+    assert shown.endswith("…")
+    assert other == "lstm"
+    whole = figure.bbox
+    for axes in (left, right):
+        inside = axes.get_tightbbox()
+        assert inside.x0 >= whole.x0 - 1
+        assert inside.x1 <= whole.x1 + 1
+        assert axes.bbox.width > whole.width / 5
+    legend = figure.legends[0].get_window_extent()
+    assert right.bbox.x1 <= legend.x0 < legend.x1 <= whole.x1 + 1

@@ -25,7 +25,7 @@ def compare(
         str,
         typer.Option(help="Cells with commas between: lstm,gru,clockwork:periods=[1,2,4,8]."),
     ],
-    seeds: Annotated[str, typer.Option(help="How many, or which: 3, or 0,7,8.")] = "3",
+    seeds: Annotated[str, typer.Option(help="How many, or which: 3, or 0,7,8, or 7, alone.")] = "3",
     match: Annotated[
         Literal["none", "parameters"],
         typer.Option(help="Layers so wide that all networks have the first one's parameters."),
@@ -89,6 +89,10 @@ def compare(
 
 def _seeds(text: str) -> int | list[int]:
     try:
-        return [int(part) for part in text.split(",")] if "," in text else int(text)
+        # A comma at the end makes a list of one: 7, is the seed 7, and 7 is how many.
+        listed = "," in text
+        return [int(part) for part in text.removesuffix(",").split(",")] if listed else int(text)
     except ValueError as error:
-        raise SettingError(f"seeds={text!r}: write how many, or which: 3, or 0,7,8") from error
+        raise SettingError(
+            f"seeds={text!r}: write how many, or which: 3, or 0,7,8, or 7, for the seed 7 alone"
+        ) from error

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from cellwright.jobs.comparing.contenders import RESULT_FILES
 from cellwright.jobs.comparing.reporting import ComparisonReporter, RunState
 from cellwright.jobs.comparing.wording import cells_of_table, number, sentences
 
@@ -20,7 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_comparison_reporter"]
 
-_FILES = "table.csv  table.md  comparison.png  CELL/seed-N/"
+_FILES = f"{'  '.join(RESULT_FILES)}  CELL/seed-N/"
+# What a narrow terminal goes without, first what matters least.
+_LESS_IMPORTANT = (
+    *("seconds", "sequences/s", "step", "layers", "parameters"),
+    *("runs", "solved", "95 % interval"),
+)
+_GAP = 2  # between columns
+_NARROWEST = 12  # that the names of cells are wrapped to
+# For encodings that lack them; a number that has lost its minus would be another number.
+_PLAIN_SIGNS = str.maketrans({"−": "-", "–": "-", "×": "x", "·": ".", "…": "..."})
 
 
 class QuietReporter(ComparisonReporter):
@@ -121,10 +136,26 @@ class TerminalReporter(QuietReporter):
     def finished(self, comparison: Comparison) -> None:
         """Replace the live table by the result."""
         self.close()
-        self._console.print(_result_table(comparison))
+        self._print_table(comparison)
         for sentence in sentences(comparison):
             self._console.print(Text(sentence))
         self.note(f"{comparison.folder}/  {_FILES}")
+
+    def _print_table(self, comparison: Comparison) -> None:
+        """The result, without the columns for which there is no room."""
+        heads, rows = cells_of_table(comparison)
+        columns = dict(zip(heads, zip(*rows, strict=True), strict=True))
+        room, left_out = self._console.width, []
+        for head in _LESS_IMPORTANT:
+            if _width(columns) > room and head in columns:
+                del columns[head]
+                left_out.append(head)
+        too_much = max(0, _width(columns) - room)
+        # No number is ever cut: what still is too wide, the terminal itself wraps.
+        table = _AsWideAsNeeded(_result_table(columns, too_much), max(room, _width(columns)))
+        self._console.print(table, crop=False)
+        if left_out:
+            self.note(f"left out for want of room: {', '.join(left_out)}; see table.md")
 
     def note(self, message: str) -> None:
         """Say something worth a line, above the table."""
@@ -156,7 +187,9 @@ class TerminalReporter(QuietReporter):
         ended = sum(run.state in ("finished", "failed") for run in runs)
         left = self._seconds_left(runs)
         said = f"{ended} of {len(runs)} runs"
-        return said if left is None else f"{said}, about {_duration(left)} left"
+        if left is None or ended == len(runs):
+            return said
+        return f"{said}, about {_duration(left)} left"
 
     def _seconds_left(self, runs: list[RunState]) -> float | None:
         """Of those under way what they estimate; of those that wait the usual time of a run."""
@@ -170,6 +203,17 @@ class TerminalReporter(QuietReporter):
         return (sum(under_way) + waiting * usual) / self._workers
 
 
+@dataclass
+class _AsWideAsNeeded:
+    """A table in a width that may be more than the console's."""
+
+    table: Table
+    width: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        yield from console.render(self.table, options.update_width(self.width))
+
+
 def _shown(run: RunState) -> Text:
     """One seed: what it reached, or how far it is."""
     if run.state == "finished" and run.value is not None:
@@ -181,15 +225,28 @@ def _shown(run: RunState) -> Text:
     return Text("  ·   ", style="dim")
 
 
-def _result_table(comparison: Comparison) -> Table:
-    heads, rows = cells_of_table(comparison)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(Text(head), style="bold" if head == "cell" else None)
+def _result_table(columns: Mapping[str, Sequence[str]], too_much: int) -> Table:
+    """The table, names of cells wrapped by as much as it is too wide."""
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for head, texts in columns.items():
+        width = _column_width(head, texts)
+        if head == "cell":
+            width = max(min(_NARROWEST, width), width - too_much)
+        table.add_column(
+            Text(head), style="bold" if head == "cell" else None, width=width, overflow="fold"
+        )
     styles = {"best": "green", "worse": "red", "failed": "red", "within noise": "yellow"}
-    for row in rows:
+    for row in zip(*columns.values(), strict=True):
         table.add_row(*(Text(text, style=styles.get(text, "")) for text in row))
     return table
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    return sum(_column_width(head, texts) + _GAP for head, texts in columns.items())
+
+
+def _column_width(head: str, texts: Sequence[str]) -> int:
+    return max(map(cell_len, (head, *texts)))
 
 
 def _beginning(description: dict[str, Any]) -> str:
@@ -218,10 +275,21 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """What to print for signs that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_PLAIN_SIGNS)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
 def choose_comparison_reporter(*, quiet: bool, as_json: bool) -> QuietReporter:
     """The reporter for what the user asked and where the output goes."""
     if quiet:
         return QuietReporter()
     if as_json:
         return JsonReporter()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        codecs.register_error("cellwright.plain", _in_plain_signs)
+        sys.stdout.reconfigure(errors="cellwright.plain")
     return TerminalReporter() if sys.stdout.isatty() else LineReporter()

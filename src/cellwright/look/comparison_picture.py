@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,8 @@ _COLOURS = (
     *("#7A5195", "#8A8A8A", "#A0522D"),
 )
 _DASHES = ("-", "--", ":", "-.")
-_MOST_IN_A_LEGEND = 12
+_MOST_IN_A_LEGEND = 12  # more are listed beside the curves, not on them
+_LETTERS, _LINES = 30, 3  # of a label
 
 
 class _Interval(Protocol):
@@ -70,11 +72,17 @@ def draw_comparison(
     curve_name
         What the learning curves show.
     """
-    height = max(3.6, 1.4 + 0.42 * len(series))
-    figure = Figure(figsize=(11, height), layout="constrained")
+    series = [replace(one, label=_wrapped(one.label)) for one in series]
+    lines = max((one.label.count("\n") + 1 for one in series), default=1)
+    height = max(3.6, 1.4 + max(0.42, 0.18 * lines) * len(series))
+    beside = len(series) > _MOST_IN_A_LEGEND or lines > 1
+    width = 14 if beside else 11
+    figure = Figure(figsize=(width, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     _draw_values(left, series, measure)
     _draw_curves(right, series, curve_name)
+    if right.get_legend_handles_labels()[0]:
+        _add_legend(figure, right, beside=beside)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -106,7 +114,6 @@ def _draw_curves(axes: Axes, series: Sequence[Series], curve_name: str) -> None:
     for place, one in enumerate(series):
         colour, dashes = _style(place)
         samples, values = _aligned(one.curves)
-        label = one.label if len(series) <= _MOST_IN_A_LEGEND else None
         if not len(samples):
             continue
         marker = "o" if len(samples) <= 40 else ""
@@ -117,7 +124,7 @@ def _draw_curves(axes: Axes, series: Sequence[Series], curve_name: str) -> None:
             linestyle=dashes,
             marker=marker,
             markersize=3,
-            label=label,
+            label=one.label,
         )
         if len(values) > 1:
             axes.fill_between(
@@ -128,8 +135,24 @@ def _draw_curves(axes: Axes, series: Sequence[Series], curve_name: str) -> None:
     band = ": mean, and band from lowest to highest seed" if several else ""
     axes.set_title(f"{curve_name}{band}", fontsize=10)
     _choose_scale(axes, [value for one in series for c in one.curves for _, value in c])
-    if axes.get_legend_handles_labels()[0]:
+
+
+def _add_legend(figure: Figure, axes: Axes, *, beside: bool) -> None:
+    if beside:
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside right upper", frameon=False, fontsize=8, handlelength=3.5
+        )
+    else:
         axes.legend(frameon=False, fontsize=9)
+
+
+def _wrapped(label: str) -> str:
+    """A long label on lines of its own, broken between options where that is possible."""
+    if len(label) <= _LETTERS:
+        return label
+    words = label.replace(":", ": ")
+    return textwrap.fill(words, _LETTERS, max_lines=_LINES, placeholder="…")
 
 
 def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
