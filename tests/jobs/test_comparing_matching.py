@@ -56,3 +56,13 @@ def test_parameters_are_those_of_the_trained_network():
     assert counted == sum(weight.numel() for weight in clf.network_.parameters())
     task = find_job("parity", {"layers": 5})
     assert task.parameters(cw.cells.elman, (5,)) == 5 + 25 + 5 + 2 * 5 + 2
+
+
+def test_texts_are_compared_with_the_vocabulary_that_is_learned(here):
+    lines = [f"{label}\t{label}wards word{n}" for n in range(10) for label in ("up", "down")]
+    (here / "texts.txt").write_text("\n".join(lines))
+    options = {"data": "texts.txt", "layers": 4, "epochs": 1, "backend": "reference"}
+    found = cw.compare(cells="elman,gru", seeds=1, match="parameters", **options)
+    counts = [outcomes[0].parameters for outcomes in found.outcomes.values()]
+    assert counts == [contender.parameters for contender in found.contenders]
+    assert counts[1] == pytest.approx(counts[0], rel=0.1)

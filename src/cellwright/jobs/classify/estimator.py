@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -110,16 +110,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator): 
             Data or options cannot be used; the message says which and why.
         """
         options = self.options()
-        samples, labels = given(X, options), as_labels(y)
-        _check_count(labels, len(samples))
-        classes, targets = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise DataError(
-                f"y has one class only ({classes[0].item()!r}); there is nothing to learn"
-            )
-        training, validation = divide(len(samples), options, classes=targets)
-        inputs = Inputs.learned(samples, training, options)
-        sequences = inputs.sequences(samples, options)
+        classes, targets, training, validation, inputs, sequences = _prepared(X, y, options)
         self.knows(_facts(classes, inputs, sequences))
         self.network_ = self.new_network(options, self.facts_)
         if inputs.kind != "text":
@@ -141,6 +132,11 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator): 
             hooks=hooks,
         )
         return self
+
+    def facts_of(self, X: Any, y: Any) -> ClassifierFacts:  # noqa: N803
+        """What `fit` would know of these data before it begins, by which networks are built."""
+        prepared = _prepared(X, y, self.options())
+        return _facts(prepared.classes, prepared.inputs, prepared.sequences)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
         """The most probable label of each sequence, (sample,)."""
@@ -259,6 +255,29 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator): 
 def _check_count(labels: npt.NDArray[Any], samples: int) -> None:
     if len(labels) != samples:
         raise ShapeError(f"X has {samples} samples but y has {len(labels)} labels")
+
+
+class _Prepared(NamedTuple):
+    """Data as they are learned from: labels as numbers, rows of each part, samples as sequences."""
+
+    classes: npt.NDArray[Any]
+    targets: npt.NDArray[np.int64]
+    training: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64] | None
+    inputs: Inputs
+    sequences: Sequences
+
+
+def _prepared(X: Any, y: Any, options: Mapping[str, Any]) -> _Prepared:  # noqa: N803
+    samples, labels = given(X, options), as_labels(y)
+    _check_count(labels, len(samples))
+    classes, targets = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(f"y has one class only ({classes[0].item()!r}); there is nothing to learn")
+    training, validation = divide(len(samples), options, classes=targets)
+    inputs = Inputs.learned(samples, training, options)
+    sequences = inputs.sequences(samples, options)
+    return _Prepared(classes, targets, training, validation, inputs, sequences)
 
 
 def _facts(classes: npt.NDArray[Any], inputs: Inputs, sequences: Sequences) -> ClassifierFacts:

@@ -9,14 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from cellwright.cells.cell import Cell
 from cellwright.jobs.classify.estimator import ClassifierFacts, SequenceClassifier
 from cellwright.jobs.comparing.trials import DECIDED, Trial, allowed, own_sizes
 from cellwright.jobs.estimator import Hooks
-from cellwright.jobs.model_file import Labels
 from cellwright.jobs.options import option_types, validated
 from cellwright.jobs.registry import entry_of, job_of
 from cellwright.jobs.runs.cell_texts import cell_text
@@ -101,9 +99,8 @@ class Classify:
         """What is known of the data, which are not kept."""
         if self._known is None:
             data = self._config.read_data()
-            labels = Labels.of(np.unique(data.train.y))
-            facts = ClassifierFacts(labels=labels, features=data.train.x.features)
-            self._known = facts, data.fingerprint
+            model = SequenceClassifier(**self._config.estimator_options)
+            self._known = model.facts_of(data.train.x, data.train.y), data.fingerprint
         return self._known
 
 
