@@ -4,11 +4,16 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from cellwright.settings import settings
+
+# A limit for each example would be a timed test, and machines are shared.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 Waves = tuple[list[npt.NDArray[np.float64]], list[str]]
 

@@ -39,11 +39,12 @@ def main() -> None:
 
 
 def layers() -> list[list[str]]:
-    """The rooms from the top, those of one layer side by side."""
+    """The rooms from the top, those of one layer side by side; `__main__` is a door and no room."""
     listed = re.search(r"^layers = \[(.*?)\]", PROJECT.read_text("utf-8"), re.M | re.S)
     assert listed is not None
     rows = re.findall(r'"(.*?)"', listed[1])
-    return [re.findall(r"cellwright\.(\w+)", row) for row in rows]
+    found = [re.findall(r"cellwright\.([a-z]\w*)", row) for row in rows]
+    return [rooms for rooms in found if rooms]
 
 
 def drawing() -> str:

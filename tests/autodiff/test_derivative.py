@@ -202,7 +202,7 @@ def test_cells(name, recorded):
         assert_same(found, by_torch(graph, record, sizes))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(graphs(), st.data())
 def test_random_cells(graph, data):
     names = st.sets(st.sampled_from(sorted(graph.observable)), max_size=4)

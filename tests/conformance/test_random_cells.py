@@ -25,7 +25,7 @@ def run(graph):
     return result.states | result.signals
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(graphs())
 def test_no_stage_changes_a_number(graph):
     expected = run(graph)
@@ -36,7 +36,7 @@ def test_no_stage_changes_a_number(graph):
             torch.testing.assert_close(found[name], value, rtol=0, atol=0, equal_nan=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs())
 def test_every_graph_can_be_written(graph):
     for text in (to_text(graph), to_latex(graph)):

@@ -35,7 +35,6 @@ SCHEDULES += ({"threads": 2, "share_units": True, "hoist": True, "chunk": 2},)
 DRAWN = {
     "derandomize": True,
     "database": None,
-    "deadline": None,
     "phases": [Phase.generate],
     "suppress_health_check": list(HealthCheck),
 }

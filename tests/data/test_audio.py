@@ -161,7 +161,7 @@ def test_channels_are_averaged_and_sixteen_bits_read(folder):
     assert np.allclose(found.waves[0], both.mean(1), atol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cut=st.integers(0, 1643), flip=st.integers(0, 1643), value=st.integers(0, 255))
 def test_a_damaged_file_is_read_or_refused_by_name(tmp_path_factory, cut, flip, value):
     content = bytearray(wav(wave(), subtype="PCM_16"))

@@ -183,7 +183,7 @@ def check_read_or_refused(path):
     assert len(found.pictures) == len(found.captions) == len(found.ids) > 0
 
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 TEXT = json.dumps(document(), indent=1)
 
 

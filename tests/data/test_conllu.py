@@ -103,7 +103,7 @@ def test_another_encoding_is_refused_by_line(write):
 
 
 @given(st.binary(max_size=60), st.integers(0, len(GOOD)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damage_is_refused_in_words_or_read(tmp_path_factory, damage, at):
     path = tmp_path_factory.mktemp("conllu") / "some.conllu"
     path.write_bytes(GOOD.encode()[:at] + damage + GOOD.encode()[at:])

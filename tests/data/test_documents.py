@@ -85,7 +85,7 @@ def test_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x.txt.gz"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=60), documents=st.sampled_from(["file", "lines", "paragraphs"]))
 def test_any_bytes_are_text_or_a_data_error(tmp_path_factory, name, content, documents):
     path = tmp_path_factory.mktemp("bytes", numbered=True) / name

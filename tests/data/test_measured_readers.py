@@ -174,7 +174,7 @@ def test_numbers_are_checked(y, error, words):
         as_numbers(y, samples=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, len(GOOD)), junk=st.text(max_size=5))
 def test_a_damaged_table_is_read_or_refused_by_a_typed_error(tmp_path_factory, cut, junk):
     path = tmp_path_factory.mktemp("damaged") / "some.csv"

@@ -110,7 +110,7 @@ def test_what_else_is_refused(tmp_path):
         read_parallel(str(tmp_path / "c"), **DE_EN)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=60))
 def test_whatever_stands_in_a_file_is_read_or_refused(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("any")

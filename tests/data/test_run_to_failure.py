@@ -115,7 +115,7 @@ def test_a_data_set_of_this_kind_is_recognised(folder):
     assert not is_run_to_failure(folder / "RUL_A.txt")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, len(TRAIN)), junk=st.binary(max_size=6))
 def test_a_damaged_file_is_read_or_refused_by_a_typed_error(tmp_path_factory, cut, junk):
     path = tmp_path_factory.mktemp("damaged") / "train_A.txt"

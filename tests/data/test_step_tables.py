@@ -145,7 +145,7 @@ def test_another_encoding_is_refused(write):
 
 
 @given(st.binary(max_size=40), st.integers(0, len(LONG)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damage_is_refused_in_words_or_read(tmp_path_factory, damage, at):
     path = tmp_path_factory.mktemp("tables") / "some.csv"
     path.write_bytes(LONG.encode()[:at] + damage + LONG.encode()[at:])

@@ -173,7 +173,7 @@ def test_files_without_strokes(unipen, tmp_path):
         read_unipen(tmp_path / "none.dat")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(start=st.integers(0, len(HI)), length=st.integers(0, 40), junk=st.text(max_size=8))
 def test_damaged_files_are_read_or_refused(tmp_path_factory, start, length, junk):
     path = tmp_path_factory.mktemp("ink") / "ink.dat"

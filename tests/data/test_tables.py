@@ -97,7 +97,7 @@ def test_a_missing_file_is_a_data_error(tmp_path):
             read(tmp_path / "missing")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=60), st.text('id,step\n\r"1 \0é', max_size=30).map(str.encode)))
 def test_random_tables_are_read_or_give_a_data_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("csv") / "some.csv"

@@ -54,7 +54,7 @@ def test_texts_are_checked(texts, words):
         Texts.of(texts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused_by_a_typed_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "some.txt"

@@ -80,7 +80,7 @@ def test_other_encodings_and_columns_are_refused(write):
 
 
 @given(text=st.text(st.sampled_from('1,.-e\n"xab:Ä'), max_size=60), cut=st.integers(0, 90))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text_is_read_or_refused_by_name(tmp_path_factory, text, cut):
     path = tmp_path_factory.mktemp("csv") / "some.csv"
     for content in (text, GOOD[:cut] + text):
@@ -92,7 +92,6 @@ def test_any_text_is_read_or_refused_by_name(tmp_path_factory, text, cut):
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 9))
-@settings(deadline=None)
 def test_windows_are_pieces_of_the_series(steps, length, stride):
     series = Series(np.arange(2.0 * steps).reshape(-1, 2), ("a", "b"))
     if steps < length:

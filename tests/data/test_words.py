@@ -55,7 +55,7 @@ def test_long_words_are_read_at_both_ends():
 
 
 @given(SENTENCES, SENTENCES, st.integers(1, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_batches_hold_every_word_and_letter(learned, sentences, size):
     index = WordIndex.learn(WordSequences.of(learned))
     numbered = index.number(WordSequences.of(sentences))

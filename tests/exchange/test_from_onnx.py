@@ -222,7 +222,7 @@ def test_what_came_in_is_a_recurrent_like_any_other():
 BOUNDED = ("Tanh", "Sigmoid", "Softsign", "HardSigmoid", "ScaledTanh", "ThresholdedRelu")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_options_together(data):
     kind = data.draw(st.sampled_from(KINDS))

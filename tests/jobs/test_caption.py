@@ -436,7 +436,7 @@ _ODD_PICTURES = (
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     count, channels = data.draw(st.sampled_from([0, 1, 4, 5])), data.draw(st.sampled_from([0, 3]))

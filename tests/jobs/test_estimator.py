@@ -341,7 +341,7 @@ def test_scores_want_an_answer_a_sequence(fitted, waves):
         fitted.score(waves[0], waves[1][:3])
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     x = data.draw(sequences() | texts)

@@ -731,7 +731,7 @@ def _spoiled_table(draw, table):
     return table.assign(**{name: column.infer_objects() if draw(st.booleans()) else column})
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     days = pd.date_range("2024-01-01", periods=12)

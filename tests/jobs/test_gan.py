@@ -241,7 +241,7 @@ numbers = st.floats(width=32) | st.integers(-5, 5)
 steps = st.lists(st.lists(numbers, min_size=0, max_size=2), max_size=3) | st.lists(numbers)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     x = data.draw(sequences() | st.lists(steps, max_size=4))

@@ -38,7 +38,7 @@ def test_intervals_hold_the_next_sample_as_often_as_they_say(level):
     assert abs(np.mean(held) - np.ceil(30 * level) / 30) < 0.025
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(11, 300), st.integers(10, 50), st.floats(0.05, 0.9))
 def test_thinned_scores_never_make_an_interval_narrower(samples, kept, level):
     scores = np.random.default_rng(samples).standard_normal((samples, 2))

@@ -411,7 +411,7 @@ def test_a_file_that_contradicts_itself_is_refused(parity, tmp_path, change):
         load(tmp_path / "odd.cw")
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     x = data.draw(sequences() | spoken)

@@ -396,7 +396,7 @@ def asked_of(model):
     return (model.predict_proba, model.score, model.perplexity, model.bits_per_character)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     spoiled_x = spoiled(data.draw(texts))

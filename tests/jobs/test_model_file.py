@@ -24,9 +24,7 @@ from cellwright.errors import DataError, ModelFileError
 from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
 
 X = np.random.default_rng(0).normal(size=(12, 4, 3))
-OFTEN = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+OFTEN = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @cw.cell(state=("h", "c"), inputs={})

@@ -272,7 +272,7 @@ def test_a_run_from_data_to_result(tmp_path):
     assert len(table) == 8
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     x, draw = data.draw(sequences()), np.random.default_rng(0)

@@ -297,7 +297,7 @@ def test_sequences_that_cannot_be_read(scribe):
         scribe.predict([])
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     x = data.draw(sequences())

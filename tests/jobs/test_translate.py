@@ -214,7 +214,7 @@ def test_bad_validation_is_refused(validation, error, words):
         cw.Translator(layers=4, epochs=1).fit(X, Y, validation=validation)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_whatever_is_given_trains_or_is_refused_by_name(data):
     x = data.draw(texts)

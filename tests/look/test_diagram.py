@@ -29,7 +29,7 @@ def test_nothing_overlaps(name):
     assert faults(cw.look.diagram(Cell(GRAPHS[name]))) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(graphs())
 def test_nothing_overlaps_in_cells_that_nobody_would_write(graph):
     assert faults(cw.look.diagram(Cell(graph))) == []

@@ -38,7 +38,7 @@ def test_a_path_spells_what_is_left(path, text):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_wide_search_sums_all_paths(seed, steps, symbols):
     values = scores(steps, symbols, seed)
     truth = every_text(values)
@@ -99,7 +99,7 @@ def test_widths_and_no_steps():
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 3), max_size=3), st.integers(1, 6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_alignment_is_the_best_of_all_paths(seed, target, steps):
     values = scores(steps, 3, seed)
     if steps < steps_needed(target):

@@ -79,7 +79,7 @@ class TestEveryKind:
 
 
 @pytest.mark.parametrize("kind", ["characters", "bytes", "subwords"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_what_is_encoded_can_be_decoded(kind, text):
     import unicodedata
