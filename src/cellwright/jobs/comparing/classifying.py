@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ class Classify:
         self._has_budget = seconds is not None
         settings = self._config.settings
         self.settings = {name: settings[name] for name in settings if name not in DECIDED}
-        self._known: tuple[ClassifierFacts, str] | None = None
 
     @property
     def subject(self) -> str:
@@ -94,14 +94,12 @@ class Classify:
             own |= {"epochs": 2**31 - 1, "samples": trial.samples}
         return configure(**self.settings | own)
 
-    @property
+    @cached_property
     def _read(self) -> tuple[ClassifierFacts, str]:
         """What is known of the data, which are not kept."""
-        if self._known is None:
-            data = self._config.read_data()
-            model = SequenceClassifier(**self._config.estimator_options)
-            self._known = model.facts_of(data.train.x, data.train.y), data.fingerprint
-        return self._known
+        data = self._config.read_data()
+        model = SequenceClassifier(**self._config.estimator_options)
+        return model.facts_of(data.train.x, data.train.y), data.fingerprint
 
 
 def _names() -> list[str]:

@@ -113,7 +113,7 @@ class RecurrentOptions:
     ] = 0.0
     zoneout: Annotated[Rate, Field(description="Chance that a unit keeps its state.")] = 0.0
     weight_drop: Annotated[
-        Rate, Field(description="On single weights of the matrices that multiply a state.")
+        Rate, Field(description="On single weights of the matrices on a state's way.")
     ] = 0.0
     connections: Annotated[
         Literal["none", "residual", "skip"],
