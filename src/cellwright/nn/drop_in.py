@@ -172,14 +172,10 @@ class _DropIn(Shortened, nn.RNNBase):
         )
 
     def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Any] | None:
-        time_first = x.transpose(0, 1) if self.batch_first else x
-        blocks = [side.blocks(self) for (side,) in self._sides]
-        found = shortcut(time_first, blocks, self.dropout if self.training else 0.0)
+        found = shortcut(x, [side.blocks(self) for (side,) in self._sides])
         if found is None:
             return None
         output, layers = found
-        if self.batch_first:
-            output = output.transpose(0, 1)
         states = layers[0] if len(layers) == 1 else list(map(torch.cat, zip(*layers, strict=True)))
         return output, states[0] if len(states) == 1 else tuple(states)
 
@@ -187,8 +183,7 @@ class _DropIn(Shortened, nn.RNNBase):
         if x.dim() != 3:
             return None
         layers = [[side.direction(self) for side in sides] for sides in self._sides]
-        time_first = x.transpose(0, 1) if self.batch_first else x
-        return Shortcut.through(layers, time_first, self.backend, stacked=True)
+        return Shortcut.through(layers, x, self, stacked=True)
 
     def _cell_name(self) -> str:
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ class Layer(nn.Module):
         check_sizes(graph, sizes)
         self.graph = graph
         self.sizes = dict(sizes)
+        self._names = tuple(graph.weights)
         self.reverse = reverse
         self.recurrent_matrices = recurrent_matrices(graph)
         self.counts_steps = bool(graph.leaves("step"))
@@ -87,6 +89,12 @@ class Layer(nn.Module):
 
     def blocks(self) -> list[Tensor]:
         """The weights as they are now, in the order of the equations."""
+        if not (self._forward_pre_hooks or self._forward_hooks):
+            try:
+                known: Any = self._parameters
+                return list(map(known.__getitem__, self._names))
+            except KeyError:
+                pass  # a parametrised weight, or one of a replica
         return list(self._now().values())
 
     def start(self, x: Tensor) -> dict[str, Tensor]:

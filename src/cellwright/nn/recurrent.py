@@ -314,13 +314,8 @@ class Recurrent(Options, Shortened, nn.Module):
         )
 
     def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, State] | None:
-        if self.connections != "none" or self.checkpoint_every is not None:
-            return None
-        if self.training and (self.weight_drop or self.dropout_per != "step"):
-            return None
-        sides = [side for (side,) in self._layers()]
-        dropout = self.dropout if self.training else 0.0
-        found = shortcut(self._time_first(x), [side.blocks() for side in sides], dropout)
+        sides = [module for module in self._modules.values() if isinstance(module, Layer)]
+        found = shortcut(x, [side.blocks() for side in sides])
         if found is None:
             return None
         output, layers = found
@@ -329,13 +324,18 @@ class Recurrent(Options, Shortened, nn.Module):
             rows, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
             for state in states:
                 state["t"] = torch.full((rows, 1), steps, device=x.device)
-        return self._time_first(output), states
+        return output, states
 
     def _shortcut_for(self, x: Tensor) -> Shortcut | None:
-        if self._layers()[0][0].learned:
+        if self.connections != "none" or self.checkpoint_every is not None:
             return None
-        layers = [[side.direction() for side in layer] for layer in self._layers()]
-        return Shortcut.through(layers, self._time_first(x), self.backend, stacked=False)
+        if self.training and (self.weight_drop or self.dropout_per != "step"):
+            return None
+        sides = self._layers()
+        if sides[0][0].learned:
+            return None
+        layers = [[side.direction() for side in layer] for layer in sides]
+        return Shortcut.through(layers, x, self, stacked=False)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Open a stream: this stack as it is now, fed one step at a time.

@@ -21,7 +21,8 @@ from cellwright.backends.contract import (
 )
 from cellwright.backends.cpu.direct import Direct
 from cellwright.backends.cpu.engine import Engine, engine
-from cellwright.backends.cpu.library import REAL
+from cellwright.backends.cpu.library import REAL, Batch
+from cellwright.backends.cpu.memory import readable
 from cellwright.backends.cpu.operator import Face, run_cell
 from cellwright.backends.cpu.spec import Spec
 from cellwright.backends.cpu.spelling import SPELLING
@@ -147,6 +148,8 @@ class CpuKernel:
         *,
         reverse: bool,
         stacked: bool,
+        plain: bool,
+        learns: bool,
     ) -> Direct | None:
         """The cell for batches of one shape, (T, B), from zero states; None if it cannot be."""
         given = {"below", "bernoulli"}.intersection(value.op for value in self.graph.nodes)
@@ -155,7 +158,9 @@ class CpuKernel:
         known = self.prepare(weights.layout, (), (), dtype)[1]
         if known is None or len(known.spec.inputs) != 1:
             return None
-        return Direct(known, shape[0], shape[1], reverse, weights.blocks, stacked=stacked)
+        plain = plain and all(readable(block) is block for block in weights.blocks)
+        batch = Batch(shape[0], shape[1], reverse)
+        return Direct(known, batch, weights.blocks, stacked=stacked, plain=plain, learns=learns)
 
     @opaque
     def face(

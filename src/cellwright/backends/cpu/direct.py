@@ -16,11 +16,10 @@ from torch import Tensor
 from cellwright.backends.contract import are_batched
 from cellwright.backends.cpu.engine import Engine
 from cellwright.backends.cpu.gradient import first_gradient, save_tensors, saved_tensors
-from cellwright.backends.cpu.memory import empty, readable
+from cellwright.backends.cpu.library import Batch
+from cellwright.backends.cpu.memory import readable, room
 
 __all__ = ["Direct"]
-
-_PLAIN = frozenset({Tensor, torch.nn.Parameter})
 
 
 class Direct:
@@ -30,75 +29,79 @@ class Direct:
     ----------
     engine
         The cell.
-    steps, rows
-        The shape, T and B.
-    reverse
-        Whether the sequences are read from the end.
+    batch
+        The shape of a batch.
     weights
         Blocks of weights like those that will be given.
     stacked
         Whether states after the last step are (1, B, n), as torch.nn has them, or (B, n).
+    plain
+        Whether the input and all weights can be read by their addresses as they are.
+    learns
+        Whether the input or any weight wants a gradient.
     """
 
     def __init__(
         self,
         engine: Engine,
-        steps: int,
-        rows: int,
-        reverse: bool,
+        batch: Batch,
         weights: Sequence[Tensor],
         *,
         stacked: bool,
+        plain: bool,
+        learns: bool,
     ) -> None:
-        self.engine, self.reverse = engine, reverse
-        self._dtype = engine.dtype
+        self.engine, self.reverse, self._plain, self._learns = engine, batch.reverse, plain, learns
+        steps, rows, dtype = batch.steps, batch.rows, engine.dtype
         self._use, self._train, self._learn = (
-            engine.ready(way, steps, rows, reverse) for way in ("use", "train", "learn")
+            engine.ready(way, batch) for way in ("use", "train", "learn")
         )
-        self._seen = [(steps, rows, units) for units in engine.units_of_seen()]
+        seen = [room(steps, rows, units, dtype=dtype) for units in engine.units_of_seen()]
         states = [(rows, units) for units in engine.units_of_states()]
-        self._states = [(1, *shape) if stacked else shape for shape in states]
+        self._found = seen + [
+            room(*((1, *shape) if stacked else shape), dtype=dtype) for shape in states
+        ]
+        self._seen = len(seen)
         # Kernels read the first states, and never write them. A gradient may refer to them,
         # which it could not if the first call of all was one of inference mode.
         with torch.inference_mode(False):
             cpu = torch.device("cpu")
-            self._zeros = [torch.zeros(shape, dtype=engine.dtype, device=cpu) for shape in states]
+            self._zeros = [torch.zeros(shape, dtype=dtype, device=cpu) for shape in states]
         self._first = [zero.data_ptr() for zero in self._zeros]
-        self._shapes = [weight.shape for weight in weights]
-        *places, self._saved = engine.places_of_saved(steps * rows)
-        self._places = [place * engine.dtype.itemsize for place in places]
+        *places, count = engine.places_of_saved(steps * rows)
+        self._saved = room(count, dtype=dtype)
+        self._places = [place * dtype.itemsize for place in places]
+        units = engine.spec.units(engine.spec.inputs[0].size)
+        shapes = [(steps, rows, units), *(weight.shape for weight in weights)]
+        self._gradients = [room(*shape, dtype=dtype) for shape in shapes]
         # Of what is kept for the gradient, how much there is of each kind, see `gradient`.
-        self.cuts = 1 + len(self._zeros) + len(weights), len(self._seen), bool(places), 0, 0
+        self.cuts = 1 + len(self._zeros) + len(weights), self._seen, bool(places), 0, 0
 
-    def __call__(self, x: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]] | None:
+    def __call__(self, x: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The output, (T, B, n), and each state after the last step.
 
-        None if the weights are not what they were when this was made: of another shape or
-        type, or on another device.
+        Nothing is checked here: all must be as it was said to be when this was made.
         """
-        dtype, wanted = self._dtype, x.requires_grad
-        for weight, shape in zip(weights, self._shapes, strict=True):
-            if weight.shape != shape or weight.dtype is not dtype or not weight.is_cpu:
-                return None
-            if type(weight) not in _PLAIN:
-                return None
-            wanted = wanted or weight.requires_grad
-        # Held until the end: a copy must not be let go while the kernel reads it.
-        given = [readable(tensor) for tensor in (x, *weights)]
-        if wanted and torch.is_grad_enabled():
-            output, *after = _learning(self, *given)
+        if not self._plain:
+            # Held until the end: a copy must not be let go while the kernel reads it.
+            x, *weights = [readable(tensor) for tensor in (x, *weights)]
+        if self._learns and torch.is_grad_enabled():
+            output, *after = _learning(self, x, *weights)
             return output, after
-        found = [empty(*shape, dtype) for shape in self._seen + self._states]
-        source, *blocks = [tensor.data_ptr() for tensor in given]
-        self._use(source, *self._first, *blocks, *[tensor.data_ptr() for tensor in found])
-        return found[0], found[len(self._seen) :]
+        found = [make() for make in self._found]
+        self._use(
+            x.data_ptr(),
+            *self._first,
+            *[weight.data_ptr() for weight in weights],
+            *[tensor.data_ptr() for tensor in found],
+        )
+        return found[0], found[self._seen :]
 
     def train(self, given: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """What is seen, the states after and what is to be kept, of an input and weights."""
-        dtype = self._dtype
-        seen = [empty(*shape, dtype) for shape in self._seen]
-        after = [empty(*shape, dtype) for shape in self._states]
-        saved = [empty(self._saved, dtype)] if self._places else []
+        found = [make() for make in self._found]
+        seen, after = found[: self._seen], found[self._seen :]
+        saved = [self._saved()] if self._places else []
         source, *blocks = [tensor.data_ptr() for tensor in given]
         self._train(
             source,
@@ -125,18 +128,13 @@ class Direct:
             Whether each gradient is wanted.
         """
         inputs, seen, *_ = self.cuts
-        x, *weights = kept[0], *kept[1 + len(self._zeros) : inputs]
-        dtype = self._dtype
-        found = [
-            empty(*t.shape, dtype) if w else None
-            for t, w in zip((x, *weights), wanted, strict=True)
-        ]
+        found = [make() if w else None for make, w in zip(self._gradients, wanted, strict=True)]
         coming = [None if g is None else readable(g) for g in gradients]
         none = [None] * len(self._zeros)
         self.engine.clear_unreached([found[0], *none, *found[1:]])
         of_x, *of_weights = [0 if t is None else t.data_ptr() for t in found]
         self._learn(
-            x.data_ptr(),
+            kept[0].data_ptr(),
             *self._first,
             *[tensor.data_ptr() for tensor in kept[1 + len(self._zeros) : inputs + seen]],
             *self._in_saved(kept[inputs + seen :]),

@@ -188,9 +188,7 @@ class Engine:
         found = run.outside([*seen, *after], [3] * len(seen) + [2] * len(after))
         return list(found[: len(seen)]), list(found[len(seen) :]), saved
 
-    def ready(
-        self, way: Literal["use", "train", "learn"], steps: int, rows: int, reverse: bool
-    ) -> Callable[..., None]:
+    def ready(self, way: Literal["use", "train", "learn"], batch: Batch) -> Callable[..., None]:
         """What runs batches of one shape that start from zero, as fast as it can be called.
 
         Without a gradient ("use"), with what it needs saved ("train"), or that gradient itself
@@ -199,7 +197,6 @@ class Engine:
         each state after the last step, or the gradients of what is seen and of these states,
         and those of inputs, of first states and of blocks of weights, 0 for what is left out.
         """
-        batch = Batch(steps, rows, reverse)
         function = {"use": self._use, "train": self._train, "learn": self._learn}[way]
         run = function.ready(batch, schedule(self.spec, batch))
         if all(offsets == [0] for offsets in self._offsets):

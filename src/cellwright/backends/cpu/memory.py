@@ -13,13 +13,15 @@ import math
 import mmap
 import os
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["empty", "readable"]
+__all__ = ["empty", "readable", "room"]
 
 _SMALLEST = 1 << 20  # what is less comes out of the ordinary heap without a page fault
 _ROUND = 1 << 21  # a large page
@@ -43,6 +45,16 @@ def empty(*arguments: Any) -> Tensor:
     block.pages = pages
     # Given its shape in place: autograd would treat a view as one when it is changed in place.
     return torch.frombuffer(block, dtype=dtype, count=numbers).resize_(shape)
+
+
+def room(*shape: int, dtype: torch.dtype) -> Callable[[], Tensor]:
+    """What makes uninitialised tensors of one shape, again and again."""
+    if math.prod(shape) * dtype.itemsize >= _SMALLEST:
+        return partial(empty, *shape, dtype)
+    # In half the time that reading the shape from numbers takes.
+    with torch.inference_mode(False):
+        like = torch.empty((), dtype=dtype, device="cpu").expand(shape)
+    return partial(torch.empty_like, like)
 
 
 def readable(tensor: Tensor) -> Tensor:
