@@ -43,9 +43,9 @@ class _Side:
     layout
         The cell's names for what each block of weights holds.
     names
-        Torch's names for the matrices, in the same order.
-    biases
-        Torch's names for the two biases, if there are any.
+        Torch's names for the matrices, in the same order, and for the two biases, if any.
+    biased
+        Whether there are biases.
     shared
         How many gates have one bias, the sum of torch's two; each other has both.
     """
@@ -53,7 +53,7 @@ class _Side:
     bare: Direction
     layout: tuple[tuple[str, ...], ...]
     names: tuple[str, ...]
-    biases: tuple[str, str] | None
+    biased: bool
     shared: int
 
     def direction(self, module: nn.Module) -> Direction:
@@ -64,27 +64,25 @@ class _Side:
 
     def blocks(self, module: nn.Module) -> list[Tensor]:
         """The weights as they are now."""
-        blocks = [_weight(module, name) for name in self.names]
-        if self.biases:
-            blocks += self._biases(*(_weight(module, name) for name in self.biases))
-        return blocks
-
-    def _biases(self, of_input: Tensor, of_state: Tensor) -> list[Tensor]:
-        alone = (len(self.layout) - len(self.names) - 1) // 2
+        # A parametrised weight, and those of a replica, are attributes instead.
+        known = module._parameters.get
+        found = [getattr(module, n) if (w := known(n)) is None else w for n in self.names]
+        if not self.biased:
+            return found
+        *matrices, of_input, of_state = found
+        alone = (len(self.layout) - len(matrices) - 1) // 2
         if not alone:
-            return [of_input + of_state]
+            return [*matrices, of_input + of_state]
+        return matrices + self._biases(of_input, of_state, alone)
+
+    def _biases(self, of_input: Tensor, of_state: Tensor, alone: int) -> list[Tensor]:
+        """The sum of what is shared, and the biases of so many gates that have two."""
         units = len(of_input) // (self.shared + alone)
         end = self.shared * units
         blocks = [of_input[:end] + of_state[:end]]
         for start in range(end, end + alone * units, units):
             blocks += [of_input[start : start + units], of_state[start : start + units]]
         return blocks
-
-
-def _weight(module: nn.Module, name: str) -> Tensor:
-    # A parametrised weight, and those of a replica, are attributes instead.
-    found = module._parameters.get(name)
-    return getattr(module, name) if found is None else found
 
 
 @cache
@@ -296,10 +294,9 @@ class _DropIn(Shortened, nn.RNNBase):
             layout.append(tuple(f"{gate}_bias" for gate in one))
             for input, state in self.gates[len(one) :]:
                 layout += [(f"{input}_bias",), (f"{state}_bias",)]
-        biases = (f"bias_ih_{suffix}", f"bias_hh_{suffix}") if self.bias else None
-        return _Side(
-            Direction(self.graph, sizes, {}, reverse), tuple(layout), tuple(names), biases, len(one)
-        )
+            names += [f"bias_ih_{suffix}", f"bias_hh_{suffix}"]
+        bare = Direction(self.graph, sizes, {}, reverse)
+        return _Side(bare, tuple(layout), tuple(names), self.bias, len(one))
 
 
 def _first_row(state: Tensor) -> Tensor:
