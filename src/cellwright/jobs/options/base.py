@@ -6,7 +6,7 @@ configuration file of a run its entries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral
@@ -156,7 +156,8 @@ NETWORK = tuple(each.name for each in fields(EncoderOptions))
 """The options that describe a network itself, and not what it is given."""
 
 
-def option_types(cls: type) -> dict[str, Any]:
+@cache  # a command line asks for every flag, and hints are read from text anew each time
+def option_types(cls: type) -> Mapping[str, Any]:
     """Option name -> its annotated type, base classes first."""
     hints = get_type_hints(cls, include_extras=True)
     return {name: hints[name] for name in getattr(cls, "__dataclass_fields__", {})}
