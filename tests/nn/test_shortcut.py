@@ -30,15 +30,13 @@ OPTIONS = [
 def taken(monkeypatch):
     """How often the short way was gone to its end."""
     taken = []
-    call = Shortcut.__call__
+    call = Shortcut.run
 
     def counted(self, *arguments):
-        found = call(self, *arguments)
-        if found is not None:
-            taken.append(True)
-        return found
+        taken.append(True)
+        return call(self, *arguments)
 
-    monkeypatch.setattr(Shortcut, "__call__", counted)
+    monkeypatch.setattr(Shortcut, "run", counted)
     return taken
 
 
@@ -47,13 +45,13 @@ def flat(result):
     return [output, *(states if isinstance(states, tuple) else (states,))]
 
 
-def long_way(net, x):
+def long_way(net, x, state=None):
     """What the module gives without a look at its shortcuts."""
     if isinstance(net, cw.Recurrent):
-        result = net.run(x)
+        result = net.run(x, state)
         output = result.output.transpose(0, 1) if net.batch_first else result.output
         return output, tuple(value for (layer,) in result.states for value in layer.values())
-    return net._forward(x, None)
+    return net._forward(x, state)
 
 
 def by_name(result):
@@ -119,15 +117,13 @@ def test_weights_that_no_longer_fit_are_refused_as_ever(taken):
         assert equal(net(x.double()), net(x.double()))
 
 
-@pytest.mark.parametrize("what", ["bidirectional", "one sequence", "states", "packed"])
+@pytest.mark.parametrize("what", ["bidirectional", "one sequence", "packed"])
 def test_other_calls_go_the_long_way(what, taken):
     net = cw.GRU(5, 8, bidirectional=what == "bidirectional")
     x = torch.randn(4, 6, 5)
     with torch.no_grad():
         for _ in range(3):
-            if what == "states":
-                net(x, torch.zeros(1, 6, 8))
-            elif what == "packed":
+            if what == "packed":
                 net(torch.nn.utils.rnn.pack_padded_sequence(x, [4] * 6))
             else:
                 net(x[:, 0] if what == "one sequence" else x)
@@ -466,3 +462,176 @@ def test_a_way_is_for_so_many_threads(taken):
             assert len(taken) == expected
     finally:
         torch.set_num_threads(threads)
+
+
+BEGUN = {name: STACKS[name] for name in STACKS if name != "clockwork"}
+BEGUN["projected"] = partial(cw.LSTM, 5, 8, proj_size=3)
+BEGUN["learned"] = partial(cw.Recurrent, "gru", 5, 8, learn_initial_state=True)
+
+
+def states_for(net, x, **options):
+    """Random first states of a module, as it wants them, and their tensors."""
+    _, state = net(x)
+    draw = partial(torch.randn, dtype=x.dtype, **options)
+    if isinstance(state, list):
+        state = [{name: draw(v.shape) for name, v in layer.items()} for layer in state]
+        return state, [value for layer in state for value in layer.values()]
+    state = tuple(draw(v.shape) for v in state) if isinstance(state, tuple) else draw(state.shape)
+    return state, list(state) if isinstance(state, tuple) else [state]
+
+
+def named(result):
+    return by_name(result) if isinstance(result[1], list) else result
+
+
+@pytest.mark.parametrize("name", BEGUN)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_it_goes_on_from_given_states_to_the_bit(name, dtype, taken):
+    net, x = BEGUN[name](dtype=dtype), torch.randn(4, 6, 5, dtype=dtype)
+    state, tensors = states_for(net, x, requires_grad=True)
+    leaves = [*tensors, *net.parameters()]
+    del taken[:]
+
+    def gradients(run):
+        result = run()
+        return result, torch.autograd.grad(loss_of(result), leaves, allow_unused=True)
+
+    expected, of_expected = gradients(lambda: long_way(net, x, state))
+    for _ in range(3):
+        found, of_found = gradients(lambda: named(net(x, state)))
+        assert equal(found, expected)
+        for a, b in zip(of_found, of_expected, strict=True):
+            assert (a is b is None) or torch.equal(a, b)
+    assert taken == [True, True]
+    del taken[:]
+    with torch.no_grad():
+        for _ in range(2):
+            assert equal(named(net(x, state)), expected)
+    assert taken
+
+
+@pytest.mark.parametrize("name", ["GRU", "LSTM", "peephole_lstm", "two layers"])
+def test_a_long_sequence_may_come_in_pieces(name, taken):
+    net = STACKS[name]()
+    x = torch.randn(6, 40, 5) if getattr(net, "batch_first", True) else torch.randn(40, 6, 5)
+    axis = 1 if net.batch_first else 0
+    whole = named(net(x))
+    state, pieces = None, []
+    for piece in x.split(4, axis):
+        y, state = net(piece, state)
+        pieces.append(y)
+    found = torch.cat(pieces, axis), named((y, state))[1]
+    torch.testing.assert_close(flat(found), flat(whole))
+    wanted = [
+        torch.autograd.grad(loss_of(result), list(net.parameters())) for result in (found, whole)
+    ]
+    torch.testing.assert_close(*wanted, rtol=1e-4, atol=1e-4)
+    assert len(taken) == 8  # but for the first piece of all and the first that goes on
+    state = None
+    with torch.inference_mode():
+        for piece in x.split(4, axis):
+            y, state = net(piece, state)
+    torch.testing.assert_close(flat(named((y, state)))[1:], flat(whole)[1:])
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_a_state_alone_may_want_a_gradient(wanted, taken):
+    net, x = cw.LSTM(5, 8).requires_grad_(False), torch.randn(4, 6, 5)
+    state, tensors = states_for(net, x)
+    tensors[wanted].requires_grad_()
+    expected = torch.autograd.grad(loss_of(long_way(net, x, state)), tensors[wanted])
+    for _ in range(2):
+        found = torch.autograd.grad(loss_of(net(x, state)), tensors[wanted])
+        assert torch.equal(found[0], expected[0])
+    assert taken == [True]
+
+
+@pytest.mark.filterwarnings("ignore::cellwright.errors.CellwrightWarning")
+@pytest.mark.parametrize("layers", [1, 2])
+def test_gradients_of_states_can_be_differentiated_too(layers, taken):
+    net = cw.LSTM(2, 3, layers, dtype=torch.float64)
+    x = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
+    (h, c), _ = states_for(net, x, requires_grad=True)
+    net(x, (h, c))
+    assert torch.autograd.gradgradcheck(lambda x, h, c: flat(net(x, (h, c))), (x, h, c))
+    assert len(taken) > 2
+    many = torch.autograd.grad(
+        net(x, (h, c))[0].sum(0).sum(0),
+        (h, c),
+        torch.eye(3, dtype=torch.float64),
+        is_grads_batched=True,
+    )
+    assert [value.shape for value in many] == [(3, layers, 3, 3)] * 2
+    one = torch.autograd.grad(net(x, (h, c))[0][..., 1].sum(), (h, c))
+    for value, expected in zip(many, one, strict=True):
+        torch.testing.assert_close(value[1], expected)
+
+
+LAID = {
+    "expanded": lambda v: v[:, :1].expand(-1, 6, -1),
+    "transposed": lambda v: v.transpose(0, 2).contiguous().transpose(0, 2),
+    "a sign to come": torch._neg_view,
+    "in between": lambda v: torch.stack([v, v], -1)[..., 0],
+}
+
+
+@pytest.mark.parametrize("laid", LAID)
+def test_states_may_lie_in_any_way(laid, taken):
+    net, x = cw.LSTM(5, 8, 2), torch.randn(4, 6, 5)
+    (h, c), _ = states_for(net, x)
+    state = h, LAID[laid](c)
+    for _ in range(2):
+        for each in ((h, c), state):
+            assert equal(net(x, each), long_way(net, x, each))
+    assert len(taken) == 2
+
+
+def test_states_that_do_not_fit_are_refused_as_ever():
+    net, x = cw.Recurrent("lstm", 5, [8, 8]), torch.randn(4, 6, 5)
+    state, _ = states_for(net, x)
+    net(x, state), net(x, state)
+    one, two = state
+    for wrong in (
+        [one],
+        [one, two, two],
+        [one, {"h": two["h"]}],
+        [one, two | {"t": torch.zeros(4, 1, dtype=torch.int64)}],
+        [one, {"h": two["h"], "m": two["c"]}],
+        [one, {"h": two["h"], "c": two["c"].double()}],
+        [one, {"h": two["h"], "c": two["c"][:2]}],
+        [one, {"h": two["h"], "c": None}],
+        [one, two["h"]],
+        {0: one, 1: two},
+    ):
+        with pytest.raises(cw.errors.ShapeError, match="state"):
+            net(x, wrong)
+    drop_in = cw.LSTM(5, 8)
+    h = torch.zeros(1, 6, 8)
+    drop_in(x, (h, h)), drop_in(x, (h, h))
+    for wrong in (h, (h,), (h, h, h), (h, None), (h, h[0]), (h, h.double()), {"h": h}):
+        with pytest.raises((ValueError, RuntimeError)):
+            drop_in(x, wrong)
+    assert equal(drop_in(x, [h, h]), drop_in(x))
+
+
+def test_steps_that_lie_behind_are_counted(taken):
+    net, x = cw.Recurrent("clockwork", 5, 8), torch.randn(3, 9, 5)
+    whole, _ = net(x)
+    state, pieces = None, []
+    for piece in x.split(3, 1):
+        y, state = net(piece, state)
+        pieces.append(y)
+    torch.testing.assert_close(torch.cat(pieces, 1), whole)
+    assert state[0]["t"].tolist() == [[9]] * 3
+
+
+def test_one_tensor_may_be_both_states_or_two_weights(taken):
+    x, zeros = torch.randn(4, 6, 5), torch.zeros(1, 6, 8)
+    net = cw.LSTM(5, 8)
+    for _ in range(3):
+        assert equal(net(x, (zeros, zeros)), long_way(net, x))
+    assert taken == [True, True]
+    tied = cw.Recurrent("gru", 5, 8)
+    tied.layer0.z_h = tied.layer0.r_h
+    for _ in range(3):
+        assert equal(by_name(tied(x)), long_way(tied, x))

@@ -7,7 +7,7 @@ one seed gives the same weights); only what computes the sequence is cellwright'
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -107,9 +107,8 @@ class _DropIn(Shortened, nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run over a batch, one sequence or a `PackedSequence`, as torch's module does."""
-        if hx is not None:
-            return self._forward(input, hx)
-        return self._shortest(input, lambda: self._forward(input, None))
+        states = () if hx is None else hx if type(hx) is tuple else (hx,)
+        return self._shortest(input, states, lambda: self._forward(input, hx))
 
     def _forward(self, input: Any, hx: Any) -> Any:
         if isinstance(input, PackedSequence):
@@ -169,19 +168,26 @@ class _DropIn(Shortened, nn.RNNBase):
             backend=self.backend,
         )
 
-    def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Any] | None:
-        found = shortcut(x, [side.blocks(self) for (side,) in self._sides])
-        if found is None:
-            return None
-        output, layers = found
-        states = layers[0] if len(layers) == 1 else list(map(torch.cat, zip(*layers, strict=True)))
-        return output, states[0] if len(states) == 1 else tuple(states)
+    def _by_layer(self, states: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
+        if layers == 1:
+            return (states,)
+        return [[value[number] for value in states] for number in range(layers)]
 
-    def _shortcut_for(self, x: Tensor) -> Shortcut | None:
+    def _directly(
+        self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, Any] | None:
+        blocks = [side.blocks(self) for (side,) in self._sides]
+        if not shortcut.fits(x, states, blocks):
+            return None
+        output, layers = shortcut.run(x, self._by_layer(states, len(blocks)), blocks)
+        after = layers[0] if len(layers) == 1 else list(map(torch.cat, zip(*layers, strict=True)))
+        return output, after[0] if len(after) == 1 else tuple(after)
+
+    def _shortcut_for(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
         if x.dim() != 3:
             return None
         layers = [[side.direction(self) for side in sides] for sides in self._sides]
-        return Shortcut.through(layers, x, self, stacked=True)
+        return Shortcut.through(layers, x, states, self, stacked=True)
 
     def _cell_name(self) -> str:
         raise NotImplementedError

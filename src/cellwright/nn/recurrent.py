@@ -32,7 +32,7 @@ from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every
 from cellwright.nn.shortcut import Shortcut, Shortened
 from cellwright.nn.stack import Per, StackCall, StackResult, run_stack
-from cellwright.nn.states import State, as_wide, join_states, split_states
+from cellwright.nn.states import State, as_wide, flat_states, join_states, split_states
 from cellwright.nn.stream import Stream, Words, open_stream
 
 __all__ = ["Recurrent"]
@@ -252,10 +252,11 @@ class Recurrent(Options, Shortened, nn.Module):
             result = self.run(x, state, lengths=lengths, mask=mask, record=False, **inputs)
             return self._time_first(result.output), join_states(result.states)
 
-        if state is None and lengths is None and mask is None and not inputs:
-            found: tuple[Tensor, State] = self._shortest(x, long_way)
-            return found
-        return long_way()
+        states = flat_states(state, self.graph.state_sizes)
+        if states is None or lengths is not None or mask is not None or inputs:
+            return long_way()
+        found: tuple[Tensor, State] = self._shortest(x, states, long_way)
+        return found
 
     def run(
         self,
@@ -313,29 +314,35 @@ class Recurrent(Options, Shortened, nn.Module):
             dropout_per=self.dropout_per,
         )
 
-    def _directly(self, shortcut: Shortcut, x: Tensor) -> tuple[Tensor, State] | None:
+    def _by_layer(self, states: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
+        wide = len(states) // layers
+        return [states[at * wide : (at + 1) * wide] for at in range(layers)]
+
+    def _directly(
+        self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, State] | None:
         sides = [module for module in self._modules.values() if isinstance(module, Layer)]
-        found = shortcut(x, [side.blocks() for side in sides])
-        if found is None:
+        blocks = [side.blocks() for side in sides]
+        if not shortcut.fits(x, states, blocks):
             return None
-        output, layers = found
-        states = [dict(zip(self.graph.state_sizes, layer, strict=True)) for layer in layers]
+        output, layers = shortcut.run(x, self._by_layer(states, len(sides)), blocks)
+        after = [dict(zip(self.graph.state_sizes, layer, strict=True)) for layer in layers]
         if sides[0].counts_steps:
             rows, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
-            for state in states:
+            for state in after:
                 state["t"] = torch.full((rows, 1), steps, device=x.device)
-        return output, states
+        return output, after
 
-    def _shortcut_for(self, x: Tensor) -> Shortcut | None:
+    def _shortcut_for(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
         if self.connections != "none" or self.checkpoint_every is not None:
             return None
         if self.training and (self.weight_drop or self.dropout_per != "step"):
             return None
         sides = self._layers()
-        if sides[0][0].learned:
+        if sides[0][0].counts_steps if states else sides[0][0].learned:  # steps may lie behind
             return None
         layers = [[side.direction() for side in layer] for layer in sides]
-        return Shortcut.through(layers, x, self, stacked=False)
+        return Shortcut.through(layers, x, states, self, stacked=False)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Open a stream: this stack as it is now, fed one step at a time.

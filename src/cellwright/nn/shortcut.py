@@ -50,41 +50,56 @@ def _is_transformed() -> bool:
     )
 
 
+def _guards_of(*tensors: Tensor) -> Any:
+    return _Guards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None)
+
+
 class Shortcut:
-    """Layers of one direction each, for batches that are alike and start from zero states.
+    """Layers of one direction each, for batches and first states that are alike.
 
     Parameters
     ----------
     kernels
         What each layer's backend has made ready for this shape.
     guards
-        Tells of a batch and all weights whether they are such as they were, and whether a
-        transform of torch looks on.
+        Tell of a batch with all weights, and of each first state, whether they are such as they
+        were, and whether a transform of torch looks on.
     batch_first
         Whether the first axis of batch and output is that of the rows.
     dropout
         Chance that a unit between two layers is dropped.
     training
         Whether the module was in training.
+
+    Attributes
+    ----------
+    begun
+        How many first states are given; without any, all start at zero.
     """
 
     def __init__(
         self,
         kernels: Sequence[Any],
-        guards: Any,
+        guards: Sequence[Any],
         *,
         batch_first: bool,
         dropout: float,
         training: bool,
     ) -> None:
-        self.training = training
-        self._kernels, self._fit = kernels, guards.check
+        self.training, self.begun = training, len(guards) - 1
+        self._fit, *self._fit_states = [each.check for each in guards]
+        self._kernels = kernels
         self._batch_first, self._dropout = batch_first, dropout
         self._threads = torch.get_num_threads()
 
     @staticmethod
     def through(
-        layers: Sequence[Sequence[Direction]], x: Tensor, module: Shortened, *, stacked: bool
+        layers: Sequence[Sequence[Direction]],
+        x: Tensor,
+        states: Sequence[Tensor],
+        module: Shortened,
+        *,
+        stacked: bool,
     ) -> Shortcut | None:
         """A shortcut through a stack for batches like `x`; None if there is none.
 
@@ -92,8 +107,8 @@ class Shortcut:
         ----------
         layers
             What the module runs.
-        x
-            A batch as the module is given it.
+        x, states
+            A batch and its first states as the module is given them.
         module
             The module.
         stacked
@@ -102,8 +117,10 @@ class Shortcut:
         if not x.numel() or _Guards is None or any(len(layer) > 1 for layer in layers):
             return None
         time_first = x.transpose(0, 1) if module.batch_first else x
-        found, given, plain = [], [x], time_first.is_contiguous() and not x.is_neg()
-        for (direction,) in layers:
+        found, given, blocks = [], [x], list[Tensor]()
+        plain = time_first.is_contiguous() and not x.is_neg()
+        begun = module._by_layer(states, len(layers))
+        for (direction,), before in zip(layers, begun, strict=True):
             kernel = compile(
                 direction.graph,
                 direction.sizes,
@@ -115,10 +132,12 @@ class Shortcut:
             if make is None:
                 return None
             weights = Weights.of(direction.weights)
-            given += weights.blocks
+            blocks += weights.blocks
+            given += [*before, *weights.blocks]
             found.append(
                 make(
                     weights,
+                    before,
                     time_first.shape[:2],
                     x.dtype,
                     reverse=direction.reverse,
@@ -130,7 +149,9 @@ class Shortcut:
             plain = True  # what a layer gives to the next
         if not all(found):
             return None
-        guards = _Guards(*given, dynamic_dims_sizes=None, dynamic_dims_strides=None)
+        guards = _guards_of(x, *blocks), *map(_guards_of, states)
+        if not guards[0].check(x, *blocks):  # a tensor that is given twice never passes
+            return None
         return Shortcut(
             found,
             guards,
@@ -139,31 +160,50 @@ class Shortcut:
             training=module.training,
         )
 
-    def __call__(
-        self, x: Tensor, weights: Sequence[Sequence[Tensor]]
-    ) -> tuple[Tensor, list[list[Tensor]]] | None:
-        """The last layer's output, laid out like `x`, and of each layer the states after.
+    def fits(
+        self, x: Tensor, states: Sequence[Tensor], weights: Sequence[Sequence[Tensor]]
+    ) -> bool:
+        """Whether everything is such as it was when the shortcut was found.
 
-        None if anything is not such as it was when the shortcut was found.
+        Parameters
+        ----------
+        x, states
+            A batch and its first states as the module is given them.
+        weights
+            The blocks of weights of each layer.
+        """
+        if not self._fit(x, *(weights[0] if len(weights) == 1 else chain(*weights))):
+            return False
+        # One by one: the same zeros may well be the first of two states.
+        for fit, state in zip(self._fit_states, states, strict=True):
+            if not fit(state):
+                return False
+        return torch.get_num_threads() == self._threads
+
+    def run(
+        self,
+        x: Tensor,
+        begun: Sequence[Sequence[Tensor]],
+        weights: Sequence[Sequence[Tensor]],
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """The last layer's output, laid out like `x`, and of each layer the states after.
 
         Parameters
         ----------
         x
             A batch as the module is given it.
+        begun
+            The first states of each layer.
         weights
             The blocks of weights of each layer.
         """
-        if not self._fit(x, *(weights[0] if len(weights) == 1 else chain(*weights))):
-            return None
-        if torch.get_num_threads() != self._threads:
-            return None
         if self._batch_first:
             x = x.transpose(0, 1)
         layers: list[list[Tensor]] = []
-        for kernel, blocks in zip(self._kernels, weights, strict=True):
+        for kernel, before, blocks in zip(self._kernels, begun, weights, strict=True):
             if layers and self._dropout:
                 x = drop(x, self._dropout)
-            x, states = kernel(x, blocks)
+            x, states = kernel(x, before, blocks)
             layers.append(states)
         return (x.transpose(0, 1) if self._batch_first else x), layers
 
@@ -219,43 +259,62 @@ class Shortened:
     def _shortcuts(self) -> Shortcuts:
         return Shortcuts()
 
-    def _shortest(self, x: Any, long_way: Callable[[], Any]) -> Any:
-        """What the module gives for `x` from its first states; the long way checks everything."""
+    def _shortest(self, x: Any, states: Sequence[Any], long_way: Callable[[], Any]) -> Any:
+        """What the module gives for a batch; the long way checks everything.
+
+        Parameters
+        ----------
+        x
+            A batch.
+        states
+            Its first states, in the order in which `_by_layer` takes them apart, or none.
+        long_way
+            What gives the same from any argument.
+        """
         if _is_watched():
             return long_way()
-        shortcuts = self._shortcuts
-        latest, found = shortcuts.latest, None
-        if latest is not None and latest.training is self.training:
-            found = self._directly(latest, x)
+        latest, found = self._shortcuts.latest, None
+        if latest is not None and latest.begun == len(states) and latest.training is self.training:
+            found = self._directly(latest, x, states)
         if found is None:
-            found = self._otherwise(x, long_way)
+            found = self._otherwise(x, states, long_way)
         return found
 
-    def _otherwise(self, x: Any, long_way: Callable[[], Any]) -> Any:
+    def _otherwise(self, x: Any, states: Sequence[Any], long_way: Callable[[], Any]) -> Any:
         """The same where the last shortcut cannot be gone: by another one, or the long way."""
-        if type(x) is not Tensor or x.layout is not torch.strided or _is_transformed():
+        given = (x, *states)
+        if any(type(v) is not Tensor or v.layout is not torch.strided for v in given):
             return long_way()
-        kind = x.dtype, x.device, x.requires_grad, x.is_inference(), self.training
-        modes = torch.is_inference_mode_enabled(), torch.get_num_threads()
-        key = (x.shape, x.stride(), *kind, *modes)
+        if _is_transformed():
+            return long_way()
+        kinds = [
+            (v.shape, v.stride(), v.dtype, v.requires_grad, v.is_inference(), v.is_neg())
+            for v in given
+        ]
+        modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_num_threads()
+        key = (*kinds, x.device, self.training, *modes)
         shortcuts = self._shortcuts
         shortcut = shortcuts.get(key)
         if shortcut is None and key in shortcuts:  # there is none for such batches
             return long_way()
         if shortcut is not None and shortcut is not shortcuts.latest:
-            found = self._directly(shortcut, x)
+            found = self._directly(shortcut, x, states)
             if found is not None:
                 shortcuts.latest = shortcut
                 return found
         with parametrize.cached():  # weights that are computed are so once a call
             found = long_way()
-            shortcuts.keep(key, self._shortcut_for(x))
+            shortcuts.keep(key, self._shortcut_for(x, states))
         return found
 
-    def _directly(self, shortcut: Shortcut, x: Tensor) -> Any:
+    def _by_layer(self, states: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
+        """First states for each of so many layers; none for each of them if there are none."""
+        raise NotImplementedError
+
+    def _directly(self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]) -> Any:
         """What the module gives for a batch by a shortcut; None if it cannot be gone now."""
         raise NotImplementedError
 
-    def _shortcut_for(self, x: Tensor) -> Shortcut | None:
+    def _shortcut_for(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
         """The shortcut for batches like this one, if there is any."""
         raise NotImplementedError

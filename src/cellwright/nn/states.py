@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -18,6 +18,7 @@ __all__ = [
     "check_packed",
     "check_type",
     "detach",
+    "flat_states",
     "join_states",
     "split_states",
 ]
@@ -112,6 +113,18 @@ def check_packed(who: str, given: Any, names: Sequence[str]) -> None:
         raise ShapeError(f"{who}: expected the states ({', '.join(names)}), got {found}")
     for name, value in zip(names, given, strict=True):
         check_tensor(f"{who}: state {name}", value)
+
+
+def flat_states(state: Any, names: Iterable[str]) -> list[Any] | None:
+    """The states of all layers one after the other; None if a layer has not just those named."""
+    wanted, found = list(names), list[Any]()
+    if type(state) is not list:
+        return found if state is None else None
+    for layer in state:
+        if type(layer) is not dict or len(layer) != len(wanted):
+            return None
+        found += map(layer.get, wanted)
+    return found
 
 
 def join_states(split: Split) -> State:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from cellwright.backends.contract import (
@@ -143,6 +144,7 @@ class CpuKernel:
     def direct(
         self,
         weights: Weights,
+        begun: Sequence[Tensor],
         shape: Sequence[int],
         dtype: torch.dtype,
         *,
@@ -151,16 +153,17 @@ class CpuKernel:
         plain: bool,
         learns: bool,
     ) -> Direct | None:
-        """The cell for batches of one shape, (T, B), from zero states; None if it cannot be."""
+        """The cell for batches of one shape, (T, B); None if it cannot be; see `Direct`."""
         given = {"below", "bernoulli"}.intersection(value.op for value in self.graph.nodes)
         if given or dtype not in REAL or settings().debug >= 4:
             return None
         known = self.prepare(weights.layout, (), (), dtype)[1]
         if known is None or len(known.spec.inputs) != 1:
             return None
-        plain = plain and all(readable(block) is block for block in weights.blocks)
+        plain = plain and all(readable(value) is value for value in (*begun, *weights.blocks))
         batch = Batch(shape[0], shape[1], reverse)
-        return Direct(known, batch, weights.blocks, stacked=stacked, plain=plain, learns=learns)
+        blocks = weights.blocks
+        return Direct(known, batch, begun, blocks, stacked=stacked, plain=plain, learns=learns)
 
     @opaque
     def face(

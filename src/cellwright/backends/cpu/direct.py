@@ -8,6 +8,7 @@ call to call is worked out at the first one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ __all__ = ["Direct"]
 
 
 class Direct:
-    """A compiled cell for batches of one shape that start from zero states at step 0.
+    """A compiled cell for batches of one shape that start at step 0.
 
     Parameters
     ----------
@@ -31,20 +32,23 @@ class Direct:
         The cell.
     batch
         The shape of a batch.
+    begun
+        First states like those that will be given, (B, n) or (1, B, n); none for zeros.
     weights
         Blocks of weights like those that will be given.
     stacked
         Whether states after the last step are (1, B, n), as torch.nn has them, or (B, n).
     plain
-        Whether the input and all weights can be read by their addresses as they are.
+        Whether input, states and weights can be read by their addresses as they are.
     learns
-        Whether the input or any weight wants a gradient.
+        Whether the input, a state or a weight wants a gradient.
     """
 
     def __init__(
         self,
         engine: Engine,
         batch: Batch,
+        begun: Sequence[Tensor],
         weights: Sequence[Tensor],
         *,
         stacked: bool,
@@ -66,47 +70,48 @@ class Direct:
         # which it could not if the first call of all was one of inference mode.
         with torch.inference_mode(False):
             cpu = torch.device("cpu")
-            self._zeros = [torch.zeros(shape, dtype=dtype, device=cpu) for shape in states]
+            zeros = [torch.zeros(shape, dtype=dtype, device=cpu) for shape in states]
+        self._zeros = [] if begun else zeros
+        self.absent = len(self._zeros)
         self._first = [zero.data_ptr() for zero in self._zeros]
         *places, count = engine.places_of_saved(steps * rows)
         self._saved = room(count, dtype=dtype)
         self._places = [place * dtype.itemsize for place in places]
         units = engine.spec.units(engine.spec.inputs[0].size)
-        shapes = [(steps, rows, units), *(weight.shape for weight in weights)]
+        shapes = [(steps, rows, units), *(value.shape for value in (*begun, *weights))]
         self._gradients = [room(*shape, dtype=dtype) for shape in shapes]
         # Of what is kept for the gradient, how much there is of each kind, see `gradient`.
-        self.cuts = 1 + len(self._zeros) + len(weights), self._seen, bool(places), 0, 0
+        self.cuts = 1 + len(states) + len(weights), self._seen, bool(places), 0, 0
 
-    def __call__(self, x: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def __call__(
+        self, x: Tensor, begun: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
         """The output, (T, B, n), and each state after the last step.
 
         Nothing is checked here: all must be as it was said to be when this was made.
         """
+        given = (x, *begun, *weights)
         if not self._plain:
             # Held until the end: a copy must not be let go while the kernel reads it.
-            x, *weights = [readable(tensor) for tensor in (x, *weights)]
+            given = tuple(map(readable, given))
         if self._learns and torch.is_grad_enabled():
-            output, *after = _learning(self, x, *weights)
+            output, *after = _learning(self, *given)
             return output, after
         found = [make() for make in self._found]
-        self._use(
-            x.data_ptr(),
-            *self._first,
-            *[weight.data_ptr() for weight in weights],
-            *[tensor.data_ptr() for tensor in found],
-        )
+        source, *others = [tensor.data_ptr() for tensor in given]
+        self._use(source, *self._first, *others, *[tensor.data_ptr() for tensor in found])
         return found[0], found[self._seen :]
 
     def train(self, given: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """What is seen, the states after and what is to be kept, of an input and weights."""
+        """What is seen, the states after and what is to be kept, of input, states and weights."""
         found = [make() for make in self._found]
         seen, after = found[: self._seen], found[self._seen :]
         saved = [self._saved()] if self._places else []
-        source, *blocks = [tensor.data_ptr() for tensor in given]
+        source, *others = [tensor.data_ptr() for tensor in given]
         self._train(
             source,
             *self._first,
-            *blocks,
+            *others,
             *[tensor.data_ptr() for tensor in seen],
             *self._in_saved(saved),
             *[tensor.data_ptr() for tensor in after],
@@ -116,7 +121,7 @@ class Direct:
     def learn(
         self, kept: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
-        """Gradients of the input and the weights; None where not wanted.
+        """Gradients of the input, states that were given and weights; None where not wanted.
 
         Parameters
         ----------
@@ -130,18 +135,16 @@ class Direct:
         inputs, seen, *_ = self.cuts
         found = [make() if w else None for make, w in zip(self._gradients, wanted, strict=True)]
         coming = [None if g is None else readable(g) for g in gradients]
-        none = [None] * len(self._zeros)
+        none = [None] * self.absent
         self.engine.clear_unreached([found[0], *none, *found[1:]])
-        of_x, *of_weights = [0 if t is None else t.data_ptr() for t in found]
+        of_x, *of_others = [0 if t is None else t.data_ptr() for t in found]
         self._learn(
-            kept[0].data_ptr(),
-            *self._first,
-            *[tensor.data_ptr() for tensor in kept[1 + len(self._zeros) : inputs + seen]],
+            *[tensor.data_ptr() for tensor in kept[: inputs + seen]],
             *self._in_saved(kept[inputs + seen :]),
             *[0 if t is None else t.data_ptr() for t in coming],
             of_x,
             *[0 for _ in none],
-            *of_weights,
+            *of_others,
         )
         return found
 
@@ -170,14 +173,25 @@ class _Learning(torch.autograd.Function):
         direct, wanted = ctx.direct, ctx.needs_input_grad[1:]
         if not torch.is_grad_enabled() and not are_batched(gradients):
             return (None, *direct.learn(saved_tensors(ctx), gradients, wanted))
-        # It is to be differentiated itself, or many at once.
-        ctx.spec, ctx.reverse, ctx.cuts = direct.engine.spec, direct.reverse, direct.cuts
+        # It is to be differentiated itself, or many at once. There all states are (B, n).
         output, *after = gradients
-        states = len(after)
+        begun = slice(1, 1 + len(after))
+        kept = list(saved_tensors(ctx))
+        shapes = [value.shape for value in kept[begun]]
+        kept[begun] = [value.flatten(end_dim=-2) for value in kept[begun]]
+        run = SimpleNamespace(
+            spec=direct.engine.spec,
+            reverse=direct.reverse,
+            cuts=direct.cuts,
+            saved_tensors=kept,
+            kinds=None,
+        )
         given = [output, *(g if g is None else g.flatten(end_dim=-2) for g in after)]
-        every = [wanted[0], *[False] * states, *wanted[1:]]
-        of_x, *others = first_gradient(ctx, given, every, None)
-        return (None, of_x, *others[states:])
+        absent = [False] * direct.absent
+        found = first_gradient(run, given, [wanted[0], *absent, *wanted[1:]], None)
+        pairs = zip(found[begun], shapes, strict=True)
+        found[begun] = [g if g is None else g.reshape(shape) for g, shape in pairs]
+        return (None, found[0], *found[1 + direct.absent :])
 
 
 # torch's own `apply` looks among the arguments for what transforms have left behind, and there
