@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 import torch
-from torch.nn.utils import prune
+from torch.nn.utils import parametrizations, prune
+from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.checkpoint import checkpoint
 
 import cellwright as cw
@@ -177,7 +178,7 @@ def test_the_module_is_copied_and_stored_as_ever(taken):
 
 def test_hooks_and_parametrizations_count(taken):
     net, x = cw.LSTM(5, 8), torch.randn(4, 6, 5)
-    torch.nn.utils.parametrizations.weight_norm(net, "weight_hh_l0")
+    parametrizations.weight_norm(net, "weight_hh_l0")
     with torch.no_grad():
         before = [net(x) for _ in range(2)][1]
         net.parametrizations.weight_hh_l0.original0.mul_(2)
@@ -374,7 +375,7 @@ CHANGES = {
     "in another order": lambda net: net.layer0._parameters.update(
         z_h=net.layer0._parameters.pop("z_h")
     ),
-    "parametrised": lambda net: torch.nn.utils.parametrizations.weight_norm(net.layer0, "z_h"),
+    "parametrised": lambda net: parametrizations.weight_norm(net.layer0, "z_h"),
     "pruned": lambda net: prune.l1_unstructured(net.layer0, "z_h", 0.5),
     "residual": lambda net: setattr(net, "connections", "residual"),
     "in segments": lambda net: setattr(net, "checkpoint_every", 2),
@@ -441,6 +442,69 @@ def test_what_a_mode_does_at_the_first_call_does_not_stay(taken):
     assert not taken
     assert equal(net(x), expected)
     assert taken == [True]
+
+
+class _Marked(torch.Tensor):
+    """A kind of tensor that what is computed with it is of, too."""
+
+
+@pytest.mark.parametrize("kind", [_Marked, lambda w: TwoTensor(w, w.clone())])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_weights_of_another_kind_are_seen_by_the_operator(kind, when, taken):
+    net, x = cw.GRU(5, 8), torch.randn(4, 6, 5)
+    if when == "after":
+        net(x), net(x)
+    taken.clear()
+    net.weight_hh_l0 = torch.nn.Parameter(kind(net.weight_hh_l0.detach()))
+    expected = type(net.weight_hh_l0)
+    for _ in range(3):
+        assert type(net(x)[0]) is expected
+    assert not taken
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("net", [cw.LSTM(5, 8), cw.Recurrent("gru", 5, 8)])
+def test_a_batch_without_strides_is_refused(net, taken):
+    net(torch.randn(2, 4, 5))
+    with pytest.raises(RuntimeError):
+        net(torch.nested.nested_tensor([torch.randn(4, 5), torch.randn(3, 5)]))
+    assert not taken
+
+
+def test_weights_that_are_computed_are_so_once_a_call(taken):
+    net = cw.GRU(5, 8)
+    parametrizations.spectral_norm(net, "weight_hh_l0")  # goes on with every computation
+    other = copy.deepcopy(net)
+    for steps in (4, 5, 4, 4, 5, 5):
+        x = torch.randn(steps, 6, 5)
+        assert equal(net(x), long_way(other, x))
+    assert taken
+
+
+def test_layers_that_come_and_go_count_at_the_next_call():
+    net, x = cw.Recurrent("gru", 5, [8, 8], batch_first=False), torch.randn(4, 6, 5)
+    net(x), net(x)
+    net.add_module("layer0", cw.Recurrent("gru_reset_before", 5, 8).layer0)
+    assert equal(by_name(net(x)), long_way(net, x))
+    del net.layer1
+    assert equal(by_name(net(x)), long_way(net, x))
+
+
+def test_modes_and_tied_weights_do_not_make_ways_anew(monkeypatch):
+    made = []
+    through = Shortcut.through
+    monkeypatch.setattr(
+        Shortcut, "through", staticmethod(lambda *a, **k: made.append(True) or through(*a, **k))
+    )
+    x = torch.randn(4, 6, 5)
+    for net in (cw.LSTM(5, 8), cw.Recurrent("gru", 5, [8, 8])):
+        if isinstance(net, cw.Recurrent):
+            net.layer1.z_h = net.layer0.z_h
+        for _ in range(4):
+            net(x)
+            with torch.no_grad():
+                net(x)
+    assert len(made) == 4
 
 
 def test_a_torch_without_guards_goes_the_long_way(monkeypatch, taken):

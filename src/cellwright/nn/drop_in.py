@@ -177,7 +177,7 @@ class _DropIn(Shortened, nn.RNNBase):
         self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]
     ) -> tuple[Tensor, Any] | None:
         blocks = [side.blocks(self) for (side,) in self._sides]
-        if not shortcut.fits(x, states, blocks):
+        if not shortcut.knows(blocks):
             return None
         output, layers = shortcut.run(x, self._by_layer(states, len(blocks)), blocks)
         after = layers[0] if len(layers) == 1 else list(map(torch.cat, zip(*layers, strict=True)))

@@ -323,7 +323,7 @@ class Recurrent(Options, Shortened, nn.Module):
     ) -> tuple[Tensor, State] | None:
         sides = [module for module in self._modules.values() if isinstance(module, Layer)]
         blocks = [side.blocks() for side in sides]
-        if not shortcut.fits(x, states, blocks):
+        if not shortcut.knows(blocks):
             return None
         output, layers = shortcut.run(x, self._by_layer(states, len(sides)), blocks)
         after = [dict(zip(self.graph.state_sizes, layer, strict=True)) for layer in layers]

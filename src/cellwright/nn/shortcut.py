@@ -2,8 +2,8 @@
 
 A kernel that has run has driven the interpreter out of the processor's caches, and every line
 of Python behind it takes ten times as long as it would alone: for a short sequence, as long as
-the kernel. So what does not change from call to call is worked out at the first one, and one
-call of torch's own guards tells whether anything has changed.
+the kernel. So what does not change from call to call is worked out at the first one, and
+torch's own guards tell whether anything has changed.
 """
 
 from __future__ import annotations
@@ -61,34 +61,30 @@ class Shortcut:
     ----------
     kernels
         What each layer's backend has made ready for this shape.
-    guards
-        Tell of a batch with all weights, and of each first state, whether they are such as they
-        were, and whether a transform of torch looks on.
+    given, weights
+        Guards that tell of a batch and of each first state, and of all weights, whether they
+        are such as they were, and whether a transform of torch looks on.
     batch_first
         Whether the first axis of batch and output is that of the rows.
     dropout
         Chance that a unit between two layers is dropped.
     training
         Whether the module was in training.
-
-    Attributes
-    ----------
-    begun
-        How many first states are given; without any, all start at zero.
     """
 
     def __init__(
         self,
         kernels: Sequence[Any],
-        guards: Sequence[Any],
+        given: Sequence[Any],
+        weights: Any,
         *,
         batch_first: bool,
         dropout: float,
         training: bool,
     ) -> None:
-        self.training, self.begun = training, len(guards) - 1
-        self._fit, *self._fit_states = [each.check for each in guards]
-        self._kernels = kernels
+        self._kernels, self._know = kernels, weights.check
+        self._fit = [each.check for each in given]
+        self._training = training
         self._batch_first, self._dropout = batch_first, dropout
         self._threads = torch.get_num_threads()
 
@@ -117,7 +113,8 @@ class Shortcut:
         if not x.numel() or _Guards is None or any(len(layer) > 1 for layer in layers):
             return None
         time_first = x.transpose(0, 1) if module.batch_first else x
-        found, given, blocks = [], [x], list[Tensor]()
+        found: list[Any] = []
+        given, blocks = [x], list[Tensor]()
         plain = time_first.is_contiguous() and not x.is_neg()
         begun = module._by_layer(states, len(layers))
         for (direction,), before in zip(layers, begun, strict=True):
@@ -149,36 +146,36 @@ class Shortcut:
             plain = True  # what a layer gives to the next
         if not all(found):
             return None
-        guards = _guards_of(x, *blocks), *map(_guards_of, states)
-        if not guards[0].check(x, *blocks):  # a tensor that is given twice never passes
+        weights_guards = _guards_of(*blocks)
+        if not weights_guards.check(*blocks):  # two layers share one, which guards never let by
             return None
         return Shortcut(
             found,
-            guards,
+            [_guards_of(value) for value in (x, *states)],
+            weights_guards,
             batch_first=module.batch_first,
             dropout=module.dropout if module.training else 0.0,
             training=module.training,
         )
 
-    def fits(
-        self, x: Tensor, states: Sequence[Tensor], weights: Sequence[Sequence[Tensor]]
-    ) -> bool:
-        """Whether everything is such as it was when the shortcut was found.
+    def fits(self, given: Sequence[Tensor], *, training: bool) -> bool:
+        """Whether a batch and its first states are such as they were, and how they are run.
 
-        Parameters
-        ----------
-        x, states
-            A batch and its first states as the module is given them.
-        weights
-            The blocks of weights of each layer.
+        Asked before any weight is looked at: those that are computed, as parametrised ones are,
+        must be so once a call, for they may be others each time.
         """
-        if not self._fit(x, *(weights[0] if len(weights) == 1 else chain(*weights))):
+        if len(given) != len(self._fit) or training is not self._training:
             return False
         # One by one: the same zeros may well be the first of two states.
-        for fit, state in zip(self._fit_states, states, strict=True):
-            if not fit(state):
+        for fit, value in zip(self._fit, given, strict=True):
+            if not fit(value):
                 return False
         return torch.get_num_threads() == self._threads
+
+    def knows(self, weights: Sequence[Sequence[Tensor]]) -> bool:
+        """Whether each layer's blocks of weights are such as they were."""
+        known: bool = self._know(*(weights[0] if len(weights) == 1 else chain(*weights)))
+        return known
 
     def run(
         self,
@@ -250,10 +247,23 @@ class Shortened:
     training: bool
 
     def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
         # An option or a layer: nothing may be as it was. Weights are looked at in every call.
         if name != "training" and not isinstance(value, Tensor):
-            vars(self).pop("_shortcuts", None)
-        super().__setattr__(name, value)
+            self._forget()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._forget()
+
+    def add_module(self, name: str, module: Any) -> None:
+        """Add a layer or put it in the place of another one, see `torch.nn.Module.add_module`."""
+        super().add_module(name, module)  # type: ignore[misc]  # every one of them is a Module
+        self._forget()
+
+    def _forget(self) -> None:
+        # Behind the change: a call in another thread finds none that knows what was before.
+        vars(self).pop("_shortcuts", None)
 
     @cached_property
     def _shortcuts(self) -> Shortcuts:
@@ -271,33 +281,38 @@ class Shortened:
         long_way
             What gives the same from any argument.
         """
+        given = (x, *states)
+        for value in given:
+            # Torch's guards end the process where a tensor knows nothing of strides.
+            if type(value) is not Tensor or value.is_nested:
+                return long_way()
         if _is_watched():
             return long_way()
         latest, found = self._shortcuts.latest, None
-        if latest is not None and latest.begun == len(states) and latest.training is self.training:
+        if latest is not None and latest.fits(given, training=self.training):
             found = self._directly(latest, x, states)
         if found is None:
-            found = self._otherwise(x, states, long_way)
+            found = self._otherwise(given, long_way)
         return found
 
-    def _otherwise(self, x: Any, states: Sequence[Any], long_way: Callable[[], Any]) -> Any:
+    def _otherwise(self, given: Sequence[Tensor], long_way: Callable[[], Any]) -> Any:
         """The same where the last shortcut cannot be gone: by another one, or the long way."""
-        given = (x, *states)
-        if any(type(v) is not Tensor or v.layout is not torch.strided for v in given):
+        if any(v.layout is not torch.strided for v in given) or _is_transformed():
             return long_way()
-        if _is_transformed():
-            return long_way()
+        x, *states = given
         kinds = [
             (v.shape, v.stride(), v.dtype, v.requires_grad, v.is_inference(), v.is_neg())
             for v in given
         ]
+        # Weights that are computed want a gradient in one mode and not in the other.
         modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_num_threads()
         key = (*kinds, x.device, self.training, *modes)
         shortcuts = self._shortcuts
         shortcut = shortcuts.get(key)
         if shortcut is None and key in shortcuts:  # there is none for such batches
             return long_way()
-        if shortcut is not None and shortcut is not shortcuts.latest:
+        latest = shortcuts.latest
+        if shortcut and shortcut is not latest and shortcut.fits(given, training=self.training):
             found = self._directly(shortcut, x, states)
             if found is not None:
                 shortcuts.latest = shortcut

@@ -24,7 +24,7 @@ from cellwright.backends.cpu.direct import Direct
 from cellwright.backends.cpu.engine import Engine, engine
 from cellwright.backends.cpu.library import REAL, Batch
 from cellwright.backends.cpu.memory import readable
-from cellwright.backends.cpu.operator import Face, run_cell
+from cellwright.backends.cpu.operator import Face, is_watched, run_cell
 from cellwright.backends.cpu.spec import Spec
 from cellwright.backends.cpu.spelling import SPELLING
 from cellwright.backends.cpu.stream import Chain
@@ -156,6 +156,8 @@ class CpuKernel:
         """The cell for batches of one shape, (T, B); None if it cannot be; see `Direct`."""
         given = {"below", "bernoulli"}.intersection(value.op for value in self.graph.nodes)
         if given or dtype not in REAL or settings().debug >= 4:
+            return None
+        if is_watched(weights.blocks):  # a kind of tensor may have no memory of its own to read
             return None
         known = self.prepare(weights.layout, (), (), dtype)[1]
         if known is None or len(known.spec.inputs) != 1:

@@ -53,7 +53,7 @@ def room(*shape: int, dtype: torch.dtype) -> Callable[[], Tensor]:
         return partial(empty, *shape, dtype)
     # In half the time that reading the shape from numbers takes.
     with torch.inference_mode(False):
-        like = torch.empty((), dtype=dtype, device="cpu").expand(shape)
+        like = torch.empty(1, dtype=dtype, device="cpu").expand(shape)
     return partial(torch.empty_like, like)
 
 

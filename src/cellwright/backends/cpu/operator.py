@@ -20,7 +20,7 @@ from cellwright.backends.cpu.packing import Packing
 from cellwright.backends.cpu.run import Run
 from cellwright.backends.cpu.spec import Spec
 
-__all__ = ["Face", "run_cell"]
+__all__ = ["Face", "is_watched", "run_cell"]
 
 # The results are, one after the other, everything seen, the states after the last step,
 # everything saved for the gradient, and how rows are packed.
@@ -94,7 +94,7 @@ def run_cell(
     start = None if start is None else start.contiguous()
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     first, second = len(inputs), len(inputs) + len(states)
-    if known is None or _is_watched(tensors):
+    if known is None or is_watched(tensors):
         if known is not None and torch._C._are_functorch_transforms_active():
             # Within torch.vmap no tensor says whether somebody outside wants its gradient.
             training = torch.is_grad_enabled()
@@ -109,7 +109,7 @@ def run_cell(
     return found[:count], found[count : count + len(states)]
 
 
-def _is_watched(tensors: Sequence[Tensor]) -> bool:
+def is_watched(tensors: Sequence[Tensor]) -> bool:
     """Whether somebody wants to see the operator: a tracer, a transform, a kind of tensor."""
     return bool(
         torch._C._len_torch_dispatch_stack()
