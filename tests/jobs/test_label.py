@@ -533,6 +533,44 @@ def test_files_of_tests_are_scored_one_by_one(tmp_path):
     assert measures == {"accuracy": 1.0, "steps": 80, "accuracy_one": 1.0, "accuracy_two": 1.0}
 
 
+def test_a_file_without_answers_is_not_scored_by_itself(tmp_path):
+    rows = [f"0,{t},{t % 3},{{}},{'ab'[t % 2]}\n" for t in range(12)]
+    head = "id,step,x,level,side\n"
+    for name, label in (("learn", "high"), ("known", "high"), ("half", ""), ("blank", "")):
+        lines = [row.format(label if t % 2 else label and "low") for t, row in enumerate(rows)]
+        lines = [line[:-2] + "\n" if name == "blank" else line for line in lines]
+        (tmp_path / f"{name}.csv").write_text(head + "".join(lines))
+    config = configure(
+        str(tmp_path / "learn.csv"),
+        job="label",
+        labels=["level", "side"],
+        test=["known.csv", "half.csv", "blank.csv"],
+        validation_fraction=0,
+        layers=[4],
+        epochs=1,
+    )
+    job, data = job_of("label"), config.read_data()
+    model = job.estimator(**config.estimator_options)
+    job.fit(model, data, {})
+    measures = job.finish(model, data, tmp_path)
+    known, half = (data.test.take(np.array([row])) for row in (0, 1))
+    assert measures["accuracy_known"] == pytest.approx(model.score(known.x, known.y))
+    told = np.concatenate(model.predict(half.x))[:, 1]
+    assert measures["accuracy_half"] == pytest.approx(np.mean(told == half.y[0][:, 1]))
+    assert measures["steps"] == 36
+    assert "accuracy_blank" not in measures
+
+
+@pytest.mark.parametrize(("tested", "said"), [("12", "x"), ("12x", None)])
+def test_labels_of_two_files_are_held_together_as_texts(tmp_path, tested, said):
+    for name, labels in (("learn", "12x"), ("test", tested)):
+        rows = [f"0,{t},{t},{labels[t % len(labels)]}\n" for t in range(12)]
+        (tmp_path / f"{name}.csv").write_text("id,step,v,label\n" + "".join(rows))
+    config = configure(str(tmp_path / "learn.csv"), job="label", test="test.csv")
+    expected = [f"the test part has no step with the label {said}; it says nothing of it"]
+    assert job_of("label").remarks(config.read_data()) == (expected if said else [])
+
+
 def test_a_label_that_only_the_test_has_is_found_before_the_training(tmp_path):
     (tmp_path / "learn.csv").write_text(TABLE)
     (tmp_path / "test.csv").write_text(TABLE.replace("0,2,1,low", "0,2,1,odd"))
