@@ -31,6 +31,7 @@ def test_what_is_a_text_of_its_own(file):
     path = file("a b\nc\n\n  \nd\n\n\ne\n")
     assert read_documents(path, "lines") == ["a b", "c", "d", "e"]
     assert read_documents(path, "paragraphs") == ["a b\nc", "d", "e\n"]
+    assert read_documents(file("a\u2028b\fc\x85d\r\ne\n"), "lines") == ["a\u2028b\fc\x85d", "e"]
 
 
 def test_the_end_is_for_the_test(file):
@@ -67,6 +68,7 @@ def test_the_default_needs_no_file():
         (b"", "x.txt", "there is no text"),
         (b" \n\t\n", "x.txt", "there is no text"),
         (b"x", "x.txt", "too little text"),
+        (b"nothing but blanks" + b" " * 20, "x.txt", "too little text"),
         (b"plain", "x.txt.gz", "cut off or damaged"),
         (gzip.compress(b"text" * 99)[:-9], "x.txt.gz", "cut off or damaged"),
         (gzip.compress(b"text" * 99)[:12] + b"????????????????", "x.gz", "cut off or damaged"),

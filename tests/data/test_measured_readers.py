@@ -132,6 +132,11 @@ def test_an_npz_is_read_with_its_parts_or_divided(tmp_path):
         ({"X": np.zeros((3, 2)), "y": np.zeros(2)}, r"y must be \(3, …\) like X"),
         ({"X": np.zeros((3, 2)), "y": np.array([1, np.nan, 2])}, r"y\[1\] is NaN"),
         ({"X": np.zeros((3, 2)), "y": np.zeros(3), "groups": np.zeros(2)}, "groups must be"),
+        (
+            {f"{name}_{part}": np.zeros((3, 2)) for name in "Xy" for part in ("train", "test")}
+            | {"y_test": np.zeros(3)},
+            "y_test has 1 targets, y_train 2",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_npz_is_named(tmp_path, arrays, words):

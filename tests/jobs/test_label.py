@@ -571,6 +571,31 @@ def test_labels_of_two_files_are_held_together_as_texts(tmp_path, tested, said):
     assert job_of("label").remarks(config.read_data()) == (expected if said else [])
 
 
+def test_numbers_are_not_remarked_on_as_labels(tmp_path):
+    for name, step in (("learn", 1), ("test", 2)):
+        rows = [f"0,{t},{t},{t * step}\n" for t in range(12)]
+        (tmp_path / f"{name}.csv").write_text("id,step,v,label\n" + "".join(rows))
+    source = str(tmp_path / "learn.csv")
+    config = configure(source, job="label", test="test.csv", target="number")
+    assert job_of("label").remarks(config.read_data()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("other.csv", "id,step,x,label\n0,0,1,low\n", "test part: .*missing: v; unknown: x"),
+        ("words.conllu", "1\tlow\t_\tlow\t_\t_\t0\t_\t_\t_\n\n", "not of one kind"),
+    ],
+)
+def test_a_test_part_of_other_features_is_found_before_the_training(tmp_path, name, content, said):
+    rows = [f"0,{t},{t},{'low' if t % 2 else 'high'}\n" for t in range(12)]
+    (tmp_path / "learn.csv").write_text("id,step,v,label\n" + "".join(rows))
+    (tmp_path / name).write_text(content)
+    config = configure(str(tmp_path / "learn.csv"), job="label", test=name)
+    with pytest.raises(DataError, match=said):
+        config.read_data()
+
+
 def test_a_label_that_only_the_test_has_is_found_before_the_training(tmp_path):
     (tmp_path / "learn.csv").write_text(TABLE)
     (tmp_path / "test.csv").write_text(TABLE.replace("0,2,1,low", "0,2,1,odd"))

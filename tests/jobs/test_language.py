@@ -494,6 +494,14 @@ def test_a_run_writes_its_folder(config, tmp_path):
     assert "bits a character" in report
 
 
+def test_the_picture_shows_a_text_that_has_tokens(tmp_path):
+    (tmp_path / "text.txt").write_text("one two   " + "one two ab")
+    reading = {"tails": 2, "vocabulary": "words", "validation_fraction": 0, "epochs": 1}
+    config = configure(str(tmp_path / "text.txt"), job="language", layers=[4], **reading)
+    assert config.read_data().test == [" ", "b"]
+    assert "next_tokens.png" in run(config, RunFolder(tmp_path / "run"))["files"]
+
+
 def test_a_killed_run_ends_with_the_same_weights(config, tmp_path, monkeypatch):
     for name in ("draw_learning_curve", "save_picture"):
         monkeypatch.setattr("cellwright.jobs.runs.run." + name, lambda *given: None)

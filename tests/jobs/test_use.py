@@ -130,6 +130,15 @@ def test_a_class_without_a_test_sample_is_noted(tmp_path):
     assert notes == ["the test part has no sample of the class rare; it says nothing of it"]
 
 
+@pytest.mark.parametrize("job", ["classify", "regress"])
+def test_a_test_part_of_other_features_is_found_before_the_training(tmp_path, job):
+    parts = {"train": np.zeros((8, 4, 2)), "test": np.zeros((4, 4, 3))}
+    arrays = {f"y_{part}": np.arange(len(x)) % 2 for part, x in parts.items()}
+    np.savez(tmp_path / "data.npz", **arrays, **{f"X_{part}": x for part, x in parts.items()})
+    with pytest.raises(DataError, match="test part has 3 features at each step, the training part"):
+        configure(str(tmp_path / "data.npz"), job=job).read_data()
+
+
 def test_a_training_that_fails_at_once_leaves_nothing(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 4, 2))
     np.savez(tmp_path / "data.npz", X=x, y=["a", "b"] * 20)

@@ -92,7 +92,7 @@ def divide_text(
         cuts = [len(text) - max(1, round(test_fraction * len(text))) for text in texts]
         train = [text[:cut] for text, cut in zip(texts, cuts, strict=True)]
         test = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
-    if not all(train) or not train or not all(test):
+    if not all(train) or not train or not all(test) or not any(map(str.strip, test)):
         raise DataError(f"{source}: there is too little text for a training and a test part")
     return TextDataset(name, train, test)
 
@@ -110,7 +110,7 @@ def read_documents(source: str, documents: Division = "file") -> list[str]:
     check_choice(documents, "documents", get_args(Division))
     text = _descriptions() if source in _NAMED else read_text(Path(source))
     if documents == "lines":
-        texts = text.splitlines()
+        texts = text.split("\n")  # what else `splitlines` takes for an end stands within a line
     elif documents == "paragraphs":
         texts = re.split(r"\n[^\S\n]*\n\s*", text)
     else:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cellwright.errors import DataError, ShapeError
 
-__all__ = ["as_labels", "label_numbers"]
+__all__ = ["as_labels", "label_numbers", "missing_labels"]
 
 _SHOWN = 10
 
@@ -91,3 +91,16 @@ def label_numbers(
     order = np.argsort(classes)
     places = np.searchsorted(classes, labels, sorter=order).clip(max=len(order) - 1)
     return np.asarray(order[places], dtype=np.int64)
+
+
+def missing_labels(learned: npt.NDArray[Any], tested: npt.NDArray[Any]) -> list[str]:
+    """Which labels of the training the test lacks; both are compared as `label_numbers` does.
+
+    Examples
+    --------
+    >>> missing_labels(np.array(["1", "2", "x"]), np.array([1, 2]))
+    ['x']
+    """
+    if "U" in (learned.dtype.kind, tested.dtype.kind):
+        learned, tested = learned.astype(str), tested.astype(str)
+    return [str(label) for label in np.setdiff1d(learned, tested).tolist()]

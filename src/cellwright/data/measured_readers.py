@@ -91,8 +91,12 @@ def read_measured(
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if "X_train" in arrays:
-            parts = [_complete(path, _from_npz(path, arrays, end)) for end in ("_train", "_test")]
-            return MeasuredDataset(path.stem, parts[0], parts[1])
+            train, test = (_complete(path, _from_npz(path, arrays, p)) for p in ("_train", "_test"))
+            if train.targets != test.targets:
+                raise DataError(
+                    f"{path}: y_test has {len(test.targets)} targets, y_train {len(train.targets)}"
+                )
+            return MeasuredDataset(path.stem, train, test)
         everything = _from_npz(path, arrays, "")
     else:
         everything = read_measured_table(path, targets=targets, group=group)

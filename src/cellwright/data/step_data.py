@@ -16,6 +16,7 @@ from cellwright.data.checks import check_fraction, refuse_given
 from cellwright.data.clips import Clips, clips_of_digits, clips_of_mnist
 from cellwright.data.conllu import read_conllu
 from cellwright.data.sequences import Sequences
+from cellwright.data.step_answers import AnswerKind
 from cellwright.data.step_tables import StepColumns, read_step_table
 from cellwright.data.words import WordSequences
 from cellwright.errors import DataError, did_you_mean
@@ -71,12 +72,23 @@ class StepData:
 
 @dataclass(frozen=True, eq=False)
 class StepDataset:
-    """A data set with a training and a test part, and perhaps one to make choices by."""
+    """A data set with a training and a test part, and perhaps one to make choices by.
+
+    Attributes
+    ----------
+    name
+        What people call it.
+    train, test, validation
+        Its parts.
+    kind
+        What the answers are.
+    """
 
     name: str
     train: StepData
     test: StepData
     validation: StepData | None = None
+    kind: AnswerKind = "label"
 
     @property
     def fingerprint(self) -> str:

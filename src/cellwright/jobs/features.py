@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from cellwright.data import Sequences
-from cellwright.errors import ModelFileError
+from cellwright.errors import DataError, ModelFileError
 from cellwright.jobs.estimator import Estimator
 
-__all__ = ["FeatureEstimator", "in_order"]
+__all__ = ["FeatureEstimator", "check_test_features", "in_order"]
 
 
 class FeatureEstimator(Estimator):
@@ -60,3 +60,33 @@ def in_order(X: Any, names: Sequence[str] | None) -> Any:  # noqa: N803
         A name is missing, or one is there that is unknown.
     """
     return X.in_order(names) if isinstance(X, Sequences) and names is not None else X
+
+
+def check_test_features(name: str, learned: Any, tested: Any) -> None:
+    """Complain of a test part that could not be told: before the training, not after.
+
+    Parameters
+    ----------
+    name
+        What people call the data.
+    learned, tested
+        The samples of both parts; of others than `Sequences` only the kind is held together.
+
+    Raises
+    ------
+    DataError
+        The test part is of another kind, or its features are more, fewer or other ones.
+    """
+    if type(learned) is not type(tested):
+        raise DataError(f"{name}: training and test part are not of one kind")
+    if not isinstance(learned, Sequences):
+        return
+    try:
+        tested = in_order(tested, learned.names)
+    except DataError as error:
+        raise DataError(f"{name}, test part: {error}") from error
+    if tested.features != learned.features:
+        raise DataError(
+            f"{name}: the test part has {tested.features} features at each step, the training "
+            f"part {learned.features}"
+        )

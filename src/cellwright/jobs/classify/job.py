@@ -10,10 +10,12 @@ from sklearn.metrics import accuracy_score, classification_report
 
 from cellwright.data import Labelled, Sequences
 from cellwright.data.labelled_sources import LabelledData, read_labelled, read_labelled_samples
+from cellwright.data.labels import missing_labels
 from cellwright.errors import DataError
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.classify.estimator import SequenceClassifier
 from cellwright.jobs.estimator import Hooks
+from cellwright.jobs.features import check_test_features
 from cellwright.jobs.job import Job
 from cellwright.look.calibration_picture import draw_calibration
 from cellwright.look.pictures import draw_confusion, save_picture
@@ -28,7 +30,9 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
     files = ("confusion_matrix.png", "calibration.png")
 
     def read(self, asked: Asked) -> LabelledData:
-        return read_labelled(asked.source, asked.folder, **asked.reading)
+        data = read_labelled(asked.source, asked.folder, **asked.reading)
+        check_test_features(data.name, data.train.x, data.test.x)
+        return data
 
     def facts(self, data: LabelledData) -> dict[str, Any]:
         counts = {"train": len(data.train.x), "test": len(data.test.x)}
@@ -39,10 +43,9 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
         """Classes that the test says nothing of."""
         assert data.train.y is not None
         assert data.test.y is not None
-        untested = set(data.train.y.tolist()) - set(data.test.y.tolist())
-        names = ", ".join(sorted(map(str, untested)))
+        names = ", ".join(missing_labels(data.train.y, data.test.y))
         said = f"the test part has no sample of the class {names}; it says nothing of it"
-        return [said] if untested else []
+        return [said] if names else []
 
     def fit(self, model: SequenceClassifier, data: LabelledData, hooks: Hooks) -> None:
         model.fit(data.train.x, data.train.y, **hooks)

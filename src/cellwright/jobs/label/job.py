@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import accuracy_score, classification_report, r2_score, root_mean_squared_error
 
+from cellwright.data.labels import missing_labels
 from cellwright.data.step_answers import as_step_answers
 from cellwright.data.step_data import StepData, StepDataset, read_step_data, read_step_samples
 from cellwright.data.step_tables import StepColumns
@@ -18,6 +20,7 @@ from cellwright.data.words import WordSequences
 from cellwright.errors import DataError
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
+from cellwright.jobs.features import check_test_features
 from cellwright.jobs.job import Job
 from cellwright.jobs.label.columns import AnswerColumns, learned_columns
 from cellwright.jobs.label.estimator import SequenceLabeler
@@ -57,13 +60,16 @@ class _Label(Job[SequenceLabeler, StepDataset]):
         columns = AnswerColumns(learned_columns(learned, kind), learned.single)
         parts = {"test": data.test, "validation": data.validation}
         for what, part in parts.items():
-            if part is not None and part.y is not None:
+            if part is None:
+                continue
+            check_test_features(data.name, data.train.x, part.x)
+            if part.y is not None:
                 # A label that the training part lacks is found before the training, not after.
                 where = f"{data.name}, {what} part: y"
                 answers = as_step_answers(part.y, part.x.lengths, kind, name=where)
                 columns.check_width(answers)
                 columns.targets(answers, asked.options, name=where)
-        return data
+        return replace(data, kind=kind)
 
     def facts(self, data: StepDataset) -> dict[str, Any]:
         found = {
@@ -78,19 +84,15 @@ class _Label(Job[SequenceLabeler, StepDataset]):
     def remarks(self, data: StepDataset) -> list[str]:
         assert data.train.y is not None
         assert data.test.y is not None
-        if len(data.train.names) > 1:
+        if data.kind == "number" or len(data.train.names) > 1:
             return []
         learned, tested = (
-            {label for answer in part for label in answer.tolist()} - {None}
+            np.array([label for answer in part for label in answer.tolist() if label is not None])
             for part in (data.train.y, data.test.y)
         )
-        if any(isinstance(label, float) for label in learned):
-            return []
-        # As texts, because a file with the labels 1 and 2 holds numbers, one with 1, 2 and x texts.
-        names = ", ".join(sorted(set(map(str, learned)) - set(map(str, tested))))
-        if not names:
-            return []
-        return [f"the test part has no step with the label {names}; it says nothing of it"]
+        names = ", ".join(missing_labels(learned, tested))
+        said = f"the test part has no step with the label {names}; it says nothing of it"
+        return [said] if names else []
 
     def fit(self, model: SequenceLabeler, data: StepDataset, hooks: Hooks) -> None:
         kept = data.validation

@@ -53,7 +53,9 @@ class _Language(Job[LanguageModel, TextDataset]):
         characters = characters_of(data.test) / measures["tokens"]
         picture = draw_bits(model.history_, 1 / (math.log(2) * characters), measures)
         save_picture(picture, folder / "bits_per_character.png")
-        save_picture(next_tokens_picture(model, data.test[0]), folder / "next_tokens.png")
+        # Blanks alone are no words, and nothing would be expected of them.
+        shown = next(text for text in data.test if text.strip())
+        save_picture(next_tokens_picture(model, shown), folder / "next_tokens.png")
         sample = model.generate(length=_SAMPLE, temperature=0.8, random_state=0)
         replace_file(folder / "sample.txt", sample + "\n")
         return measures

@@ -15,6 +15,7 @@ from cellwright.data.measured_readers import read_measured, read_measured_sample
 from cellwright.errors import DataError, SettingError
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
+from cellwright.jobs.features import check_test_features
 from cellwright.jobs.job import Job
 from cellwright.jobs.regress.estimator import SequenceRegressor
 from cellwright.look.pictures import save_picture
@@ -35,7 +36,9 @@ class _Regress(Job[SequenceRegressor, MeasuredDataset]):
 
     def read(self, asked: Asked) -> MeasuredDataset:
         asked.refuse_folder()
-        return read_measured(asked.source, **asked.reading)
+        data = read_measured(asked.source, **asked.reading)
+        check_test_features(data.name, data.train.x, data.test.x)
+        return data
 
     def facts(self, data: MeasuredDataset) -> dict[str, Any]:
         return {
