@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 
 import cellwright as cw
 from cellwright.data.long_form import as_long_form
@@ -166,6 +167,17 @@ def test_the_recursive_strategy_sees_further_than_it_learned():
     assert len(model.predict(horizon=17)) == 34
     shorter = model.predict(horizon=10)["yhat"].to_numpy().reshape(2, 10)
     assert np.isfinite(shorter).all()
+
+
+def test_a_series_is_forecast_alike_whatever_is_forecast_beside_it():
+    df = series(18, 63)
+    model = small(strategy="recursive", paths=8, epochs=1).fit(df)
+    together = model.predict(horizon=10).set_index("unique_id").drop(columns="ds")
+    for name in ("s3", "s17"):
+        alone = model.predict(df[df["unique_id"] == name], horizon=10).drop(columns=["ds"])
+        assert_allclose(alone.set_index("unique_id"), together.loc[name], rtol=1e-4)
+        shorter = model.predict(df[df["unique_id"] == name], horizon=4)
+        assert_allclose(shorter["yhat"], together.loc[name, "yhat"][:4], rtol=1e-4)
 
 
 @pytest.mark.parametrize("changed", [{}, {"strategy": "recursive", "paths": 8}])
@@ -505,6 +517,9 @@ def test_measures_without_a_number_are_none_and_the_others_are_there():
     assert settled["owa"] == np.inf  # Naive2 makes no error
     periodic = judged({"a": [1.0, 2] * 4}, 6, 3.0)
     assert np.isnan(periodic["mase"])
+    rounded = judged({"a": [0.1 + 0.2, 0.3] * 2 + [0.3] * 4, "b": np.arange(8.0)}, 6, 0.4)
+    assert rounded["mase_left_out"] == 1
+    assert rounded["mase"] == pytest.approx(6.1 / 2)
     zeros = judged({"a": [1.0, 2, 3, 4, 5, 6, 0, 0]}, 6, 1.0, levels=[80])
     assert np.isnan(zeros["mape"])
     assert np.isnan(zeros["crps"])

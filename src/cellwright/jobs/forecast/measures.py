@@ -38,8 +38,8 @@ def measure(
     probability score over the quantiles that there are; ``coverage_80`` how much of the truth
     lies within an interval, as a share. All but the OWA are those of Nixtla's utilsforecast.
 
-    A series whose known part the naive forecast tells without an error has no MASE, and one
-    whose truth is all 0 no MAPE and no CRPS: the mean is that of the others, and
+    A series whose known part the naive forecast tells without an error, but for rounding, has no
+    MASE, and one whose truth is all 0 no MAPE and no CRPS: the mean is that of the others, and
     ``mase_left_out`` (likewise for the others) says how many were left out, if any were. A
     measure is NaN if no series has it; the OWA is NaN or infinite if Naive2 makes no error.
 
@@ -132,16 +132,29 @@ def _errors(both: pd.DataFrame, known: LongForm, season: int) -> dict[str, Float
     """MASE and sMAPE of each series that has one."""
     from utilsforecast import losses  # noqa: PLC0415 -- an extra
 
-    history = known.frame()[["unique_id", "ds", "y"]]
+    history, told = known.frame()[["unique_id", "ds", "y"]], _told_by_naive(known, season)
     short = both["unique_id"].isin(known.ids[known.lengths <= season])
     parts = [
-        _by_series(losses.mase(both[rows], ["yhat"], lag, history))
+        losses.mase(both[rows], ["yhat"], lag, history)
         for lag, rows in ((1, short), (season, ~short))
         if rows.any()
     ]
+    mase = [np.where(each["unique_id"].isin(told), np.nan, _by_series(each)) for each in parts]
     # M4 divides by the mean of the two, not by their sum.
     smape = 200 * _by_series(losses.smape(both, ["yhat"]))
-    return {"mase": np.concatenate(parts), "smape": smape}
+    return {"mase": np.concatenate(mase), "smape": smape}
+
+
+def _told_by_naive(known: LongForm, season: int) -> list[Any]:
+    """The series whose every value the naive forecast tells, but for rounding."""
+    found = []
+    for number, label in enumerate(known.ids):
+        y = known.y[known.rows_of(number)]
+        lag = season if len(y) > season else 1
+        error, size = (np.nan_to_num(np.abs(each)) for each in (y[lag:] - y[:-lag], y))
+        if error.max(initial=0) <= 10 * np.finfo(np.float64).eps * size.max():
+            found.append(label)
+    return found
 
 
 def _by_series(table: Any) -> Floats:

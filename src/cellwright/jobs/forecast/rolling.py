@@ -26,6 +26,10 @@ def rolled_paths(
 ) -> Floats:
     """Futures of each window, drawn step by step, (window, path, horizon).
 
+    All windows get the same chances, so that a future does not depend on which others are drawn
+    beside it. At each step these lie evenly between 0 and 1, one in each of as many parts as
+    there are futures (Latin hypercube sampling): what they have in common leans to no side.
+
     Parameters
     ----------
     windows
@@ -40,11 +44,24 @@ def rolled_paths(
         Of the chances.
     at_once
         Windows in a batch.
+
+    References
+    ----------
+    McKay, Beckman and Conover, "A comparison of three methods for selecting values of input
+    variables in the analysis of output from a computer code", Technometrics (1979).
     """
-    parts = []
+    step, parts = windows.geometry.horizon, []
+    # Step by step, so that a longer horizon begins as a shorter one does.
+    chances = np.stack(
+        [
+            (generator.permutation(paths) + generator.random(paths)) / paths
+            for _ in range(-(-horizon // step) * step)
+        ],
+        axis=1,
+    )
     for start in range(0, len(windows.series), at_once):
         rows = np.arange(start, min(start + at_once, len(windows.series)))
-        parts.append(_some(windows, rows, horizon, paths, draw, generator))
+        parts.append(_some(windows, rows, horizon, chances, draw))
     return np.concatenate(parts)
 
 
@@ -52,11 +69,10 @@ def _some(
     windows: Windows,
     rows: npt.NDArray[np.int64],
     horizon: int,
-    paths: int,
+    chances: Floats,
     draw: Draw,
-    generator: np.random.Generator,
 ) -> Floats:
-    window, step = windows.geometry.window, windows.geometry.horizon
+    window, step, paths = windows.geometry.window, windows.geometry.horizon, len(chances)
     values, observed, found = windows.raw(rows, horizon)
     values, observed = np.repeat(values, paths, 0), np.repeat(observed, paths, 0)
     found = {name: np.repeat(array, paths, 0) for name, array in found.items()}
@@ -72,7 +88,7 @@ def _some(
         }
         place = slice(begin, begin + window)
         batch = make_batch(windows.geometry, values[:, place], observed[:, place], columns, many)
-        new = draw(batch, generator.random((len(many), step)))
+        new = draw(batch, np.tile(chances[:, begin : begin + step], (len(rows), 1)))
         here = slice(begin + window, min(begin + window + step, window + horizon))
         values[:, here], observed[:, here] = new[:, : here.stop - here.start], True
     return values[:, window:].reshape(len(rows), paths, horizon)
