@@ -434,6 +434,26 @@ def test_data_that_cannot_be_used_are_named(fitted):
         small().backtest(df, windows=12)
 
 
+def test_new_files_are_read_by_the_frequency_that_was_learned(tmp_path):
+    table = pd.DataFrame({"unique_id": "a", "ds": range(80), "y": np.arange(80) % 5})
+    dates = table.assign(ds=pd.date_range("2024-01-01", periods=80, freq="D"))
+
+    def told(model, given):
+        given.to_csv(tmp_path / "new.csv", index=False)
+        read = cw.jobs.samples(model, tmp_path, str(tmp_path / "new.csv"), None)
+        return cw.jobs.predictions(model, read)
+
+    counting, by_day = (small(epochs=1, patch=1).fit(each) for each in (table, dates))
+    # What could be years, and dates of which every other is missing.
+    years = table.assign(ds=table["ds"] + 1700)
+    assert told(counting, years)["ds"].tolist() == [*range(1780, 1787)]
+    spaced = dates.iloc[1::2]
+    pd.testing.assert_frame_equal(told(by_day, spaced), by_day.predict(spaced))
+    assert (np.diff(by_day.predict(spaced)["ds"]) == np.timedelta64(1, "D")).all()
+    with pytest.raises(DataError, match="goes by steps of '2D', and it learned .* go by 'D'"):
+        by_day.predict(as_long_form(spaced))
+
+
 def test_a_second_fit_forgets_the_frequency_of_the_first():
     df = series(2, 63).drop(columns=["promotion", "region"])
     model = small(epochs=1).fit(df)

@@ -29,7 +29,7 @@ def read_long_form(
     target_column: str = "y",
     columns: Sequence[str] = (),
     numbers: Sequence[str] = (),
-    frequency: str | None = None,
+    frequency: str | int | None = None,
 ) -> LongForm:
     r"""Read series in long form: a row for each series and time, with a header.
 
@@ -48,7 +48,8 @@ def read_long_form(
     numbers
         Which of them must be numbers.
     frequency
-        How far apart times are, as pandas calls it; None to find out.
+        How far apart times are, as pandas calls it, or the step of whole numbers; None to find
+        out.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def read_long_form(
         return place_of(path, row, written.get(column, column))
 
     if not parquet:
-        table["ds"] = _times(table["ds"])
+        table["ds"] = _times(table["ds"], counted=isinstance(frequency, int))
     return as_long_form(
         table, columns=columns, numbers=numbers, frequency=frequency, name=str(path), place=place
     )
@@ -167,11 +168,16 @@ def _counted(ids: Any, values: Sequence[Any]) -> LongForm:
     return as_long_form(table)
 
 
-def _times(cells: Any) -> Any:
-    """Whole numbers where all cells are, except what looks like a year, a month or a day: dates."""
+def _times(cells: Any, *, counted: bool = False) -> Any:
+    """Whole numbers where all cells are, except what looks like a year, a month or a day: dates.
+
+    Where it is known that steps are `counted` nothing looks like a date.
+    """
     numbers = pd.to_numeric(cells, errors="coerce")
     if numbers.isna().any() or (numbers != numbers.round()).any():
         return cells
+    if counted:
+        return numbers.astype("int64")
     year, month = r"(1[6-9]|2[0-2])\d\d", r"(0[1-9]|1[0-2])"
     if cells.str.fullmatch(rf"{year}({month}\d\d)?").all():
         return cells

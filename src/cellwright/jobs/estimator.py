@@ -91,6 +91,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """The options, checked and converted; a `SettingError` names the one that is wrong."""
         return validated(self)
 
+    def reading_options(self) -> dict[str, Any]:
+        """What new data are read by: the options, with what the training has settled of them."""
+        return self.options()
+
     def new_network(self, options: Mapping[str, Any], facts: Any) -> Any:
         """An untrained network whose weights follow from the seed alone."""
         with torch.random.fork_rng():

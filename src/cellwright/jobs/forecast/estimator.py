@@ -213,6 +213,11 @@ class Forecaster(ForecasterOptions, Estimator):
         """Minus the MASE of forecasts of the last steps of each series: greater is better."""
         return -self.measures(df, horizon)["mase"]
 
+    def reading_options(self) -> dict[str, Any]:
+        """The options, and how far apart times are where the options leave it to the data."""
+        check_is_fitted(self, "network_")
+        return self.options() | {"frequency": self.facts_.frequency}
+
     def as_series(self, df: Any) -> LongForm:
         """A table in long form, checked, with the columns that the options name."""
         fitted = hasattr(self, "facts_")
@@ -223,6 +228,11 @@ class Forecaster(ForecasterOptions, Estimator):
             raise DataError(
                 f"ds holds {kinds[isinstance(long.frequency, int)]}, and it learned from series "
                 f"whose ds holds {kinds[isinstance(frequency, int)]}"
+            )
+        if fitted and frequency != long.frequency:
+            raise DataError(
+                f"ds goes by steps of {long.frequency!r}, and it learned from series that go by "
+                f"{frequency!r}"
             )
         return long
 

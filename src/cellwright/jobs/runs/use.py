@@ -47,7 +47,7 @@ def samples(
     known = config.reading if config is not None else {}
     if data is not None:
         checked = reading_of(model.job, known | reading)
-        return job.read_samples(Asked(data, data_dir, checked, model.options()))
+        return job.read_samples(Asked(data, data_dir, checked, model.reading_options()))
     if config is None:
         raise RunError(f"{run} is not a run folder with data of its own; give --data")
     if data_dir is not None:
