@@ -292,6 +292,21 @@ def test_years_and_months_without_hyphens_are_dates(sales, pattern, frequency):
     assert not np.isnan(long.y).any()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "frequency"),
+    [
+        *[("{:%d.%m.%Y}", "MS"), ("{:%d.%m.%Y %H:%M}", "MS"), ("{:%d.%m.%Y}", "D")],
+        *[("{:%m/%d/%Y}", "MS"), ("{:%m/%d/%Y}", "D"), ("{:%d/%m/%Y}", "D")],
+    ],
+)
+def test_a_day_is_told_from_a_month(sales, pattern, frequency):
+    dates = pd.date_range("2001-03-01", periods=40, freq=frequency)
+    rows = "".join(f"A,{pattern.format(date)},{n}\n" for n, date in enumerate(dates))
+    long = read_long_form(sales("unique_id,ds,y\n" + rows))
+    assert long.frequency == frequency
+    assert long.times.tolist() == dates.tolist()
+
+
 def test_numbers_that_are_no_months_stay_numbers(sales):
     rows = "".join(f"A,{200000 + n},{n}\n" for n in range(1, 30))
     assert read_long_form(sales("unique_id,ds,y\n" + rows)).frequency == 1

@@ -127,6 +127,15 @@ def test_rows_of_a_log_that_are_out_of_order_are_sorted(write):
     assert table.x.values[0][:, 0].tolist() == [20.5, 21.5, 22.5]
 
 
+def test_dates_with_dots_are_sorted_by_their_months(write):
+    rows = "31.01.2024,1,0\n02.01.2024,0,0\n01.02.2024,2,1\n"
+    table = read_step_table(write("date,heat,busy\n" + rows), BUSY)
+    assert table.x.values[0][:, 0].tolist() == [0, 1, 2]
+    rows = "02.01.2024,0,0\n01.02.2024,1,1\n"
+    table = read_step_table(write("date,heat,busy\n" + rows), BUSY)
+    assert table.x.values[0][:, 0].tolist() == [0, 1]
+
+
 def test_an_empty_file_is_refused(write):
     for text in ("", "id,step,x,label\n"):
         with pytest.raises(DataError, match=r"some.csv: (not a readable CSV|has a header)"):

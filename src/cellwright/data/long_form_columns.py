@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cellwright.data.dates import day_first
 from cellwright.errors import DataError
 
 __all__ = ["Floats", "Place", "numbers_or_missing", "place_in", "texts_or_missing", "times_of"]
@@ -57,7 +58,8 @@ def _dates(cells: Any) -> Any:
     found = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a format cannot be told is told as an error below
-        for options in ({}, {"format": "ISO8601"}, {"format": "ISO8601", "utc": True}):
+        plain = {"dayfirst": day_first(texts)}
+        for options in (plain, {"format": "ISO8601"}, {"format": "ISO8601", "utc": True}):
             try:
                 # One format for all rows, that of the first: 03/04 is not a day here, a month
                 # there.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cellwright.data.dates import day_first
 from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.data.tables import WHOLE_NUMBER, place_in, read_table
 from cellwright.errors import DataError, did_you_mean
@@ -139,7 +140,8 @@ def _steps(
         warnings.simplefilter("ignore")  # of one that guesses: what it cannot read is refused below
         times = pd.to_datetime(table[step], errors="coerce", format="ISO8601", utc=True)
         if times.isna().all():
-            times = pd.to_datetime(table[step], errors="coerce", utc=True)
+            first = day_first(table[step])
+            times = pd.to_datetime(table[step], errors="coerce", utc=True, dayfirst=first)
     _refuse(path, table, step, times.isna().to_numpy(), "a number, or a date and time")
     seconds = (times - times.min()).dt.total_seconds()
     return seconds.to_numpy(np.float64), times

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cellwright.data.checks import check_count
+from cellwright.data.dates import day_first
 from cellwright.data.files import read_bytes
 from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.data.tables import check_numbers, place_in, read_table
@@ -145,7 +146,8 @@ def _check_order(path: Path, table: pd.DataFrame, column: str) -> None:
         with warnings.catch_warnings():
             # That there is no one format for all rows is said below, by line.
             warnings.simplefilter("ignore", UserWarning)
-            times = pd.to_datetime(cells.astype(str), errors="coerce", utc=True)
+            first = day_first(cells)
+            times = pd.to_datetime(cells.astype(str), errors="coerce", utc=True, dayfirst=first)
             if times.isna().any():
                 # ISO's dates may say more or less on other lines.
                 iso = pd.to_datetime(cells.astype(str), errors="coerce", utc=True, format="ISO8601")
