@@ -281,13 +281,13 @@ class Shortened:
         long_way
             What gives the same from any argument.
         """
+        if _is_watched():
+            return long_way()
         given = (x, *states)
         for value in given:
             # Torch's guards end the process where a tensor knows nothing of strides.
             if type(value) is not Tensor or value.is_nested:
                 return long_way()
-        if _is_watched():
-            return long_way()
         latest, found = self._shortcuts.latest, None
         if latest is not None and latest.fits(given, training=self.training):
             found = self._directly(latest, x, states)

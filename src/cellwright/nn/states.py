@@ -117,7 +117,8 @@ def check_packed(who: str, given: Any, names: Sequence[str]) -> None:
 
 def flat_states(state: Any, names: Iterable[str]) -> list[Any] | None:
     """The states of all layers one after the other; None if a layer has not just those named."""
-    wanted, found = list(names), list[Any]()
+    found: list[Any] = []  # plain, as torch.compile reads along
+    wanted = list(names)
     if type(state) is not list:
         return found if state is None else None
     for layer in state:
