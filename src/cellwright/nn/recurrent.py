@@ -339,7 +339,7 @@ class Recurrent(Options, Shortened, nn.Module):
         if self.training and (self.weight_drop or self.dropout_per != "step"):
             return None
         sides = self._layers()
-        if sides[0][0].counts_steps if states else sides[0][0].learned:  # steps may lie behind
+        if sides[0][0].learned and not states:
             return None
         layers = [[side.direction() for side in layer] for layer in sides]
         return Shortcut.through(layers, x, states, self, stacked=False)

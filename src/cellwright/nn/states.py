@@ -116,7 +116,10 @@ def check_packed(who: str, given: Any, names: Sequence[str]) -> None:
 
 
 def flat_states(state: Any, names: Iterable[str]) -> list[Any] | None:
-    """The states of all layers one after the other; None if a layer has not just those named."""
+    """The states of all layers one after the other; None if a layer has not just those named.
+
+    A layer that has counted its steps, which may lie behind it, has more.
+    """
     found: list[Any] = []  # plain, as torch.compile reads along
     wanted = list(names)
     if type(state) is not list:
