@@ -89,10 +89,10 @@ class Layer(nn.Module):
 
     def blocks(self) -> list[Tensor]:
         """The weights as they are now, in the order of the equations."""
+        known: Any = self._parameters
         if not (self._forward_pre_hooks or self._forward_hooks):
             try:
-                known: Any = self._parameters
-                return list(map(known.__getitem__, self._names))
+                return [known[name] for name in self._names]
             except KeyError:
                 pass  # a parametrised weight, or one of a replica
         return list(self._now().values())

@@ -69,11 +69,9 @@ class Direct:
         # Kernels read the first states, and never write them. A gradient may refer to them,
         # which it could not if the first call of all was one of inference mode.
         with torch.inference_mode(False):
-            cpu = torch.device("cpu")
-            zeros = [torch.zeros(shape, dtype=dtype, device=cpu) for shape in states]
-        self._zeros = [] if begun else zeros
-        self.absent = len(self._zeros)
-        self._first = [zero.data_ptr() for zero in self._zeros]
+            absent = [] if begun else states
+            self.zeros = [torch.zeros(shape, dtype=dtype, device="cpu") for shape in absent]
+        self._first = [zero.data_ptr() for zero in self.zeros]
         *places, count = engine.places_of_saved(steps * rows)
         self._saved = room(count, dtype=dtype)
         self._places = [place * dtype.itemsize for place in places]
@@ -116,7 +114,7 @@ class Direct:
             *self._in_saved(saved),
             *[tensor.data_ptr() for tensor in after],
         )
-        return seen, after, [given[0], *self._zeros, *given[1:], *seen, *saved]
+        return seen, after, [given[0], *self.zeros, *given[1:], *seen, *saved]
 
     def learn(
         self, kept: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[bool]
@@ -135,7 +133,7 @@ class Direct:
         inputs, seen, *_ = self.cuts
         found = [make() if w else None for make, w in zip(self._gradients, wanted, strict=True)]
         coming = [None if g is None else readable(g) for g in gradients]
-        none = [None] * self.absent
+        none = [None] * len(self.zeros)
         self.engine.clear_unreached([found[0], *none, *found[1:]])
         of_x, *of_others = [0 if t is None else t.data_ptr() for t in found]
         self._learn(
@@ -187,11 +185,11 @@ class _Learning(torch.autograd.Function):
             kinds=None,
         )
         given = [output, *(g if g is None else g.flatten(end_dim=-2) for g in after)]
-        absent = [False] * direct.absent
-        found = first_gradient(run, given, [wanted[0], *absent, *wanted[1:]], None)
+        absent = len(direct.zeros)
+        found = first_gradient(run, given, [wanted[0], *[False] * absent, *wanted[1:]], None)
         pairs = zip(found[begun], shapes, strict=True)
         found[begun] = [g if g is None else g.reshape(shape) for g, shape in pairs]
-        return (None, found[0], *found[1 + direct.absent :])
+        return (None, found[0], *found[1 + absent :])
 
 
 # torch's own `apply` looks among the arguments for what transforms have left behind, and there

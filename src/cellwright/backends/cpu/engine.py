@@ -189,7 +189,7 @@ class Engine:
         return list(found[: len(seen)]), list(found[len(seen) :]), saved
 
     def ready(self, way: Literal["use", "train", "learn"], batch: Batch) -> Callable[..., None]:
-        """What runs batches of one shape that start from zero, as fast as it can be called.
+        """What runs batches of one shape that start at step 0, as fast as it can be called.
 
         Without a gradient ("use"), with what it needs saved ("train"), or that gradient itself
         ("learn"). It takes the address of each input, of each state before the first step, of
