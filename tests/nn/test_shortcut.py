@@ -13,8 +13,9 @@ from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.checkpoint import checkpoint
 
 import cellwright as cw
-from cellwright.errors import CellwrightWarning
+from cellwright.errors import CellwrightWarning, ShapeError
 from cellwright.nn.shortcut import Shortcut
+from cellwright.nn.states import join_states
 
 KINDS = {"LSTM": cw.LSTM, "GRU": cw.GRU, "RNN": cw.RNN}
 OPTIONS = [
@@ -24,6 +25,7 @@ OPTIONS = [
     {"bias": False},
     {"num_layers": 2, "dropout": 0.5, "batch_first": True},
     {"proj_size": 3},
+    {"bidirectional": True, "num_layers": 2},
 ]
 
 
@@ -51,7 +53,7 @@ def long_way(net, x, state=None):
     if isinstance(net, cw.Recurrent):
         result = net.run(x, state)
         output = result.output.transpose(0, 1) if net.batch_first else result.output
-        return output, tuple(value for (layer,) in result.states for value in layer.values())
+        return by_name((output, join_states(result.states)))
     return net._forward(x, state)
 
 
@@ -118,9 +120,9 @@ def test_weights_that_no_longer_fit_are_refused_as_ever(taken):
         assert equal(net(x.double()), net(x.double()))
 
 
-@pytest.mark.parametrize("what", ["bidirectional", "one sequence", "packed"])
+@pytest.mark.parametrize("what", ["one sequence", "packed"])
 def test_other_calls_go_the_long_way(what, taken):
-    net = cw.GRU(5, 8, bidirectional=what == "bidirectional")
+    net = cw.GRU(5, 8)
     x = torch.randn(4, 6, 5)
     with torch.no_grad():
         for _ in range(3):
@@ -205,6 +207,13 @@ def stacks():
         sizes = {"output": 3} if name == "jordan" else None
         yield name, partial(recurrent, name, hidden_size=8, sizes=sizes)
     yield "two layers", partial(recurrent, "lstm", hidden_size=[8, 4], batch_first=False)
+    yield "both ways", partial(cw.LSTM, 5, 8, 2, bidirectional=True)
+    both = partial(recurrent, hidden_size=[8, 4], bidirectional=True)
+    yield "GRU both ways", partial(both, "gru")
+    yield "clockwork both ways", partial(both, "clockwork", batch_first=False)
+    learned = partial(recurrent, hidden_size=8, learn_initial_state=True)
+    yield "learned", partial(learned, "lstm")
+    yield "learned both ways", partial(learned, "gru", bidirectional=True, batch_first=False)
 
 
 STACKS = dict(stacks())
@@ -323,12 +332,10 @@ def test_dropout_between_layers_falls_as_on_the_long_way(taken):
 @pytest.mark.parametrize(
     "options",
     [
-        {"bidirectional": True},
         {"zoneout": 0.1},
         {"recurrent_dropout": 0.1},
         {"weight_drop": 0.1},
         {"connections": "skip"},
-        {"learn_initial_state": True},
         {"checkpoint_every": 2},
         {"dropout": 0.5, "dropout_per": "sequence"},
     ],
@@ -345,10 +352,64 @@ def test_what_it_does_not_know_goes_the_long_way(options, taken):
 
 def test_steps_are_counted(taken):
     net = cw.Recurrent("clockwork", 5, 8)
-    for _ in range(2):
-        _, (state,) = net(torch.randn(3, 7, 5))
+    for lengths in (None, None, torch.tensor([7, 7, 7])):
+        _, (state,) = net(torch.randn(3, 7, 5), lengths=lengths)
         assert state["t"].tolist() == [[7]] * 3
+    assert taken == [True, True]
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_lengths_of_rows_that_are_full_are_no_lengths(batch_first, taken):
+    net = cw.Recurrent("gru", 5, 8, batch_first=batch_first, bidirectional=True)
+    x = torch.randn(3, 7, 5) if batch_first else torch.randn(7, 3, 5)
+    expected = long_way(net, x)
+    for _ in range(3):
+        assert equal(by_name(net(x, lengths=torch.tensor([7, 7, 7]))), expected)
+    assert taken == [True, True]
+    output, state = net.run(x, lengths=[7, 3, 7]).output, net(x, lengths=torch.tensor([7, 3, 7]))[1]
+    assert not output[3:, 1].any()
+    assert not equal((expected[0], state[0]["h"]), expected)
+    assert taken == [True, True]
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        torch.tensor([7, 7]),
+        torch.tensor([[7], [7], [7]]),
+        torch.tensor([7.0, 7.0, 7.0]),
+        torch.tensor([8, 8, 8]),
+        torch.tensor(7),
+        [True, True, True],
+        "777",
+    ],
+    ids=str,
+)
+def test_lengths_are_refused_as_ever(lengths, taken):
+    net, x = cw.Recurrent("gru", 5, 8), torch.randn(3, 7, 5)
+    for _ in range(2):
+        net(x)
+    with pytest.raises(ShapeError, match="lengths"):
+        net(x, lengths=lengths)
     assert taken == [True]
+
+
+def test_a_learned_state_is_looked_at_in_every_call(taken):
+    net, x = cw.Recurrent("lstm", 5, 8, learn_initial_state=True), torch.randn(3, 7, 5)
+    for number in range(4):
+        net.layer0.initial_h.data += number
+        assert equal(by_name(net(x)), long_way(net, x))
+    parametrizations.weight_norm(net.layer0, "initial_c", dim=None)
+    with torch.no_grad():
+        net.layer0.parametrizations.initial_c.original1.fill_(1)
+    for number in range(2, 5):
+        with torch.no_grad():
+            net.layer0.parametrizations.initial_c.original0.fill_(number)
+        assert equal(by_name(net(x)), long_way(net, x))
+    assert taken == [True] * 6
+    net.layer0.initial_h = torch.nn.Parameter(torch.zeros(9))
+    with pytest.raises(ShapeError, match="initial_h"):
+        net(x)
 
 
 def changed_in_place(weight, values):
@@ -528,9 +589,8 @@ def test_a_way_is_for_so_many_threads(taken):
         torch.set_num_threads(threads)
 
 
-BEGUN = {name: STACKS[name] for name in STACKS if name != "clockwork"}
+BEGUN = {name: STACKS[name] for name in STACKS if "clockwork" not in name}
 BEGUN["projected"] = partial(cw.LSTM, 5, 8, proj_size=3)
-BEGUN["learned"] = partial(cw.Recurrent, "gru", 5, 8, learn_initial_state=True)
 
 
 def states_for(net, x, **options):

@@ -24,7 +24,7 @@ from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.arguments import check_tensor
 from cellwright.nn.ragged import active_steps
-from cellwright.nn.shortcut import Shortcut, Shortened
+from cellwright.nn.shortcut import Shortened
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
 from cellwright.nn.states import as_wide, check_packed, check_type
 from cellwright.nn.stream import Stream, Words, open_stream
@@ -98,6 +98,7 @@ class _DropIn(Shortened, nn.RNNBase):
     # of the state. Where they are the same, torch's two biases are one; those gates come first.
     gates: ClassVar[tuple[tuple[str, str], ...]]
     backend = "auto"
+    stacks_states = True
 
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]  # as torch's own
         super().__init__(*args, **kwargs)
@@ -160,7 +161,7 @@ class _DropIn(Shortened, nn.RNNBase):
 
         names = tuple(self.graph.state_sizes)
         return open_stream(
-            [[side.direction(self) for side in sides] for sides in self._sides],
+            self._directions(),
             Words(first, to_user, split),
             like,
             batch_size=batch_size,
@@ -168,26 +169,22 @@ class _DropIn(Shortened, nn.RNNBase):
             backend=self.backend,
         )
 
-    def _by_layer(self, states: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
-        if layers == 1:
-            return (states,)
-        return [[value[number] for value in states] for number in range(layers)]
+    def _shortenable(self, x: Tensor) -> bool:
+        return x.dim() == 3
 
-    def _directly(
-        self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]
-    ) -> tuple[Tensor, Any] | None:
-        blocks = [side.blocks(self) for (side,) in self._sides]
-        if not shortcut.knows(blocks):
-            return None
-        output, layers = shortcut.run(x, self._by_layer(states, len(blocks)), blocks)
-        after = layers[0] if len(layers) == 1 else list(map(torch.cat, zip(*layers, strict=True)))
-        return output, after[0] if len(after) == 1 else tuple(after)
+    def _blocks(self) -> list[list[Tensor]]:
+        return [side.blocks(self) for layer in self._sides for side in layer]
 
-    def _shortcut_for(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
-        if x.dim() != 3:
-            return None
-        layers = [[side.direction(self) for side in sides] for sides in self._sides]
-        return Shortcut.through(layers, x, states, self, stacked=True)
+    def _begun(self, x: Tensor, states: Sequence[Tensor]) -> Sequence[Sequence[Tensor]]:
+        count = self.num_layers * len(self._sides[0])
+        return (states,) if count == 1 else [[v[number] for v in states] for number in range(count)]
+
+    def _handed_out(self, after: list[list[Tensor]], x: Tensor) -> Any:
+        found = after[0] if len(after) == 1 else list(map(torch.cat, zip(*after, strict=True)))
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def _directions(self) -> list[list[Direction]]:
+        return [[side.direction(self) for side in layer] for layer in self._sides]
 
     def _cell_name(self) -> str:
         raise NotImplementedError
@@ -226,7 +223,7 @@ class _DropIn(Shortened, nn.RNNBase):
         if "torch._dynamo" in sys.modules and not torch.compiler.is_compiling():
             run = _unseen()
         return run(
-            [[side.direction(self) for side in sides] for sides in self._sides],
+            self._directions(),
             x,
             states,
             active=active,

@@ -53,7 +53,6 @@ class Layer(nn.Module):
         self._names = tuple(graph.weights)
         self.reverse = reverse
         self.recurrent_matrices = recurrent_matrices(graph)
-        self.counts_steps = bool(graph.leaves("step"))
         self.learned = tuple(graph.state_sizes) if learn_initial_state else ()
         shapes = weight_shapes(graph, sizes)
         for state in self.learned:
@@ -73,7 +72,7 @@ class Layer(nn.Module):
         if any(weight.is_meta for weight in self.parameters()):
             return
         initialization.apply(self.graph, self._weights(self.graph.weights), self.sizes)
-        for weight in self._weights(f"initial_{state}" for state in self.learned).values():
+        for weight in self._initial().values():
             nn.init.zeros_(weight)
 
     def forward(self) -> dict[str, Tensor]:
@@ -102,14 +101,19 @@ class Layer(nn.Module):
         states = zero_states(Direction(self.graph, self.sizes, {}, self.reverse), x)
         if not self.learned:
             return states
-        learned = self._weights(f"initial_{state}" for state in self.learned)
-        units = {f"initial_{name}": self.units(n) for name, n in self.graph.state_sizes.items()}
-        shapes = {name: (units[name],) for name in learned}
+        learned = self._initial()
+        shapes = {f"initial_{name}": (self.units(n),) for name, n in self.graph.state_sizes.items()}
         check_weights(Weights.of(learned), shapes, x.dtype, x.device)
         return states | {
-            name.removeprefix("initial_"): weight.expand(x.shape[1], units[name])
+            name.removeprefix("initial_"): weight.expand(x.shape[1], -1)
             for name, weight in learned.items()
         }
+
+    def learned_states(self, rows: int) -> list[Tensor]:
+        """The learned states before the first step, (B, n) each; none if none are learned."""
+        if not self.learned:
+            return []
+        return [weight.expand(rows, -1) for weight in self._initial().values()]
 
     def extra_repr(self) -> str:
         """The cell's name and sizes."""
@@ -121,6 +125,9 @@ class Layer(nn.Module):
         hooks = self._forward_pre_hooks or self._forward_hooks
         found: dict[str, Tensor] = self() if hooks else self.forward()
         return found
+
+    def _initial(self) -> dict[str, Tensor]:
+        return self._weights(f"initial_{state}" for state in self.learned)
 
     def _weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         # A parametrised weight, and those of a replica, are attributes instead.

@@ -30,9 +30,17 @@ from cellwright.nn.layer import Layer
 from cellwright.nn.options import Options
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every
-from cellwright.nn.shortcut import Shortcut, Shortened
-from cellwright.nn.stack import Per, StackCall, StackResult, run_stack
-from cellwright.nn.states import State, as_wide, flat_states, join_states, split_states
+from cellwright.nn.shortcut import Shortened
+from cellwright.nn.stack import Direction, Per, StackCall, StackResult, run_stack
+from cellwright.nn.states import (
+    State,
+    as_wide,
+    by_side,
+    flat_states,
+    in_parts,
+    join_states,
+    split_states,
+)
 from cellwright.nn.stream import Stream, Words, open_stream
 
 __all__ = ["Recurrent"]
@@ -88,13 +96,11 @@ class Recurrent(Options, Shortened, nn.Module):
         biases as the equations say), "torch", "identity", or a mapping such as {"chrono": 100}
         for gates that remember up to 100 steps; see `cellwright.nn.initialization`.
     checkpoint_every
-        Train in segments of that many steps: what the cell computes within a step is not kept
-        for the backward pass, but computed again from the states between segments, which
-        costs one more forward pass. Beside each layer's input, output, per-step draws and
-        their gradients, a training step then takes room for everything that one segment
-        keeps and for the states between segments. ``"auto"`` takes about the square root of
-        all steps, so that this room grows with the square root too; None keeps everything,
-        see the page on long sequences.
+        Train in segments of that many steps: what the cell computes within a step is kept for
+        the backward pass of one segment only, and of the others computed again from the states
+        between segments, which costs one more forward pass. ``"auto"`` takes about the square
+        root of all steps, so that the room for both grows with the square root too; None keeps
+        everything, see the page on long sequences.
     device, dtype
         Where and in what precision the weights are made.
 
@@ -162,6 +168,7 @@ class Recurrent(Options, Shortened, nn.Module):
         self.checkpoint_every = checkpoint_every
         graph = transform.recurrent_dropout(self.cell.graph, self.recurrent_dropout)
         self.graph = transform.zoneout(graph, self.zoneout)
+        self._counts_steps = bool(self.graph.leaves("step"))
         self.weight_drop = weight_drop
         check_precision(dtype)
         options = {
@@ -253,9 +260,9 @@ class Recurrent(Options, Shortened, nn.Module):
             return self._time_first(result.output), join_states(result.states)
 
         states = flat_states(state, self.graph.state_sizes)
-        if states is None or lengths is not None or mask is not None or inputs:
+        if states is None or mask is not None or inputs:
             return long_way()
-        found: tuple[Tensor, State] = self._shortest(x, states, long_way)
+        found: tuple[Tensor, State] = self._shortest(x, states, long_way, lengths)
         return found
 
     def run(
@@ -283,9 +290,7 @@ class Recurrent(Options, Shortened, nn.Module):
     ) -> StackCall:
         """What `run` runs: everything that was given, checked and time first, and the weights."""
         sides = self._layers()
-        weight_drop = self.weight_drop if self.training else 0.0
-        # Once: a parametrised weight is computed wherever it is looked at.
-        layers = [[side.direction(weight_drop) for side in layer] for layer in sides]
+        layers = self._directions(self.weight_drop if self.training else 0.0)
         if isinstance(x, Tensor) and are_autocast(x.device):
             weight = next(self.parameters(), x)
             x, state, inputs = as_wide((x, state, inputs), weight.dtype)
@@ -314,35 +319,30 @@ class Recurrent(Options, Shortened, nn.Module):
             dropout_per=self.dropout_per,
         )
 
-    def _by_layer(self, states: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
-        wide = len(states) // layers
-        return [states[at * wide : (at + 1) * wide] for at in range(layers)]
+    def _shortenable(self, x: Tensor) -> bool:
+        drops = self.training and (self.weight_drop or self.dropout_per != "step")
+        return not drops and self.connections == "none" and self.checkpoint_every is None
 
-    def _directly(
-        self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]
-    ) -> tuple[Tensor, State] | None:
-        sides = [module for module in self._modules.values() if isinstance(module, Layer)]
-        blocks = [side.blocks() for side in sides]
-        if not shortcut.knows(blocks):
-            return None
-        output, layers = shortcut.run(x, self._by_layer(states, len(sides)), blocks)
-        after = [dict(zip(self.graph.state_sizes, layer, strict=True)) for layer in layers]
-        if sides[0].counts_steps:
-            rows, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
-            for state in after:
-                state["t"] = torch.full((rows, 1), steps, device=x.device)
-        return output, after
+    def _directions(self, weight_drop: float = 0.0) -> list[list[Direction]]:
+        # Once a call: a parametrised weight is computed wherever it is looked at.
+        return [[side.direction(weight_drop) for side in layer] for layer in self._layers()]
 
-    def _shortcut_for(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
-        if self.connections != "none" or self.checkpoint_every is not None:
-            return None
-        if self.training and (self.weight_drop or self.dropout_per != "step"):
-            return None
-        sides = self._layers()
-        if sides[0][0].learned and not states:
-            return None
-        layers = [[side.direction() for side in layer] for layer in sides]
-        return Shortcut.through(layers, x, states, self, stacked=False)
+    def _blocks(self) -> list[list[Tensor]]:
+        return [side.blocks() for side in self._flat_layers()]
+
+    def _begun(self, x: Tensor, states: Sequence[Tensor]) -> list[list[Tensor]]:
+        if states:
+            return by_side(states, len(self.graph.state_sizes), len(self._sides))
+        rows, _ = self._rows_and_steps(x)
+        return [side.learned_states(rows) for side in self._flat_layers()]
+
+    def _handed_out(self, after: list[list[Tensor]], x: Tensor) -> State:
+        flat = [dict(zip(self.graph.state_sizes, states, strict=True)) for states in after]
+        if self._counts_steps:
+            rows, steps = self._rows_and_steps(x)
+            for states in flat:
+                states["t"] = torch.full((rows, 1), steps, device=x.device)
+        return join_states(in_parts(flat, 2)) if self.bidirectional else flat
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Open a stream: this stack as it is now, fed one step at a time.
@@ -357,7 +357,7 @@ class Recurrent(Options, Shortened, nn.Module):
         SettingError
             The stack is bidirectional.
         """
-        layers = [[side.direction() for side in layer] for layer in self._layers()]
+        layers = self._directions()
         # A copy, because the module may be converted later.
         like = next(chain(self.parameters(), self.buffers())).new_empty(0)
 
@@ -365,9 +365,8 @@ class Recurrent(Options, Shortened, nn.Module):
             return [layer[0].start(like.new_empty(0, rows, 0)) for layer in self._layers()]
 
         def to_user(states: list[dict[str, Tensor]]) -> State:
-            names = [layer[0].carried for layer in layers]
-            pairs = zip(states, names, strict=True)
-            return [{name: state[name] for name in carried} for state, carried in pairs]
+            pairs = zip(states, layers, strict=True)
+            return [{name: state[name] for name in layer[0].carried} for state, layer in pairs]
 
         def from_user(state: State, rows: int) -> list[dict[str, Tensor]]:
             return [layer[0] for layer in split_states(state, layers, rows, like)]
@@ -391,10 +390,11 @@ class Recurrent(Options, Shortened, nn.Module):
                 shown.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(shown)
 
+    def _flat_layers(self) -> list[Layer]:
+        return [module for module in self._modules.values() if isinstance(module, Layer)]
+
     def _layers(self) -> list[list[Layer]]:
-        flat = [module for module in self._modules.values() if isinstance(module, Layer)]
-        wide = len(self._sides)
-        return [flat[at : at + wide] for at in range(0, len(flat), wide)]
+        return in_parts(self._flat_layers(), len(self._sides))
 
     def _time_first(self, value: Tensor) -> Tensor:
         return value.transpose(0, 1) if self.batch_first else value

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -55,12 +55,16 @@ def _guards_of(*tensors: Tensor) -> Any:
 
 
 class Shortcut:
-    """Layers of one direction each, for batches and first states that are alike.
+    """A stack for batches and first states that are alike.
 
     Parameters
     ----------
     kernels
-        What each layer's backend has made ready for this shape.
+        What the backend has made ready for this shape, for each layer and direction.
+    wide
+        Directions of each layer.
+    absent
+        No first states for each layer and direction, if there are none.
     given, weights
         Guards that tell of a batch and of each first state, and of all weights, whether they
         are such as they were, and whether a transform of torch looks on.
@@ -78,81 +82,70 @@ class Shortcut:
         given: Sequence[Any],
         weights: Any,
         *,
+        wide: int,
+        absent: Sequence[Sequence[Tensor]],
         batch_first: bool,
         dropout: float,
         training: bool,
     ) -> None:
         self._kernels, self._know = kernels, weights.check
+        self._wide, self.absent = wide, absent
         self._fit = [each.check for each in given]
         self._training = training
         self._batch_first, self._dropout = batch_first, dropout
         self._threads = torch.get_num_threads()
 
     @staticmethod
-    def through(
-        layers: Sequence[Sequence[Direction]],
-        x: Tensor,
-        states: Sequence[Tensor],
-        module: Shortened,
-        *,
-        stacked: bool,
-    ) -> Shortcut | None:
-        """A shortcut through a stack for batches like `x`; None if there is none.
-
-        Parameters
-        ----------
-        layers
-            What the module runs.
-        x, states
-            A batch and its first states as the module is given them.
-        module
-            The module.
-        stacked
-            Whether states after the last step are (1, B, n), else (B, n).
-        """
-        if not x.numel() or _Guards is None or any(len(layer) > 1 for layer in layers):
+    def through(module: Shortened, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
+        """A shortcut for a batch like `x` and first states like these; None if there is none."""
+        if not x.numel() or _Guards is None:
             return None
         time_first = x.transpose(0, 1) if module.batch_first else x
-        found: list[Any] = []
-        given, blocks = [x], list[Tensor]()
-        plain = time_first.is_contiguous() and not x.is_neg()
-        begun = module._by_layer(states, len(layers))
-        for (direction,), before in zip(layers, begun, strict=True):
-            kernel = compile(
-                direction.graph,
-                direction.sizes,
-                backend=module.backend,
-                device=x.device,
-                dtype=x.dtype,
-            )
-            make = getattr(kernel, "direct", None)
-            if make is None:
-                return None
-            weights = Weights.of(direction.weights)
-            blocks += weights.blocks
-            given += [*before, *weights.blocks]
-            found.append(
-                make(
+        begun, layers = module._begun(x, states), module._directions()
+        sides = iter(begun)
+        kernels: list[Any] = []
+        blocks = list[Tensor]()
+        plain, learns = time_first.is_contiguous() and not x.is_neg(), x.requires_grad
+        for layer in layers:
+            below = learns
+            for direction, before in zip(layer, sides, strict=False):
+                weights = Weights.of(direction.weights)
+                blocks += weights.blocks
+                own = any(value.requires_grad for value in (*before, *weights.blocks))
+                learns = learns or own
+                kernel = compile(
+                    direction.graph,
+                    direction.sizes,
+                    backend=module.backend,
+                    device=x.device,
+                    dtype=x.dtype,
+                )
+                make = getattr(kernel, "direct", None)
+                direct = make and make(
                     weights,
                     before,
                     time_first.shape[:2],
                     x.dtype,
                     reverse=direction.reverse,
-                    stacked=stacked,
+                    stacked=module.stacks_states,
                     plain=plain,
-                    learns=any(value.requires_grad for value in given),
+                    learns=below or own,
                 )
-            )
+                if not direct:
+                    return None
+                kernels.append(direct)
             plain = True  # what a layer gives to the next
-        if not all(found):
-            return None
+        if not states:  # then they are zero or weights
+            blocks += chain.from_iterable(begun)
         weights_guards = _guards_of(*blocks)
         if not weights_guards.check(*blocks):  # two layers share one, which guards never let by
             return None
         return Shortcut(
-            found,
+            kernels,
             [_guards_of(value) for value in (x, *states)],
             weights_guards,
+            wide=len(layers[0]),
+            absent=() if any(begun) else begun,
             batch_first=module.batch_first,
             dropout=module.dropout if module.training else 0.0,
             training=module.training,
@@ -173,7 +166,7 @@ class Shortcut:
         return torch.get_num_threads() == self._threads
 
     def knows(self, weights: Sequence[Sequence[Tensor]]) -> bool:
-        """Whether each layer's blocks of weights are such as they were."""
+        """Whether weights and learned states, layer by layer, are such as they were."""
         known: bool = self._know(*(weights[0] if len(weights) == 1 else chain(*weights)))
         return known
 
@@ -183,26 +176,32 @@ class Shortcut:
         begun: Sequence[Sequence[Tensor]],
         weights: Sequence[Sequence[Tensor]],
     ) -> tuple[Tensor, list[list[Tensor]]]:
-        """The last layer's output, laid out like `x`, and of each layer the states after.
+        """The last layer's output, laid out like `x`, and the states after.
 
         Parameters
         ----------
         x
             A batch as the module is given it.
-        begun
-            The first states of each layer.
-        weights
-            The blocks of weights of each layer.
+        begun, weights
+            First states and blocks of weights of each layer and direction, as which the states
+            after are given too.
         """
         if self._batch_first:
             x = x.transpose(0, 1)
-        layers: list[list[Tensor]] = []
+        after: list[list[Tensor]] = []
+        outputs: list[Tensor] = []
         for kernel, before, blocks in zip(self._kernels, begun, weights, strict=True):
-            if layers and self._dropout:
+            output, states = kernel(x, before, blocks)
+            after.append(states)
+            if self._wide > 1:
+                outputs.append(output)
+                if len(outputs) < self._wide:
+                    continue
+                output, outputs = torch.cat(outputs, -1), []
+            x = output
+            if self._dropout and len(after) < len(self._kernels):
                 x = drop(x, self._dropout)
-            x, states = kernel(x, before, blocks)
-            layers.append(states)
-        return (x.transpose(0, 1) if self._batch_first else x), layers
+        return (x.transpose(0, 1) if self._batch_first else x), after
 
 
 class Shortcuts(dict[Any, "Shortcut | None"]):
@@ -239,8 +238,11 @@ class Shortened:
         Chance that a unit between two layers is dropped in training.
     training
         Whether the module is being trained.
+    stacks_states
+        Whether states of layers and directions are stacked in one tensor, as torch.nn has them.
     """
 
+    stacks_states: ClassVar[bool] = False
     backend: str
     batch_first: bool
     dropout: float
@@ -269,7 +271,9 @@ class Shortened:
     def _shortcuts(self) -> Shortcuts:
         return Shortcuts()
 
-    def _shortest(self, x: Any, states: Sequence[Any], long_way: Callable[[], Any]) -> Any:
+    def _shortest(
+        self, x: Any, states: Sequence[Any], long_way: Callable[[], Any], lengths: Any = None
+    ) -> Any:
         """What the module gives for a batch; the long way checks everything.
 
         Parameters
@@ -277,9 +281,11 @@ class Shortened:
         x
             A batch.
         states
-            Its first states, in the order in which `_by_layer` takes them apart, or none.
+            Its first states, in the order in which `_begun` takes them apart, or none.
         long_way
             What gives the same from any argument.
+        lengths
+            Steps of each row; None where all exist.
         """
         if _is_watched():
             return long_way()
@@ -288,6 +294,8 @@ class Shortened:
             # Torch's guards end the process where a tensor knows nothing of strides.
             if type(value) is not Tensor or value.is_nested:
                 return long_way()
+        if lengths is not None and not self._are_full(lengths, x):
+            return long_way()
         latest, found = self._shortcuts.latest, None
         if latest is not None and latest.fits(given, training=self.training):
             found = self._directly(latest, x, states)
@@ -319,17 +327,48 @@ class Shortened:
                 return found
         with parametrize.cached():  # weights that are computed are so once a call
             found = long_way()
-            shortcuts.keep(key, self._shortcut_for(x, states))
+            shortcuts.keep(key, Shortcut.through(self, x, states) if self._shortenable(x) else None)
         return found
-
-    def _by_layer(self, states: Sequence[Tensor], layers: int) -> Sequence[Sequence[Tensor]]:
-        """First states for each of so many layers; none for each of them if there are none."""
-        raise NotImplementedError
 
     def _directly(self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]) -> Any:
         """What the module gives for a batch by a shortcut; None if it cannot be gone now."""
+        weights = self._blocks()
+        begun = shortcut.absent or self._begun(x, states)
+        learned = not (states or shortcut.absent)
+        if not shortcut.knows([*weights, *begun] if learned else weights):
+            return None
+        output, after = shortcut.run(x, begun, weights)
+        return output, self._handed_out(after, x)
+
+    def _are_full(self, lengths: Any, x: Tensor) -> bool:
+        """Whether rows are certain to have all steps; where the lengths are wrong, they are not."""
+        if type(lengths) is not Tensor or x.dim() != 3 or lengths.dim() != 1:
+            return False
+        if lengths.dtype is not torch.int64 or lengths.device.type != "cpu":
+            return False
+        rows, steps = self._rows_and_steps(x)
+        known = lengths.tolist()
+        return len(known) == rows == known.count(steps)
+
+    def _rows_and_steps(self, x: Tensor) -> Sequence[int]:
+        return x.shape[:2] if self.batch_first else x.shape[1::-1]
+
+    def _shortenable(self, x: Tensor) -> bool:
+        """Whether the module's options allow for the shortest way."""
         raise NotImplementedError
 
-    def _shortcut_for(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
-        """The shortcut for batches like this one, if there is any."""
+    def _directions(self) -> Sequence[Sequence[Direction]]:
+        """The layers as they are now, each in its directions."""
+        raise NotImplementedError
+
+    def _blocks(self) -> Sequence[Sequence[Tensor]]:
+        """The blocks of weights of each layer and direction, as they are now."""
+        raise NotImplementedError
+
+    def _begun(self, x: Tensor, states: Sequence[Tensor]) -> Sequence[Sequence[Tensor]]:
+        """First states of each layer and direction: given ones, or learned ones, or none."""
+        raise NotImplementedError
+
+    def _handed_out(self, after: list[list[Tensor]], x: Tensor) -> Any:
+        """The states of each layer and direction as the module hands them out."""
         raise NotImplementedError

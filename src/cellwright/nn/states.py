@@ -15,10 +15,12 @@ from cellwright.nn.stack import Direction
 __all__ = [
     "State",
     "as_wide",
+    "by_side",
     "check_packed",
     "check_type",
     "detach",
     "flat_states",
+    "in_parts",
     "join_states",
     "split_states",
 ]
@@ -28,6 +30,7 @@ State: TypeAlias = list[dict[str, Tensor]]
 # For each layer and direction, name -> (batch, units).
 Split: TypeAlias = list[list[dict[str, Tensor]]]
 Nested = TypeVar("Nested")
+Each = TypeVar("Each")
 
 
 def detach(state: Nested) -> Nested:
@@ -129,6 +132,19 @@ def flat_states(state: Any, names: Iterable[str]) -> list[Any] | None:
             return None
         found += map(layer.get, wanted)
     return found
+
+
+def in_parts(flat: Sequence[Each], wide: int) -> list[list[Each]]:
+    """What stands in one row, in parts of so many."""
+    return [list(flat[at : at + wide]) for at in range(0, len(flat), wide)]
+
+
+def by_side(flat: Sequence[Tensor], names: int, sides: int) -> list[list[Tensor]]:
+    """The states of each layer and direction, of those of all layers one after the other."""
+    layers = in_parts(flat, names)
+    if sides == 1:
+        return layers
+    return [[value[:, side] for value in layer] for layer in layers for side in range(sides)]
 
 
 def join_states(split: Split) -> State:
