@@ -193,9 +193,30 @@ def test_hooks_and_parametrizations_count(taken):
 def test_shapes_do_not_pile_up():
     net = cw.RNN(2, 3)
     with torch.no_grad():
-        for steps in range(1, 200):
-            net(torch.randn(steps, 1, 2))
-    assert 0 < len(net._shortcuts) <= 64
+        for _ in range(2):
+            for steps in range(1, 400):
+                net(torch.randn(steps, 1, 2))
+            assert 0 < len(net._shortcuts) <= 256
+    assert len(net._shortcuts._once) <= 256
+
+
+def test_where_every_batch_has_another_shape_no_ways_are_made(monkeypatch, taken):
+    made = []
+    through = Shortcut.through
+    monkeypatch.setattr(
+        Shortcut, "through", staticmethod(lambda *a: made.append(True) or through(*a))
+    )
+    net = cw.GRU(2, 3)
+    batches = [torch.randn(steps, 1, 2) for steps in range(1, 101)]
+    for x in batches:
+        assert equal(net(x), long_way(net, x))
+    assert len(made) <= 16
+    assert not taken
+    for _ in range(2):  # whatever comes again is worth a way
+        for x in batches:
+            assert equal(net(x), long_way(net, x))
+    assert len(made) == 100
+    assert len(taken) == 16 + 100
 
 
 def stacks():

@@ -9,6 +9,7 @@ torch's own guards tell whether anything has changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar
@@ -25,7 +26,8 @@ from cellwright.pipeline import compile
 
 __all__ = ["Shortcut", "Shortcuts", "Shortened"]
 
-_MOST = 64  # shapes that a module has shortcuts for
+# Shapes that a module has shortcuts for, and of how many it has them from the first batch on.
+_MOST, _AT_ONCE = 256, 16
 
 # Torch does not promise them; without them every call goes the long way.
 _Guards: Any = getattr(getattr(torch._C._dynamo, "guards", None), "TensorGuards", None)
@@ -215,14 +217,38 @@ class Shortcuts(dict[Any, "Shortcut | None"]):
 
     latest: Shortcut | None = None
 
+    def __init__(self) -> None:
+        self._once: dict[Any, None] = {}
+
+    def are_worth(self, key: Any) -> bool:
+        """Whether a shortcut should be looked for.
+
+        Where every batch has another shape, as single sequences have, it would seldom be gone.
+        """
+        if len(self) < _AT_ONCE:
+            return True
+        seen = key in self._once
+        _keep(self._once, key, None)
+        return seen
+
     def keep(self, key: Any, shortcut: Shortcut | None) -> None:
-        """Remember a shortcut, or that there is none."""
-        if len(self) >= _MOST:
-            self.clear()
-        self[key] = self.latest = shortcut
+        """Remember that a shortcut was gone or found, or that there is none."""
+        _keep(self, key, shortcut)
+        if shortcut is not None:
+            self.latest = shortcut
 
     def __reduce__(self) -> Any:
         return Shortcuts, ()
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    """Put something last among what is kept, and leave what came first if it is too much."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > _MOST:
+        # Another thread may have kept or left something in between.
+        with suppress(RuntimeError, StopIteration):
+            kept.pop(next(iter(kept)), None)
 
 
 class Shortened:
@@ -323,8 +349,10 @@ class Shortened:
         if shortcut and shortcut is not latest and shortcut.fits(given, training=self.training):
             found = self._directly(shortcut, x, states)
             if found is not None:
-                shortcuts.latest = shortcut
+                shortcuts.keep(key, shortcut)
                 return found
+        if not shortcuts.are_worth(key):
+            return long_way()
         with parametrize.cached():  # weights that are computed are so once a call
             found = long_way()
             shortcuts.keep(key, Shortcut.through(self, x, states) if self._shortenable(x) else None)

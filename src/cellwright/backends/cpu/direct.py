@@ -8,6 +8,7 @@ call to call is worked out at the first one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from cellwright.backends.contract import are_batched
 from cellwright.backends.cpu.engine import Engine
 from cellwright.backends.cpu.gradient import first_gradient, save_tensors, saved_tensors
 from cellwright.backends.cpu.library import Batch
-from cellwright.backends.cpu.memory import readable, room
+from cellwright.backends.cpu.memory import readable, room, zeros
 
 __all__ = ["Direct"]
 
@@ -56,30 +57,41 @@ class Direct:
         learns: bool,
     ) -> None:
         self.engine, self.reverse, self._plain, self._learns = engine, batch.reverse, plain, learns
+        self._batch = batch
         steps, rows, dtype = batch.steps, batch.rows, engine.dtype
-        self._use, self._train, self._learn = (
-            engine.ready(way, batch) for way in ("use", "train", "learn")
-        )
         seen = [room(steps, rows, units, dtype=dtype) for units in engine.units_of_seen()]
         states = [(rows, units) for units in engine.units_of_states()]
         self._found = seen + [
             room(*((1, *shape) if stacked else shape), dtype=dtype) for shape in states
         ]
         self._seen = len(seen)
-        # Kernels read the first states, and never write them. A gradient may refer to them,
-        # which it could not if the first call of all was one of inference mode.
-        with torch.inference_mode(False):
-            absent = [] if begun else states
-            self.zeros = [torch.zeros(shape, dtype=dtype, device="cpu") for shape in absent]
+        self.zeros = [zeros(*shape, dtype) for shape in states if not begun]
         self._first = [zero.data_ptr() for zero in self.zeros]
         *places, count = engine.places_of_saved(steps * rows)
         self._saved = room(count, dtype=dtype)
         self._places = [place * dtype.itemsize for place in places]
         units = engine.spec.units(engine.spec.inputs[0].size)
-        shapes = [(steps, rows, units), *(value.shape for value in (*begun, *weights))]
-        self._gradients = [room(*shape, dtype=dtype) for shape in shapes]
+        self._shapes = [(steps, rows, units), *(value.shape for value in (*begun, *weights))]
         # Of what is kept for the gradient, how much there is of each kind, see `gradient`.
         self.cuts = 1 + len(states) + len(weights), self._seen, bool(places), 0, 0
+
+    # Each when it is first needed: many a batch is never learned from, or comes only once.
+
+    @cached_property
+    def _use(self) -> Callable[..., None]:
+        return self.engine.ready("use", self._batch)
+
+    @cached_property
+    def _train(self) -> Callable[..., None]:
+        return self.engine.ready("train", self._batch)
+
+    @cached_property
+    def _learn(self) -> Callable[..., None]:
+        return self.engine.ready("learn", self._batch)
+
+    @cached_property
+    def _gradients(self) -> list[Callable[[], Tensor]]:
+        return [room(*shape, dtype=self.engine.dtype) for shape in self._shapes]
 
     def __call__(
         self, x: Tensor, begun: Sequence[Tensor], weights: Sequence[Tensor]

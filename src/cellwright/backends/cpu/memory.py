@@ -15,13 +15,13 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["empty", "readable", "room"]
+__all__ = ["empty", "readable", "room", "zeros"]
 
 _SMALLEST = 1 << 20  # what is less comes out of the ordinary heap without a page fault
 _ROUND = 1 << 21  # a large page
@@ -52,9 +52,27 @@ def room(*shape: int, dtype: torch.dtype) -> Callable[[], Tensor]:
     if math.prod(shape) * dtype.itemsize >= _SMALLEST:
         return partial(empty, *shape, dtype)
     # In half the time that reading the shape from numbers takes.
+    return partial(torch.empty_like, _number(dtype).expand(shape))
+
+
+@lru_cache
+def _number(dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
-        like = torch.empty(1, dtype=dtype, device="cpu").expand(shape)
-    return partial(torch.empty_like, like)
+        return torch.empty(1, dtype=dtype, device="cpu")
+
+
+def zeros(rows: int, units: int, dtype: torch.dtype) -> Tensor:
+    """Zeros that nobody may write to, because all that are asked for are the same ones."""
+    count = rows * units
+    known = _zeros.get(dtype)
+    if known is None or len(known) < count:
+        # A gradient may refer to them, which it could not if they came of inference mode.
+        with torch.inference_mode(False):
+            known = _zeros[dtype] = torch.zeros(count, dtype=dtype, device="cpu")
+    return known[:count].view(rows, units)
+
+
+_zeros: dict[torch.dtype, Tensor] = {}
 
 
 def readable(tensor: Tensor) -> Tensor:
