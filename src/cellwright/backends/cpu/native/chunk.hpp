@@ -121,11 +121,7 @@ struct Chunks : Layout {
           } else {
             alignas(64) Real products[TILE_ROWS * PANEL];
             multiply_rows<false>(rows, left, segments, count, nullptr, 0, products, PANEL);
-            for (Int r = 0; r < rows; r++)
-              for (Int j = 0; j < left; j++) {
-                Real before = adds ? to[r * target_stride + j] : 0;
-                to[r * target_stride + j] = before + products[r * PANEL + j];
-              }
+            put_columns(products, rows, left, to, target_stride, adds);
           }
         });
     }

@@ -52,15 +52,13 @@ INLINE Range kept_depths(Int mask, Int blocks, bool transposed, Int wide, Int de
 // A square of a matrix, turned: to[k PANEL + j] = from[j stride + k] for the first `depth` k,
 // zero from the row `rows` on.
 static void pack_square(const Real* from, Int stride, Int rows, Int depth, Real* to) {
-  if (rows >= LANES && depth >= LANES) {
-    Vector square[LANES];
-    for (int j = 0; j < LANES; j++) square[j] = *(const Anywhere*)(from + j * stride);
-    turn(square);
-    for (int k = 0; k < LANES; k++) *(Anywhere*)(to + k * PANEL) = square[k];
-    return;
-  }
-  for (Int k = 0; k < least(depth, LANES); k++)
-    for (Int j = 0; j < LANES; j++) to[k * PANEL + j] = j < rows ? from[j * stride + k] : 0;
+  Vector square[LANES];
+  for (int j = 0; j < LANES; j++)
+    square[j] = j >= rows ? Vector{}
+                : depth >= LANES ? load<true>(from + j * stride, LANES)
+                                 : load<false>(from + j * stride, depth);
+  turn(square);
+  for (Int k = 0; k < least(depth, LANES); k++) *(Anywhere*)(to + k * PANEL) = square[k];
 }
 
 // Rows of W, PANEL of them and fewer at the end, to where products want them in the panels of a
@@ -124,13 +122,25 @@ static constexpr Int MOST_PIECES = 128;       // steps that such a sum looks at 
 static constexpr Int OUTER_NUMBERS = 1 << 17; // packed numbers, which stay in the second cache
 
 // A row of the right side of a weight's gradient, into panels over its units that lie `apart`.
+// Half a panel that has no units is never read.
 INLINE void pack_row(const Real* row, Int units, Real* to, Int apart) {
   for (; units >= PANEL; units -= PANEL, row += PANEL, to += apart) {
     *(Vector*)to = *(const Anywhere*)row;
     *(Vector*)(to + LANES) = *(const Anywhere*)(row + LANES);
   }
-  if (units)
-    for (Int j = 0; j < PANEL; j++) to[j] = j < units ? row[j] : 0;
+  for (; units >= LANES; units -= LANES, row += LANES, to += LANES)
+    *(Vector*)to = *(const Anywhere*)row;
+  if (units) *(Vector*)to = load<false>(row, units);
+}
+
+// The first columns of a tile's sums to where they belong, or added to what stands there.
+INLINE void put_columns(const Real* sums, Int rows, Int columns, Real* to, Int stride, bool adds) {
+  for (Int r = 0; r < rows; r++)
+    for (Int j = 0; j < columns; j += LANES) {
+      Real* at = to + r * stride + j;
+      Vector before = adds ? load<false>(at, columns - j) : Vector{};
+      store<false>(at, before + *(const Anywhere*)(sums + r * PANEL + j), columns - j);
+    }
 }
 
 // gradient (rows, units) += left^T right, or = where it is fresh; left in pieces of (depth, rows),
@@ -155,8 +165,7 @@ static void outer_tile(const Segment* pieces, Int count, Int depth, Int rows, In
     } else {
       Real sums[TILE_ROWS * PANEL];
       multiply_rows<true>(rows, wide, segments, count, nullptr, 0, sums, PANEL);
-      for (Int r = 0; r < rows; r++)
-        for (Int j = 0; j < wide; j++) to[r * stride + j] = (fresh ? 0 : to[r * stride + j]) + sums[r * PANEL + j];
+      put_columns(sums, rows, wide, to, stride, !fresh);
     }
   }
 }

@@ -89,14 +89,59 @@ INLINE Vector over(Vector numbers, const Divisor& by) {
   return numbers / by.number;
 }
 
+// Which lanes are among the first `left`.
+INLINE Mask first_lanes(Int left) {
+  static constexpr Bits numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Mask lanes;
+  memcpy(&lanes, numbers, sizeof lanes);
+  return lanes < (Bits)left;
+}
+
+// Instructions for the first lanes of a vector in memory, which compilers do not find.
+#if defined(__AVX512F__) || defined(__AVX__)
+#define MASKED 1
+typedef Real Plain __attribute__((vector_size(VECTOR_BYTES)));
+#if defined(__AVX512F__)
+INLINE unsigned first_bits(Int left) {
+  return left >= LANES ? (1u << LANES) - 1 : left > 0 ? (1u << left) - 1 : 0;
+}
+#endif
+#if defined(__AVX512F__) && REAL_IS_DOUBLE
+#define MASKED_LOAD(from, left) __builtin_ia32_loadupd512_mask(from, Plain{}, first_bits(left))
+#define MASKED_STORE(to, value, left) __builtin_ia32_storeupd512_mask(to, value, first_bits(left))
+#elif defined(__AVX512F__)
+#define MASKED_LOAD(from, left) __builtin_ia32_loadups512_mask(from, Plain{}, first_bits(left))
+#define MASKED_STORE(to, value, left) __builtin_ia32_storeups512_mask(to, value, first_bits(left))
+#elif REAL_IS_DOUBLE
+typedef long long Chosen __attribute__((vector_size(VECTOR_BYTES)));
+#define MASKED_LOAD(from, left) \
+  __builtin_ia32_maskloadpd256((const Plain*)(from), (Chosen)first_lanes(left))
+#define MASKED_STORE(to, value, left) \
+  __builtin_ia32_maskstorepd256((Plain*)(to), (Chosen)first_lanes(left), value)
+#else
+typedef int Chosen __attribute__((vector_size(VECTOR_BYTES)));
+#define MASKED_LOAD(from, left) \
+  __builtin_ia32_maskloadps256((const Plain*)(from), (Chosen)first_lanes(left))
+#define MASKED_STORE(to, value, left) \
+  __builtin_ia32_maskstoreps256((Plain*)(to), (Chosen)first_lanes(left), value)
+#endif
+#else
+#define MASKED 0
+#endif
+
 // Whole vectors, or only their first `left` lanes; the others are zero.
+
 template <bool WHOLE>
 INLINE Vector load(const Real* from, Int left) {
   if (WHOLE) return *(const Anywhere*)from;
+#if MASKED
+  return (Vector)MASKED_LOAD(from, left);
+#else
   Vector value = {};
   for (Int lane = 0; lane < LANES; lane++)
     if (lane < left) value[lane] = from[lane];
   return value;
+#endif
 }
 
 INLINE void fetch(const Real* from) { __builtin_prefetch(from, 0, 2); }
@@ -107,8 +152,12 @@ INLINE void store(Real* to, Vector value, Int left) {
     *(Anywhere*)to = value;
     return;
   }
+#if MASKED
+  MASKED_STORE(to, (Plain)value, left);
+#else
   for (Int lane = 0; lane < LANES; lane++)
     if (lane < left) to[lane] = value[lane];
+#endif
 }
 
 // The same past the caches, if it is `far` and the vector is a line: what is not read for long
@@ -145,10 +194,7 @@ INLINE void each_vector(Int unit, Int left, Body body) {
 // The first `left` lanes of a value, `neutral` in the others, for reductions.
 template <bool WHOLE>
 INLINE Vector only(Vector value, Int left, Real neutral) {
-  if (WHOLE) return value;
-  for (Int lane = 0; lane < LANES; lane++)
-    if (lane >= left) value[lane] = neutral;
-  return value;
+  return WHOLE ? value : pick(first_lanes(left), value, fill(neutral));
 }
 
 // In four sums side by side: one after the other, each addition would wait for the one before.
