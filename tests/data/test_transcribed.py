@@ -1,5 +1,7 @@
 """What is transcribed: options that mean nothing to a source are refused."""
 
+from pathlib import Path
+
 import pytest
 
 from cellwright.data.transcribed import read_transcribed, read_transcribed_samples
@@ -39,3 +41,11 @@ def test_the_division_is_checked(table):
     with pytest.raises(DataError, match=r"test_fraction=1\.5: must lie between 0 and 1"):
         read_transcribed(table, test_fraction=1.5)
     assert len(read_transcribed(table, test_fraction=0.3).test) == 3
+
+
+@pytest.mark.parametrize("row", range(9))
+def test_a_text_that_says_nothing_is_found_before_the_training(table, row):
+    path = Path(table)
+    path.write_text(path.read_text().replace(f",a{row}\n", ",  \n"))
+    with pytest.raises(DataError, match=f"some.csv: the text of '{row}' is an empty text"):
+        read_transcribed(table)

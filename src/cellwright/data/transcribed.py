@@ -18,6 +18,7 @@ from cellwright.data.joined import digit_lines, join_characters, join_recordings
 from cellwright.data.readers import read_samples
 from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.data.strokes import Trajectories, offsets, read_trajectories, read_unipen
+from cellwright.data.texts import as_text
 from cellwright.errors import DataError
 
 __all__ = ["Transcribed", "TranscribedDataset", "read_transcribed", "read_transcribed_samples"]
@@ -177,6 +178,14 @@ def read_transcribed_samples(source: str, reading: Mapping[str, Any]) -> Transcr
 
 
 def _everything(source: str) -> Transcribed:
+    """All that a source holds; a text that says nothing is found here, not by a test at the end."""
+    found = _read(source)
+    for name, text in zip(found.ids, found.texts or (), strict=False):
+        as_text(text, f"{source}: the text of {name!r}")
+    return found
+
+
+def _read(source: str) -> Transcribed:
     path = Path(source)
     if path.is_dir() or source.endswith(ARCHIVES):
         recordings = read_recordings(path)
