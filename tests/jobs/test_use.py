@@ -139,6 +139,18 @@ def test_a_test_part_of_other_features_is_found_before_the_training(tmp_path, jo
         configure(str(tmp_path / "data.npz"), job=job).read_data()
 
 
+@pytest.mark.parametrize("job", ["classify", "transcribe"])
+def test_a_test_recording_that_is_too_short_is_found_before_the_training(tmp_path, job):
+    soundfile = pytest.importorskip("soundfile")
+    rng = np.random.default_rng(0)
+    for number in range(9):
+        wave = rng.normal(size=60 if number == 7 else 400) / 10
+        soundfile.write(tmp_path / f"{'ab'[number % 2]}_{number}.wav", wave, 8000)
+    config = configure(str(tmp_path), job=job, test_files="*_[67].wav")
+    with pytest.raises(DataError, match=r"test part: b_7\.wav: 60 samples at 8000 Hz are less"):
+        config.read_data()
+
+
 def test_a_training_that_fails_at_once_leaves_nothing(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 4, 2))
     np.savez(tmp_path / "data.npz", X=x, y=["a", "b"] * 20)

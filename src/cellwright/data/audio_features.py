@@ -100,6 +100,21 @@ class AudioFeatures:
             There are more filters than the window can tell apart at this rate.
         """
         require_extra("audio", "kaldi_native_fbank")
+        self.check(wave, rate, name)
+        try:
+            computer = self._computer(rate)
+        except ValueError as error:
+            raise SettingError(
+                f"filters={self.filters}: are too many for windows of {self.window:g} ms at "
+                f"{rate} Hz, some would hear nothing; give fewer filters or a longer window"
+            ) from error
+        computer.accept_waveform(rate, wave.tolist())
+        computer.input_finished()
+        frames = np.stack([computer.get_frame(t) for t in range(computer.num_frames_ready)])
+        return self._finished(frames)
+
+    def check(self, wave: npt.NDArray[np.float32], rate: int, name: str = "the wave") -> None:
+        """Complain about a wave that has no features; errors are those of calling this."""
         if np.ndim(wave) != 1:
             raise ShapeError(f"{name}: expected a wave (samples,), got {np.shape(wave)}")
         # Squares of samples are added up in single precision.
@@ -112,17 +127,6 @@ class AudioFeatures:
                 f"{name}: {len(wave)} samples at {rate} Hz are less than a window of "
                 f"{self.window:g} ms"
             )
-        try:
-            computer = self._computer(rate)
-        except ValueError as error:
-            raise SettingError(
-                f"filters={self.filters}: are too many for windows of {self.window:g} ms at "
-                f"{rate} Hz, some would hear nothing; give fewer filters or a longer window"
-            ) from error
-        computer.accept_waveform(rate, wave.tolist())
-        computer.input_finished()
-        frames = np.stack([computer.get_frame(t) for t in range(computer.num_frames_ready)])
-        return self._finished(frames)
 
     def of(self, recordings: Recordings) -> Sequences:
         """Features of all recordings, one sequence each."""

@@ -9,6 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from cellwright.data import Sequences
+from cellwright.data.audio import Recordings
+from cellwright.data.audio_features import AudioFeatures
 from cellwright.errors import DataError, ModelFileError
 from cellwright.jobs.estimator import Estimator
 
@@ -70,15 +72,19 @@ def check_test_features(name: str, learned: Any, tested: Any) -> None:
     name
         What people call the data.
     learned, tested
-        The samples of both parts; of others than `Sequences` only the kind is held together.
+        The samples of both parts; of texts only the kind is held together.
 
     Raises
     ------
     DataError
-        The test part is of another kind, or its features are more, fewer or other ones.
+        The test part is of another kind, its features are more, fewer or other ones, or a
+        recording is too short to have any.
     """
     if type(learned) is not type(tested):
         raise DataError(f"{name}: training and test part are not of one kind")
+    if isinstance(tested, Recordings):
+        for wave, its in zip(tested.waves, tested.names, strict=True):
+            AudioFeatures().check(wave, tested.rate, f"{name}, test part: {its}")
     if not isinstance(learned, Sequences):
         return
     try:

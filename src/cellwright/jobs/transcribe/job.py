@@ -21,6 +21,7 @@ from cellwright.data.transcribed import (
 from cellwright.errors import ArgumentError, DataError, SettingError
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.estimator import Hooks
+from cellwright.jobs.features import check_test_features
 from cellwright.jobs.job import Job
 from cellwright.jobs.transcribe.error_rates import error_rates
 from cellwright.jobs.transcribe.estimator import Span, Transcriber
@@ -67,6 +68,7 @@ class TranscribeJob(Job[Transcriber, _Data]):
         asked.refuse_folder()
         language = _language(asked)
         data = read_transcribed(asked.source, **_of_data(asked.reading))
+        check_test_features(data.name, data.train.x, data.test.x)
         return _Data(data.name, data.train, data.test, language)
 
     def facts(self, data: _Data) -> dict[str, Any]:
