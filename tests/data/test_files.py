@@ -1,14 +1,20 @@
 """Bytes, lines and places of a file; damage is said the same by all that read one."""
 
 import gzip
+import os
+import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from cellwright.data.audio import read_recordings
 from cellwright.data.conllu import read_conllu
 from cellwright.data.documents import read_text
 from cellwright.data.files import place_of, read_bytes, read_lines
 from cellwright.data.idx import read_idx
 from cellwright.data.long_form_files import read_long_form, read_m4
+from cellwright.data.pictures import picture_files
 from cellwright.data.run_to_failure import read_machines
 from cellwright.data.step_tables import StepColumns, read_step_table
 from cellwright.data.tables import read_csv
@@ -92,3 +98,16 @@ def test_a_bad_cell_of_a_packed_series_is_named(tmp_path):
     path.write_bytes(gzip.compress("täg,a\n2024-01-01,1\n2024-01-02,x\n".encode()))
     with pytest.raises(DataError, match=r"line 3, column 'a': expected a finite number, got 'x'"):
         read_series(path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other names are no bytes")
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [(b"caf\xe9.wav", read_recordings), (b"caf\xe9.png", lambda path: picture_files(path, 8))],
+)
+def test_a_name_that_no_table_could_hold_is_refused(tmp_path, name, read):
+    pytest.importorskip("soundfile").write(tmp_path / "a.wav", np.arange(999) / 999, 8000)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / f"a{os.fsdecode(name)[-4:]}").rename(tmp_path / os.fsdecode(name))
+    with pytest.raises(DataError, match=r"the name 'caf\\udce9\....' is not UTF-8; rename"):
+        read(tmp_path)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from cellwright.data.files import decoded
+from cellwright.data.files import check_name, decoded
 from cellwright.errors import DataError, require_extra
 
 __all__ = ["ARCHIVES", "TRANSCRIPTS", "Recordings", "read_recordings"]
@@ -99,7 +99,8 @@ def read_recordings(source: str | Path, *, rate: int | None = None) -> Recording
     ------
     DataError
         There is nothing to read, or a file is not WAV, truncated, silent, empty, or has another
-        sample rate, or the table does not fit the files; the message names the file.
+        sample rate or a name that is not UTF-8, or the table does not fit the files; the message
+        names the file.
     """
     require_extra("audio", "soundfile")
     path = Path(source)
@@ -107,6 +108,7 @@ def read_recordings(source: str | Path, *, rate: int | None = None) -> Recording
     names: list[str] = []
     tables: dict[str, str] = {}
     for name, content in _files(path):
+        check_name(name, path)
         if PurePosixPath(name).name == TRANSCRIPTS:
             tables[name] = decoded(content, f"{path}: {name}")
             continue

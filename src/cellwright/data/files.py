@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cellwright.errors import DataError
 
-__all__ = ["decoded", "place_of", "read_bytes", "read_lines", "rows_of"]
+__all__ = ["check_name", "decoded", "place_of", "read_bytes", "read_lines", "rows_of"]
 
 _GZIP = b"\x1f\x8b"  # how every such file starts, and no text in UTF-8
 
@@ -35,6 +35,14 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     return content
+
+
+def check_name(name: str, folder: Path) -> None:
+    """Complain about a file whose name is not UTF-8: no table of predictions could name it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{folder}: the name {name!r} is not UTF-8; rename that file") from error
 
 
 def decoded(content: bytes, name: str) -> str:

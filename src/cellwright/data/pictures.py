@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.data.files import check_name
 from cellwright.errors import DataError, ShapeError, require_extra
 
 __all__ = ["PictureArray", "PictureFiles", "Pictures", "Pixels", "as_pictures", "picture_files"]
@@ -216,7 +217,8 @@ def picture_files(source: Path, size: int) -> PictureFiles:
     Raises
     ------
     DataError
-        There is no such folder or file, or no picture in it, or one is damaged.
+        There is no such folder or file, or no picture in it, or one is damaged or has a name
+        that is not UTF-8.
     """
     if source.is_dir():
         paths = tuple(sorted(p for p in source.iterdir() if p.suffix.lower() in _SUFFIXES))
@@ -226,6 +228,8 @@ def picture_files(source: Path, size: int) -> PictureFiles:
         paths = (source,)
     else:
         raise DataError(f"there is no picture or folder {source}")
+    for path in paths:
+        check_name(path.name, path.parent)
     files = PictureFiles(paths, size, size)
     files.check()
     return files
