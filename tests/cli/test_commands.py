@@ -7,11 +7,13 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 import cellwright as cw
 from cellwright.cli import main
+from cellwright.cli.use import json_lines
 
 SMALL = ["--layers", "3", "--epochs", "2"]
 
@@ -144,6 +146,22 @@ def test_predict_prints_a_table(cellwright, trained, data, tmp_path):
     assert json.loads(lines.splitlines()[0])["prediction"] in ("a", "b")
     assert cellwright("predict", "run", "--out", "table.csv") == (0, "", "")
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 9
+
+
+def test_rows_in_json_are_those_in_csv():
+    table = pd.DataFrame(
+        {
+            "id": np.array(["a", 7], object),
+            "ds": pd.to_datetime(["2024-02-29", "2024-03-01"]),
+            "yhat": [6.29270370190131e-14, np.nan],
+            "step": [0, 1],
+        }
+    )
+    rows = [json.loads(line) for line in json_lines(table).splitlines()]
+    assert rows == [
+        {"id": "a", "ds": "2024-02-29", "yhat": 6.29270370190131e-14, "step": 0},
+        {"id": 7, "ds": "2024-03-01", "yhat": None, "step": 1},
+    ]
 
 
 def test_score_prints_the_same_accuracy_as_fit(cellwright, trained, data, tmp_path):

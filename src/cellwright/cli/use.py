@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cellwright import jobs
 from cellwright.storage import json_text, replace_file
 
-__all__ = ["predict", "score"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["json_lines", "predict", "score"]
 
 _Run = Annotated[Path, typer.Argument(help="A run folder, or a model file.")]
 _Data = Annotated[
@@ -35,11 +38,21 @@ def predict(
     model = jobs.load(run)
     given = jobs.samples(model, run, data, data_dir)
     table = jobs.predictions(model, given, probabilities=probabilities)
-    text = table.to_json(orient="records", lines=True) if as_json else table.to_csv(index=False)
+    text = json_lines(table) if as_json else table.to_csv(index=False)
     if out is not None:
         replace_file(out, text)
     else:
         sys.stdout.write(text)
+
+
+def json_lines(table: pd.DataFrame) -> str:
+    """A JSON object for each row: dates as a CSV has them, and every digit of a number.
+
+    What pandas writes itself ends ten places behind the point, and dates are milliseconds there.
+    """
+    dates = table.select_dtypes(["datetime", "datetimetz"])
+    rows = table.astype(dict.fromkeys(dates, str)).to_dict("records")
+    return "".join(f"{json_text(row)}\n" for row in rows)
 
 
 def score(
