@@ -216,13 +216,30 @@ def test_exact_matches_are_of_whole_captions():
 def test_bleu_is_that_of_the_formula():
     said = ["the cat sat on the mat today"]
     references = [["the cat sat on a mat today", "a cat was here"]]
+    plain, small = (Vocabulary.learn(["a b"], "words", lowercase=low) for low in (False, True))
     precisions = [6 / 7, 4 / 6, 2 / 5, 1 / 4]
     wanted = 100 * float(np.prod(precisions)) ** 0.25
-    assert bleu(said, references, lowercase=False) == pytest.approx(wanted, rel=1e-3)
+    assert bleu(said, references, plain) == pytest.approx(wanted, rel=1e-3)
     # One picture has two references, another one.
-    both = bleu(said * 2, [references[0], said], lowercase=False)
+    both = bleu(said * 2, [references[0], said], plain)
     assert wanted < both < 100
-    assert bleu(["A CAT"], [["a cat"]], lowercase=False) == 0
+    assert bleu(["A CAT SAT ON"], [["a cat sat on"]], plain) == 0
+    assert bleu(["A CAT SAT ON"], [["a cat sat on"]], small) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("kind", ["words", "tokens", "characters"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a man's hat - isn't it 3.5 m wide?",
+        "un cafe\u0301 a\u0300 co\u0302te\u0301 d'ici",  # accents apart, as a Mac may write them
+    ],
+)
+def test_what_is_said_word_for_word_is_right_by_every_measure(kind, text):
+    vocabulary = Vocabulary.learn([text], kind)
+    said = [vocabulary.decode(vocabulary.encode(text))]
+    assert exact(said, [[text]], vocabulary).all()
+    assert bleu(said, [[text]], vocabulary) == pytest.approx(100)
 
 
 @pytest.fixture

@@ -103,6 +103,12 @@ def test_words_are_split_at_punctuation_and_joined_without_extra_space():
     assert made.decode(made.encode("he stopped.")) == "he \ufffd."
 
 
+def test_an_accent_of_its_own_is_split_with_its_letter():
+    for kind in ("words", "tokens"):
+        made = Vocabulary.learn(["a caf\u00e9 here"], kind=kind)
+        assert made.split("a cafe\u0301 here") == ["a", "caf\u00e9", "here"]
+
+
 def test_tokens_are_split_at_white_space_alone():
     made = Vocabulary.learn(["a <unk> don't ."], kind="tokens")
     assert made.split("a <unk> don't .") == ["a", "<unk>", "don't", "."]

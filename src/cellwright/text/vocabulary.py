@@ -199,10 +199,11 @@ class Vocabulary:
         return [piece.ids for piece in found]
 
     def split(self, text: str) -> list[str]:
-        """Words, tokens or characters of a text as they are written there, the unknown ones too."""
-        (text,) = _checked([text])
+        """Words, tokens or characters of a text in normal form C, the unknown ones too."""
+        # What the library does by itself would count an accent of its own for nothing.
+        text = unicodedata.normalize("NFC", *_checked([text]))
         found = self._tokenizer.encode(text, add_special_tokens=False)
-        # Positions are those in the text before it was brought into its normal form.
+        # Positions are those in the text before its letters were made small.
         return [text[start:stop] for start, stop in found.offsets]
 
     def number(self, token: str) -> int:

@@ -244,8 +244,7 @@ class Captioner(CaptionerOptions, Estimator):
     def bleu(self, X: Any, y: Any) -> float:  # noqa: N803
         """BLEU of the captions against those given, 0 to 100, by sacrebleu."""
         pictures, captions = self._pairs(X, y)
-        lowercase = self.options()["lowercase"]
-        return bleu(self.predict(pictures).tolist(), captions, lowercase=lowercase)
+        return bleu(self.predict(pictures).tolist(), captions, self.vocabulary_)
 
     def _pairs(self, X: Any, y: Any) -> tuple[Pictures, list[list[str]]]:  # noqa: N803
         check_is_fitted(self, "network_")

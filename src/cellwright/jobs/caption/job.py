@@ -114,10 +114,9 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
 
 def _measures(model: Captioner, texts: list[str], samples: Captioned) -> dict[str, Any]:
     assert samples.captions is not None
-    lowercase = model.vocabulary_.lowercase
     return {
         "exact_match": float(exact(texts, samples.captions, model.vocabulary_).mean()),
-        "bleu": bleu(texts, samples.captions, lowercase=lowercase),
+        "bleu": bleu(texts, samples.captions, model.vocabulary_),
         "pictures": len(texts),
     }
 
