@@ -178,6 +178,8 @@ def test_scores_are_sacrebleus():
     assert 0 < same["bleu"] < 100
     whole = translation_scores(["The cat sat on the mat."], ["The cat sat on the mat."])
     assert whole["bleu"] == pytest.approx(100)
+    apart = translation_scores(["le café de la côte"], ["le cafe\u0301 de la co\u0302te"])
+    assert [apart[name] for name in ("bleu", "chrf", "exact_match")] == pytest.approx([100, 100, 1])
     assert whole["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp")
 
 
