@@ -312,6 +312,18 @@ def test_errors_are_in_spreads_of_the_real_data(quick_judges):
     assert moved.real == pytest.approx(plain.real, rel=0.02)
 
 
+def test_what_changes_by_rounding_alone_is_not_judged(quick_judges):
+    x = two_tone_sines(90, steps=9).values.astype(np.float64)
+    still = np.full_like(x, 0.3)
+    shaken = np.where(np.arange(9)[:, None] % 2, still, 0.1 + 0.2)
+    made = np.concatenate([x, still + 1e-3], 2)[:60]
+    once, twice = (
+        realism.train_on_synthetic(real[:60], made, real[60:], seeds=[0])
+        for real in (np.concatenate([x, each], 2) for each in (still, shaken))
+    )
+    assert twice.ratio == pytest.approx(once.ratio, rel=1e-3)
+
+
 def test_sequences_that_cannot_be_judged_are_refused():
     with pytest.raises(DataError, match="no sequence has a second step"):
         realism.prediction_error([[1.0]], [[1.0, 2.0]])

@@ -21,6 +21,7 @@ from cellwright.jobs.training.engine import evaluate, train
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.objectives import LOSSES, AnswerLoss
 from cellwright.jobs.training.processes import Processes
+from cellwright.jobs.training.scaling import spread_beyond_rounding
 from cellwright.jobs.training.threads import cpu_threads
 from cellwright.models import ClassifierNetwork, StepwiseNetwork
 
@@ -211,7 +212,7 @@ def _told_apart(pair: list[Sequences]) -> Examples:
 
 def _moments(real: Sequences) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     mean, spread = real.moments(per_feature=True)
-    return mean, np.where(spread > 0, spread, 1)
+    return mean, spread_beyond_rounding(real, mean, spread)
 
 
 def _scaled(

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cellwright.data import Sequences
 from cellwright.errors import DataError
 
-__all__ = ["check_range", "set_scaling"]
+__all__ = ["check_range", "set_scaling", "spread_beyond_rounding"]
 
 
 class _Scaling(Protocol):
@@ -47,10 +48,19 @@ def set_scaling(network: _Scaling, training: Sequences, scaling: str) -> None:
             f"X: the numbers of feature {feature} are too large to be scaled; give them "
             f"in a larger unit"
         )
-    # A feature that never changes, or by rounding only, must not be blown up.
-    rounding = 10 * np.finfo(training.dtype).eps * np.abs(mean)
     network.shift.copy_(torch.from_numpy(mean))
-    network.spread.copy_(torch.from_numpy(np.where(spread > rounding, spread, 1)))
+    network.spread.copy_(torch.from_numpy(spread_beyond_rounding(training, mean, spread)))
+
+
+def spread_beyond_rounding(
+    sequences: Sequences, mean: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Spreads to divide by; 1 for a feature that never changes, or by rounding only.
+
+    Else it would be blown up.
+    """
+    rounding = 10 * np.finfo(sequences.dtype).eps * np.abs(mean)
+    return np.where(spread > rounding, spread, 1)
 
 
 def check_range(sequences: Sequences, network: _Scaling, options: Mapping[str, Any]) -> None:
