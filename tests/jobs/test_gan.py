@@ -24,6 +24,7 @@ from cellwright.errors import (
 from cellwright.jobs import RunFolder, configure, model_file, predictions, run, scores
 from cellwright.jobs.gan import realism
 from cellwright.jobs.gan.objective import sliced_distance
+from cellwright.jobs.gan.reading import read_labelled
 
 SIZES = {"noise": 3, "condition": 2}
 SMALL = {"layers": [6], "epochs": 2, "batch_size": 32, **SIZES}
@@ -367,6 +368,29 @@ def test_a_test_part_that_cannot_be_used_is_refused_before_the_training(tmp_path
         configure(str(tmp_path / "d.npz"), job="gan").read_data()
     np.savez(tmp_path / "good.npz", **arrays)
     configure(str(tmp_path / "good.npz"), job="gan").read_data()
+
+
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("sines", {"stride": 2}),
+        ("sines", {"test_fraction": 0.5}),
+        ("whole.npz", {"window": 9}),
+        ("whole.npz", {"columns": "x"}),
+        ("divided.npz", {"test_fraction": 0.5}),
+        ("long.csv", {"stride": 2}),
+    ],
+)
+def test_options_that_mean_nothing_to_the_data_are_refused(source, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("whole.npz", X=np.zeros((9, 4, 1)))
+    np.savez("divided.npz", X_train=np.zeros((9, 4, 1)), X_test=np.zeros((9, 4, 1)))
+    rows = "".join(f"{number},{step},{step}\n" for number in range(9) for step in range(4))
+    (tmp_path / "long.csv").write_text(f"id,step,x\n{rows}")
+    with pytest.raises(DataError, match=f"{next(iter(option))}=.* means nothing to these data"):
+        configure(source, job="gan", **option).read_data()
+    # What is left from the data that were learned from does not hinder a trained model.
+    assert len(read_labelled(source, None, configure(job="gan", **option).reading).ids) >= 9
 
 
 def test_a_run_folder_tells_how_real_it_is_and_can_be_used(tmp_path, quick_judges):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from cellwright.data import Dataset, Labelled, Sequences, as_labels, as_sequences
+from cellwright.data.checks import refuse_given
 from cellwright.data.sines import two_tone_sines
 from cellwright.data.tables import read_csv, read_npz
 from cellwright.data.windows import Series, column_names, read_series, windows
 from cellwright.errors import DataError, did_you_mean
+from cellwright.jobs.options.gan import GANReading
 
 __all__ = ["read_dataset", "read_labelled"]
 
@@ -38,24 +40,24 @@ def read_dataset(source: str, folder: Path | None, reading: Mapping[str, Any]) -
     Raises
     ------
     DataError
-        The source is unknown or malformed; the message names file and line.
+        The source is unknown or malformed, the message names file and line; or an option was
+        given that means nothing to it.
     """
-    if folder is not None:
-        raise DataError(f"a data folder goes with data that lie in one, not with {source!r}")
+    _refuse_folder(source, folder)
     if source == "sines":
-        parts = [
-            _unlabelled(two_tone_sines(count, steps=reading["window"], seed=seed))
-            for count, seed in _SINES.values()
-        ]
-        return Dataset("sines", *parts)
+        _refuse_ignored(source, reading, ("window",))
+        return _sines(reading)
     path = _existing(source)
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if "X_train" in arrays:
+            _refuse_ignored(source, reading, ())
             parts = [_from_npz(path, arrays, part) for part in ("_train", "_test")]
             return Dataset(path.stem, *parts)
+        _refuse_ignored(source, reading, ("test_fraction",))
         return _divided(path, _from_npz(path, arrays, ""), reading["test_fraction"])
     if _is_long(path):
+        _refuse_ignored(source, reading, ("test_fraction",))
         return _divided(path, Labelled(*read_csv(path)), reading["test_fraction"])
     series = _series(path, reading)
     kept = round(len(series) * reading["test_fraction"])
@@ -79,8 +81,10 @@ def read_labelled(source: str, folder: Path | None, reading: Mapping[str, Any]) 
     DataError
         The source is unknown or malformed.
     """
-    if source == "sines" or folder is not None:
-        return read_dataset(source, folder, reading).test
+    _refuse_folder(source, folder)
+    # Options that mean nothing here may be left from the data that were learned from.
+    if source == "sines":
+        return _sines(reading).test
     path = _existing(source)
     if path.suffix == ".npz":
         arrays = read_npz(path)
@@ -88,6 +92,27 @@ def read_labelled(source: str, folder: Path | None, reading: Mapping[str, Any]) 
     if _is_long(path):
         return Labelled(*read_csv(path))
     return _windowed(_series(path, reading), reading)
+
+
+def _refuse_folder(source: str, folder: Path | None) -> None:
+    if folder is not None:
+        raise DataError(f"a data folder goes with data that lie in one, not with {source!r}")
+
+
+def _refuse_ignored(source: str, reading: Mapping[str, Any], meant: Collection[str]) -> None:
+    """Complain about an option that means nothing to the data."""
+    defaults = vars(GANReading())
+    refuse_given(
+        source, {name: (reading[name], value, name in meant) for name, value in defaults.items()}
+    )
+
+
+def _sines(reading: Mapping[str, Any]) -> Dataset:
+    parts = [
+        _unlabelled(two_tone_sines(count, steps=reading["window"], seed=seed))
+        for count, seed in _SINES.values()
+    ]
+    return Dataset("sines", *parts)
 
 
 def _existing(source: str) -> Path:
