@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from spoiled_samples import spoiled
 
 import cellwright as cw
+from cellwright.data.pictures import as_pictures
 from cellwright.data.scenes import HELD_OUT, digit_scenes
 from cellwright.errors import (
     CellwrightError,
@@ -23,6 +25,8 @@ from cellwright.errors import (
     ShapeError,
 )
 from cellwright.jobs import Reporter, RunFolder, configure, predictions, run, samples, scores
+from cellwright.jobs.asked import Asked
+from cellwright.jobs.caption import JOB
 from cellwright.jobs.caption.examples import CaptionExamples, picture_batches
 from cellwright.jobs.caption.measures import bleu, exact
 from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
@@ -166,8 +170,6 @@ def test_a_word_seen_only_in_the_test_is_never_said(model):
 def test_each_caption_is_learned_with_its_picture():
     pictures, captions = corners(10)
     vocabulary = Vocabulary.learn([text for several in captions for text in several], "words")
-    from cellwright.data.pictures import as_pictures
-
     examples = CaptionExamples.of(as_pictures(pictures), captions, vocabulary)
     assert len(examples) == 15
     order = np.random.default_rng(0).permutation(15)
@@ -292,6 +294,24 @@ def test_files_in_cocos_format_from_data_to_result(coco, tmp_path):
         scores(model, given)
     with pytest.raises(CellwrightError, match="no probabilities"):
         predictions(model, own, probabilities=True)
+
+
+def test_pictures_without_a_caption_are_described_and_not_scored(model, coco):
+    path = coco / "captions_val.json"
+    document = json.loads(path.read_text())
+    last = document["images"][-2]["id"]
+    for known, some in ((7, lambda a: a["image_id"] != last), (0, lambda _: False)):
+        kept = list(filter(some, document["annotations"]))
+        path.write_text(json.dumps(document | {"annotations": kept}))
+        given = JOB.read_samples(Asked(str(path), None, {"image_size": 8}, {}))
+        assert given.ids == [f"{row}.png" for row in range(16, 24)]
+        grey = replace(given, pictures=as_pictures(corners(8)[0]))
+        assert len(JOB.predictions(model, grey, probabilities=False)) == 8
+        if known:
+            assert JOB.scores(model, grey)[0]["pictures"] == known
+            continue
+        with pytest.raises(DataError, match="no captions to score against"):
+            JOB.scores(model, grey)
 
 
 def test_one_file_is_divided_by_picture(coco, tmp_path):

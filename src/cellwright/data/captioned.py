@@ -24,8 +24,8 @@ class Captioned:
     pictures
         The pictures.
     captions
-        For each picture what is said of it, one caption or several; None where that is not
-        known.
+        For each picture what is said of it, one caption or several, or none where that is not
+        known; None where it is not known of any.
     ids
         What the user calls each picture.
     """

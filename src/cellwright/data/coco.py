@@ -46,8 +46,8 @@ class CocoCaptions:
     Attributes
     ----------
     captioned
-        The pictures that are there and have captions, in the order of the file, and their
-        file names as ids.
+        The pictures that are there and have captions, or all that are there, in the order of
+        the file, and their file names as ids.
     absent
         How many pictures are listed but are not in the folder.
     without_caption
@@ -69,7 +69,9 @@ class CocoCaptions:
         return tuple(found)
 
 
-def read_coco(path: Path, folder: Path | None = None, *, size: int = 96) -> CocoCaptions:
+def read_coco(
+    path: Path, folder: Path | None = None, *, size: int = 96, every: bool = False
+) -> CocoCaptions:
     """Read a JSON file of captions in COCO's format, and the pictures that it lists.
 
     Parameters
@@ -83,6 +85,8 @@ def read_coco(path: Path, folder: Path | None = None, *, size: int = 96) -> Coco
         ``images``, or right there.
     size
         Height and width that pictures are brought to.
+    every
+        Keep pictures without a caption too; they are to be described, not learned from.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def read_coco(path: Path, folder: Path | None = None, *, size: int = 96) -> Coco
             f"{path}: none of the {len(document.images)} pictures that it lists{first} is in "
             f"{folder}; name their folder with --images"
         )
-    chosen = [image for image in present if captions[image.id]]
+    chosen = [image for image in present if every or captions[image.id]]
     if not chosen:
         raise DataError(f"{path}: none of the {len(present)} pictures in {folder} has a caption")
     files = PictureFiles(tuple(folder / image.file_name for image in chosen), size, size)

@@ -85,7 +85,7 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
         if path.suffix.lower() == ".json":
             _check_file(path, asked.source)
             # Pictures of other captions do not lie where those of the training do.
-            return read_coco(path, asked.folder, size=size).captioned
+            return read_coco(path, asked.folder, size=size, every=True).captioned
         pictures = picture_files(path, size)
         return Captioned(pictures, None, [file.name for file in pictures.paths])
 
@@ -102,8 +102,10 @@ class _CaptionJob(Job[Captioner, CaptionedDataset]):
         return table
 
     def scores(self, model: Captioner, samples: Captioned) -> tuple[dict[str, Any], str]:
-        if samples.captions is None:
+        known = np.flatnonzero(list(map(len, samples.captions or [])))
+        if not len(known):
             raise DataError("the pictures have no captions to score against")
+        samples = samples.take(known)
         measures = _measures(model, model.predict(samples.pictures).tolist(), samples)
         report = (
             f"exact match {measures['exact_match']:.4f}, BLEU {measures['bleu']:.2f} "
