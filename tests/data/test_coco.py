@@ -118,6 +118,10 @@ def changed(*path, value=None, **more):
         (changed("images", 2, "id", value="12"), r"images\[2\].id: input should be a valid int"),
         (changed("images", 2, "id", value=True), r"images\[2\].id: input should be a valid int"),
         (changed("images", 2, "id", value=10), r"images\[2\].id: 10 stands there twice"),
+        (
+            changed("images", 2, "file_name", value="./0.png"),
+            r"\[2\].file_name: './0.png' .* twice",
+        ),
         (changed("images", 0, "file_name", value=""), r"images\[0\].file_name: string should"),
         (changed("images", 0, value=[]), r"images\[0\]: input should be a valid dict"),
         (changed("annotations", 4, "caption"), r"annotations\[4\].caption: is missing"),

@@ -129,6 +129,7 @@ def read_coco(
 def _captions(document: _Document, path: Path) -> dict[int, list[str]]:
     """Captions by id of the picture."""
     captions: dict[int, list[str]] = {}
+    names: set[PurePosixPath] = set()
     for number, image in enumerate(document.images):
         if image.id in captions:
             raise DataError(f"{path}: images[{number}].id: {image.id} stands there twice")
@@ -136,6 +137,14 @@ def _captions(document: _Document, path: Path) -> dict[int, list[str]]:
             raise DataError(
                 f"{path}: images[{number}].file_name: {image.file_name!r} leads out of the folder"
             )
+        name = PurePosixPath(image.file_name)
+        if name in names:
+            # Divided, the picture would be learned from and tested on.
+            raise DataError(
+                f"{path}: images[{number}].file_name: {image.file_name!r} stands there twice; give "
+                f"all its captions one image_id"
+            )
+        names.add(name)
         captions[image.id] = []
     for number, annotation in enumerate(document.annotations):
         if annotation.image_id not in captions:
