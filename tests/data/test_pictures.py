@@ -144,6 +144,24 @@ def test_grey_values_of_sixteen_bits_are_scaled_and_not_cut(tmp_path, name):
     assert (found == found[..., :1]).all()
 
 
+def test_what_is_transparent_is_white_whatever_lies_hidden_there(tmp_path):
+    line = np.zeros((8, 8, 4), np.uint8)
+    line[3] = (0, 0, 0, 255)
+    line[4] = (255, 0, 0, 51)
+    seen = np.full((8, 8, 3), 255)
+    seen[3], seen[4] = 0, (255, 204, 204)
+    hidden = line.copy()
+    hidden[:2, :, :3] = (9, 99, 199)
+    files = [saved(tmp_path / f"{number}.png", x) for number, x in enumerate((line, hidden))]
+    for row in range(2):
+        assert (as_pictures(files, size=8).pixels(np.array([row]))[0] == seen).all()
+    indexed = Image.fromarray(line[..., 3] // 255, "P")
+    indexed.putpalette([0, 0, 0] * 2)
+    indexed.save(tmp_path / "line.gif", transparency=0)
+    found = as_pictures([tmp_path / "line.gif"], size=8).pixels(np.array([0]))[0]
+    assert (found == np.where(np.arange(8)[:, None, None] == 3, 0, 255)).all()
+
+
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
 def test_grey_values_of_more_bits_are_refused(tmp_path, kind):
     path = saved(tmp_path / "grey.tiff", np.ones((2, 2), kind))

@@ -89,7 +89,8 @@ class PictureFiles:
     """Pictures in files, brought to one size and three colours as they are read.
 
     A picture is turned as its camera says, scaled until it covers the size, and cut to it
-    around its middle. What was read is kept while it fits into a gigabyte.
+    around its middle; what is transparent becomes white, and of a film the first picture counts.
+    What was read is kept while it fits into a gigabyte.
 
     Attributes
     ----------
@@ -168,7 +169,7 @@ class PictureFiles:
 
         try:
             with _opened(path) as picture:
-                upright = _eight_bits(ImageOps.exif_transpose(picture), path).convert("RGB")
+                upright = _on_white(_eight_bits(ImageOps.exif_transpose(picture), path))
             pixels = np.asarray(ImageOps.fit(upright, (self.width, self.height)), np.uint8)
         except DataError:
             raise
@@ -209,6 +210,16 @@ def _eight_bits(picture: Any, path: Path) -> Any:
     if picture.mode in ("I", "F"):
         raise DataError(f"{path}: its grey values have 32 bits; save it with 8 or 16")
     return picture
+
+
+def _on_white(picture: Any) -> Any:
+    """Three colours; what is transparent shows white, and not whatever lies hidden there."""
+    from PIL import Image  # noqa: PLC0415
+
+    if "transparency" in picture.info or picture.getbands()[-1] in ("A", "a"):
+        seen = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return picture.convert("RGB")
 
 
 def picture_files(source: Path, size: int) -> PictureFiles:
