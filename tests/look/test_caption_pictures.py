@@ -44,3 +44,8 @@ def test_what_was_looked_at_lies_over_the_picture():
         assert np.array_equal(light.get_array(), weights[number])
         assert light.get_extent() == picture.get_extent()
     figure.canvas.draw()
+
+
+def test_of_a_long_caption_the_first_words_are_drawn():
+    figure = draw_caption_attention(pixels(8, 8, 3), list("abc" * 99), np.ones((297, 2, 2)))
+    assert sum(bool(panel.images) for panel in figure.axes) == 36

@@ -22,6 +22,11 @@ def test_every_feature_has_its_row():
     assert middle["made"][8] == pytest.approx(np.nanmedian(made[:, 8, 0]))
 
 
+def test_of_many_features_the_first_are_drawn():
+    real = np.random.default_rng(0).normal(size=(9, 4, 40))
+    assert len(draw_made_and_real(real, real).get_axes()) == 4 * 6
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 def test_odd_sequences_are_drawn_too(steps):
     figure = draw_made_and_real([np.zeros((steps, 1))] * 2, [np.zeros((steps, 1))])

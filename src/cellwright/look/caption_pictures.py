@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 __all__ = ["draw_caption_attention", "draw_captions"]
 
 _COLUMNS = 4
+_MOST_WORDS = 35
 _RIGHT, _WRONG = "#20603a", "#a02c2c"
 
 
@@ -57,6 +58,8 @@ def draw_caption_attention(
 ) -> Figure:
     """A picture, and for each word of its caption the same with what was looked at lit up.
 
+    Of a long caption, such as one of characters, the first 35.
+
     Parameters
     ----------
     pixels
@@ -66,7 +69,7 @@ def draw_caption_attention(
     weights
         Of the attention at each word, (word, row, column).
     """
-    total = len(words) + 1
+    total = min(len(words), _MOST_WORDS) + 1
     columns = min(total, 6)
     rows = -(-total // columns)
     figure = Figure(figsize=(1.7 * columns, 2.0 * rows), layout="constrained")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 __all__ = ["draw_made_and_real"]
 
 _REAL, _MADE = "#8a8a8a", "#1f6fb4"
-_SHOWN = 12
+_SHOWN, _MOST_FEATURES = 12, 6
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -24,9 +24,9 @@ def draw_made_and_real(
 ) -> Figure:
     """Real sequences grey, made ones blue: some of each, their spread by step, their changes.
 
-    A row a feature. From the left: the first twelve real sequences; as many made ones; the
-    quantiles 5, 25, 50, 75 and 95 % of all at each step; and how often a step changes by how
-    much.
+    A row a feature, of the first six. From the left: the first twelve real sequences; as many
+    made ones; the quantiles 5, 25, 50, 75 and 95 % of all at each step; and how often a step
+    changes by how much.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def draw_made_and_real(
     names
         What the features are called.
     """
-    features = real[0].shape[1]
+    features = min(real[0].shape[1], _MOST_FEATURES)
     figure = Figure(figsize=(13, 0.6 + 2.4 * features), layout="constrained")
     panels = figure.subplots(features, 4, squeeze=False)
     for feature, row in enumerate(panels):
