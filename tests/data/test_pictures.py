@@ -87,8 +87,8 @@ def test_files_are_read_turned_and_cut_around_their_middle(tmp_path):
 
 
 def test_a_folder_is_read_by_name(tmp_path):
-    for name in ("b.png", "a.JPG", "notes.txt"):
-        if name.endswith("txt"):
+    for name in ("b.png", "a.JPG", "notes.txt", "._b.png"):
+        if name in ("notes.txt", "._b.png"):
             (tmp_path / name).write_text("no picture")
         else:
             saved(tmp_path / name, noise(8, 8, 3), format="PNG")

@@ -232,7 +232,9 @@ def picture_files(source: Path, size: int) -> PictureFiles:
         that is not UTF-8.
     """
     if source.is_dir():
-        paths = tuple(sorted(p for p in source.iterdir() if p.suffix.lower() in _SUFFIXES))
+        # A Mac puts a "._" file beside each of its files into an archive.
+        seen = (path for path in source.iterdir() if not path.name.startswith("."))
+        paths = tuple(sorted(path for path in seen if path.suffix.lower() in _SUFFIXES))
         if not paths:
             raise DataError(f"{source} holds no pictures ({', '.join(_SUFFIXES)})")
     elif source.is_file():
