@@ -120,17 +120,41 @@ def test_weights_that_no_longer_fit_are_refused_as_ever(taken):
         assert equal(net(x.double()), net(x.double()))
 
 
-@pytest.mark.parametrize("what", ["one sequence", "packed"])
-def test_other_calls_go_the_long_way(what, taken):
-    net = cw.GRU(5, 8)
-    x = torch.randn(4, 6, 5)
+def test_ragged_rows_go_the_long_way(taken):
+    net, x = cw.GRU(5, 8), torch.randn(4, 6, 5)
     with torch.no_grad():
         for _ in range(3):
-            if what == "packed":
-                net(torch.nn.utils.rnn.pack_padded_sequence(x, [4] * 6))
-            else:
-                net(x[:, 0] if what == "one sequence" else x)
+            net(torch.nn.utils.rnn.pack_padded_sequence(x, [4, 4, 3, 3, 2, 1]))
     assert not taken
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("what", ["one sequence", "packed", "packed unsorted"])
+def test_one_sequence_and_packed_full_rows_go_it_too(kind, batch_first, what, taken):
+    net = KINDS[kind](5, 8, 2, batch_first=batch_first, bidirectional=True)
+    peer = getattr(torch.nn, kind)(5, 8, 2, batch_first=batch_first, bidirectional=True)
+    peer.load_state_dict(net.state_dict())
+    if what == "one sequence":
+        x = torch.randn(4, 5)
+    else:
+        lengths, sort = torch.tensor([4] * 6), what == "packed unsorted"
+        rows = torch.randn(4, 6, 5)
+        x = torch.nn.utils.rnn.pack_padded_sequence(rows, lengths, enforce_sorted=not sort)
+        if sort:  # in which torch may well find another order than theirs
+            order = torch.tensor([2, 0, 1, 5, 3, 4])
+            x = x._replace(sorted_indices=order, unsorted_indices=order.argsort())
+    state = states_for(net, x)[0]
+    del taken[:]
+    for given in (None, state):
+        for _ in range(3):
+            found, expected = net(x, given), peer(x, given)
+            if what != "one sequence":
+                assert torch.equal(found[0].batch_sizes, expected[0].batch_sizes)
+                assert found[0].sorted_indices is x.sorted_indices
+                found, expected = ((result[0].data, result[1]) for result in (found, expected))
+            torch.testing.assert_close(flat(found), flat(expected))
+    assert len(taken) >= 4
 
 
 def test_whoever_looks_on_sees_the_operator(taken):
@@ -617,7 +641,7 @@ BEGUN["projected"] = partial(cw.LSTM, 5, 8, proj_size=3)
 def states_for(net, x, **options):
     """Random first states of a module, as it wants them, and their tensors."""
     _, state = net(x)
-    draw = partial(torch.randn, dtype=x.dtype, **options)
+    draw = partial(torch.randn, dtype=x.data.dtype, **options)
     if isinstance(state, list):
         state = [{name: draw(v.shape) for name, v in layer.items()} for layer in state]
         return state, [value for layer in state for value in layer.values()]

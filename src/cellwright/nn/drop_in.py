@@ -108,28 +108,27 @@ class _DropIn(Shortened, nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run over a batch, one sequence or a `PackedSequence`, as torch's module does."""
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        if input.dim() == 2:
+            rows = 0 if self.batch_first else 1
+            output, hx = self.forward(input.unsqueeze(rows), self._batched_states(hx, False))
+            return output.squeeze(rows), self._each(hx, _first_row)
         states = () if hx is None else hx if type(hx) is tuple else (hx,)
         return self._shortest(input, states, lambda: self._forward(input, hx))
 
     def _forward(self, input: Any, hx: Any) -> Any:
-        if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx)
         if are_autocast(input.device):
             input, hx = as_wide((input, hx), next(self.parameters()).dtype)
-        if input.dim() not in (2, 3):
+        if input.dim() != 3:
             raise ShapeError(
                 f"{type(self).__name__}: expected input to be 2D (time, features) or 3D, "
                 f"got {input.dim()}D"
             )
-        batched = input.dim() == 3
-        hx = self._batched_states(hx, batched)
-        x = input if batched else input.unsqueeze(1)
-        if batched and self.batch_first:
-            x = x.transpose(0, 1)
+        hx = self._batched_states(hx, True)
+        x = input.transpose(0, 1) if self.batch_first else input
         output, hx = self._forward_padded(x, hx, None)
-        if batched and self.batch_first:
-            output = output.transpose(0, 1)
-        return (output, hx) if batched else (output.squeeze(1), self._each(hx, _first_row))
+        return (output.transpose(0, 1) if self.batch_first else output), hx
 
     def run(
         self, x: Tensor, state: Any = None, *, lengths: Any = None, record: bool = False
@@ -190,17 +189,28 @@ class _DropIn(Shortened, nn.RNNBase):
         raise NotImplementedError
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        sizes = packed.batch_sizes
+        if len(sizes) and sizes[0] == sizes[-1]:
+            return self._forward_full(packed, hx)
         # Ragged rows need no sorting here: pad to the caller's order, and pack like the input.
         x, lengths = pad_packed_sequence(packed)
         if are_autocast(x.device):
             x, hx = as_wide((x, hx), next(self.parameters()).dtype)
         active = active_steps(x.shape[1], x.shape[0], x.device, lengths.to(x.device))
         output, hx = self._forward_padded(x, hx, active)
-        if packed.sorted_indices is not None:
-            output = output.index_select(1, packed.sorted_indices)
+        output = _in_order(output, packed.sorted_indices)
         rows = torch.arange(output.shape[1], device=x.device)
-        exists = rows < packed.batch_sizes.to(x.device).unsqueeze(1)
+        exists = rows < sizes.to(x.device).unsqueeze(1)
         return PackedSequence(output[exists], *packed[1:]), hx
+
+    def _forward_full(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        """Rows that all have all steps lie as those of a batch do, if in another order."""
+        x = packed.data.reshape(len(packed.batch_sizes), -1, packed.data.shape[-1])
+        x = _in_order(x, packed.unsorted_indices)
+        output, hx = self.forward(x.transpose(0, 1) if self.batch_first else x, hx)
+        output = output.transpose(0, 1) if self.batch_first else output
+        output = _in_order(output, packed.sorted_indices)
+        return PackedSequence(output.flatten(0, 1), *packed[1:]), hx
 
     def _forward_padded(self, x: Tensor, hx: Any, active: Tensor | None) -> tuple[Tensor, Any]:
         states = self._checked_states(x, hx)
@@ -300,6 +310,10 @@ class _DropIn(Shortened, nn.RNNBase):
             names += [f"bias_ih_{suffix}", f"bias_hh_{suffix}"]
         bare = Direction(self.graph, sizes, {}, reverse)
         return _Side(bare, tuple(layout), tuple(names), self.bias, len(one))
+
+
+def _in_order(batch: Tensor, order: Tensor | None) -> Tensor:
+    return batch if order is None else batch.index_select(1, order)
 
 
 def _first_row(state: Tensor) -> Tensor:
