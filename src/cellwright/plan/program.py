@@ -253,5 +253,12 @@ class Program:
         read.update(sunk.target for sunk in self.sunk)
         return frozenset(array for array in self._written() - read if array.place == "step")
 
+    def only_carries(self, sweep: Sweep) -> bool:
+        """Whether a sweep leaves nothing but states for the step that comes next."""
+        read = {*self.loads.values(), *(part.source for part in self.parts)}
+        written = {array for _, array in sweep.stores}
+        states = all(array.place == "next" for array in written - read)
+        return states and not sweep.reductions and not written & read
+
     def _written(self) -> set[Array]:
         return {array for sweep in self.passes for _, array in sweep.stores}

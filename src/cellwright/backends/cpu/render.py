@@ -200,7 +200,8 @@ class _Tables:
         for sweep, equations in zip(program.passes, self.equations, strict=True):
             sweeps.append(
                 f"{size[sweep.size]}, {len(groups)}, {len(sweep.groups)}, {len(reductions)}, "
-                f"{len(sweep.reductions)}, {self._clock(sweep.clock)}, {equations.functions()}"
+                f"{len(sweep.reductions)}, {self._clock(sweep.clock)}, "
+                f"{int(program.only_carries(sweep))}, {equations.functions()}"
             )
             for group in sweep.groups:
                 hoisted = index[group.hoisted] if group.hoisted else -1

@@ -317,7 +317,8 @@ struct Layout {
       for (Int row = first; row < end; row++)
         for (Int buffer = 0; buffer < 2; buffer++) {
           Real* to = base[a] + (buffer * call.batch + row) * stride[a];
-          for (Int unit = 0; unit < n; unit++) to[unit] = given ? given[row * n + unit] : 0;
+          if (given) memcpy(to, given + row * n, n * sizeof(Real));
+          else memset(to, 0, n * sizeof(Real));
         }
     }
   }

@@ -96,6 +96,7 @@ struct Sweep {  // one pass over the units of one size
   Int first_group, groups;
   Int first_reduction, reductions;
   Int clock;          // says which units rest at a step, or -1
+  bool only_carries;  // leaves nothing but states for the step that comes next
   Pointwise pointwise;
   Pointwise resting;  // the same for units that rest, which looks at no product with that clock
 };

@@ -160,7 +160,10 @@ struct Run : Gradients {
     auto step = [&] { return program.backward ? end_step - 1 - n : first_step + n; };
     auto pass = [&](Int first, Int end, bool shared) {
       if (s == program.ahead_count) look_at(f, step(), chunk_row);
-      run_sweep(program.sweeps[s], f, first, least(end, rows_at(step())), shared ? me.id : -1);
+      // Behind the last step of a gradient often nobody asks for that of the first states.
+      bool asked = step() || !program.backward || wants_states() || !program.sweeps[s].only_carries;
+      if (asked)
+        run_sweep(program.sweeps[s], f, first, least(end, rows_at(step())), shared ? me.id : -1);
       if (++s == program.sweep_count) s = program.ahead_count, n++;
     };
     if (program.sweep_count == program.ahead_count) return;
@@ -180,6 +183,12 @@ struct Run : Gradients {
       while (n < steps) pass(first, end, false);
       settle();
     });
+  }
+
+  bool wants_states() const {
+    for (Int s = 0; s < program.state_count; s++)
+      if (call.after[s]) return true;
+    return false;
   }
 
   // Past the caches, stores overtake others.
