@@ -14,6 +14,7 @@ from cellwright.data.documents import read_text
 from cellwright.data.files import place_of, read_bytes, read_lines
 from cellwright.data.idx import read_idx
 from cellwright.data.long_form_files import read_long_form, read_m4
+from cellwright.data.measured_readers import read_measured_table
 from cellwright.data.pictures import picture_files
 from cellwright.data.run_to_failure import read_machines
 from cellwright.data.step_tables import StepColumns, read_step_table
@@ -23,6 +24,10 @@ from cellwright.data.windows import column_names, read_series
 from cellwright.errors import DataError
 
 TEXT = b"id,step,a\n" + b"".join(b"%d,0,%d\n" % (n, n * n) for n in range(300))
+
+
+def _read_steps(path):
+    return read_step_table(path, StepColumns())
 
 
 @pytest.fixture(params=["cut", "wrong", "short", "none"])
@@ -42,7 +47,7 @@ def damaged(request):
         ("some.csv.gz", read_series),
         ("some.csv.gz", column_names),
         ("some.csv.gz", read_long_form),
-        ("some.csv.gz", lambda path: read_step_table(path, StepColumns())),
+        ("some.csv.gz", _read_steps),
         ("some.txt.gz", read_machines),
         ("some.txt.gz", read_text),
         ("some.txt.gz", read_lines),
@@ -111,3 +116,18 @@ def test_a_name_that_no_table_could_hold_is_refused(tmp_path, name, read):
     (tmp_path / f"a{os.fsdecode(name)[-4:]}").rename(tmp_path / os.fsdecode(name))
     with pytest.raises(DataError, match=r"the name 'caf\\udce9\....' is not UTF-8; rename"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "read", [read_csv, read_series, column_names, read_long_form, read_measured_table, _read_steps]
+)
+def test_every_reader_of_a_table_says_what_hides_its_header(tmp_path, read):
+    path = tmp_path / "some.csv"
+    for content, words in (
+        (b"id;step;a;label\nx;0;1,5;up\n", "cells must be separated by commas"),
+        ("id,step,a\nx,0,1\n".encode("utf-16"), "line 1, byte 1: not UTF-8"),
+        (b"", "not a readable CSV: it is empty"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=words):
+            read(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -22,6 +23,7 @@ from cellwright.errors import DataError, did_you_mean, require_extra
 __all__ = [
     "WHOLE_NUMBER",
     "check_numbers",
+    "header_of",
     "place_in",
     "read_csv",
     "read_npz",
@@ -86,12 +88,6 @@ def read_csv(path: Path) -> tuple[Sequences, npt.NDArray[Any] | None, list[Any]]
     table = read_table(path)
     for column in ("id", "step"):
         if column not in table:
-            others = "".join(map(str, table))
-            if ";" in others or "\t" in others:
-                raise DataError(
-                    f"{path}: there is no column {column!r}; cells must be separated by commas, "
-                    f"and {others!r} looks as if they were not"
-                )
             raise DataError(
                 f"{path}: there is no column {column!r} among {', '.join(map(str, table))}."
                 f"{did_you_mean(column, map(str, table))} A long-form CSV starts "
@@ -145,17 +141,8 @@ def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> p
             table[name] = _as_texts(table[name])
         return table
     content = read_bytes(path)
-    decoded(content, str(path))  # says where a byte is none of UTF-8, which pandas does not
+    header, first = header_of(path, content)
     try:
-        rows = rows_of(content)
-        header, first = next(rows, (0, []))[1], next(rows, (0, []))[1]
-        if not header:
-            raise ValueError("it is empty")
-        if "" in header:
-            raise ValueError(f"column {header.index('') + 1} has no name")
-        twice = [name for name in header if header.count(name) > 1]
-        if twice:
-            raise ValueError(f"there are two columns {twice[0]!r}")
         named = row_names and len(first) == len(header) + 1
         names = [_ROW, *header] if named else header
         with warnings.catch_warnings():
@@ -173,16 +160,53 @@ def read_table(path: Path, *, texts: bool = False, row_names: bool = False) -> p
                 na_values=[""],
                 low_memory=False,
             )
-    except pd.errors.ParserWarning as error:
-        wide = ((line, len(cells)) for line, cells in rows_of(content) if len(cells) > len(names))
-        line, cells = next(wide, ("some", "more"))
-        raise DataError(
-            f"{path}: not a readable CSV: line {line} has {cells} cells, but the header has "
-            f"{len(header)}; a cell with a comma in it goes into quotes"
-        ) from error
-    except (ValueError, OverflowError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV: {error}") from error
+    except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
+        # How pandas complains of a row that is too long depends on the rows above.
+        reason = _too_long(content, len(header), len(names)) or error
+        raise DataError(f"{path}: not a readable CSV: {reason}") from error
     return table.drop(columns=_ROW) if named else table
+
+
+def header_of(path: Path, content: bytes) -> tuple[list[str], list[str]]:
+    """The names of the columns of a CSV file, and the cells of its first row.
+
+    Raises
+    ------
+    DataError
+        The file is empty or not UTF-8, its cells are not separated by commas, or a column has no
+        name or that of another.
+    """
+    decoded(content, str(path))  # says where a byte is none of UTF-8, which pandas does not
+    try:
+        rows = rows_of(content)
+        header, first = next(rows, (0, []))[1], next(rows, (0, []))[1]
+        if not header:
+            raise ValueError("it is empty")
+        if "" in header:
+            raise ValueError(f"column {header.index('') + 1} has no name")
+        twice = [name for name in header if header.count(name) > 1]
+        if twice:
+            raise ValueError(f"there are two columns {twice[0]!r}")
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable CSV: {error}") from error
+    if len(header) == 1 and re.search("[;\t]", header[0]):
+        raise DataError(
+            f"{path}: cells must be separated by commas, and {header[0]!r} looks as if they were "
+            f"not; decimals have a point"
+        )
+    return header, first
+
+
+def _too_long(content: bytes, columns: int, most: int) -> str | None:
+    """What is wrong with the first row that has more than `most` cells, if there is one."""
+    with contextlib.suppress(csv.Error):
+        for line, cells in rows_of(content):
+            if len(cells) > most:
+                return (
+                    f"line {line} has {len(cells)} cells, but the header has {columns}; a cell "
+                    f"with a comma in it goes into quotes"
+                )
+    return None
 
 
 def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:

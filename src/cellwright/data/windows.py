@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from cellwright.data.checks import check_count
 from cellwright.data.dates import day_first
 from cellwright.data.files import read_bytes
 from cellwright.data.sequences import Sequences, as_sequences
-from cellwright.data.tables import check_numbers, place_in, read_table
+from cellwright.data.tables import check_numbers, header_of, place_in, read_table
 from cellwright.errors import DataError, did_you_mean
 
 __all__ = ["Series", "column_names", "read_series", "windows"]
@@ -102,11 +101,7 @@ def column_names(path: Path) -> tuple[str, ...]:
     DataError
         The file is no CSV.
     """
-    content = read_bytes(path)
-    try:
-        return tuple(map(str, pd.read_csv(io.BytesIO(content), nrows=0, index_col=False)))
-    except ValueError as error:
-        raise DataError(f"{path}: not a readable CSV: {error}") from error
+    return tuple(header_of(path, read_bytes(path))[0])
 
 
 def windows(series: Series, length: int, *, stride: int = 1) -> Sequences:
