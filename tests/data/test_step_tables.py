@@ -86,6 +86,13 @@ def test_labels_may_be_missing_from_what_is_predicted(write):
         read_step_table(path, StepColumns())
 
 
+@pytest.mark.parametrize("columns", [StepColumns(id="idd"), StepColumns(step="idd")])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_column_of_ids_or_steps_that_is_named_must_be_there(write, columns, labelled):
+    with pytest.raises(DataError, match=r"no column 'idd' among id, step.*Did you mean 'id'"):
+        read_step_table(write(LONG), columns, labelled=labelled)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -31,9 +31,11 @@ class StepColumns:
     features
         What is read; None for all that are nothing else.
     id
-        What tells sequences apart; without such a column the file is one sequence.
+        What tells sequences apart; without a column ``id`` the file is one sequence. One of
+        another name must be there.
     step
-        Number, date or time of a step; where there is none, ``date``, or else the order of rows.
+        Number, date or time of a step; without a column ``step`` it is ``date``, or else the order
+        of rows. One of another name must be there.
     time_of_day
         Whether sine and cosine of the time of the day are features too.
     """
@@ -90,7 +92,9 @@ def read_step_table(path: Path, columns: StepColumns, *, labelled: bool = True) 
     table = read_table(path, texts=True, row_names=True)
     names = [str(name) for name in table]
     chosen = [label for label in columns.labels if labelled or label in table]
-    for name in (*chosen, *(columns.features or ())):
+    usual = (StepColumns.id, StepColumns.step)  # may be missing; what the user has named may not
+    named = [name for name in (columns.id, columns.step) if name not in usual]
+    for name in (*chosen, *(columns.features or ()), *named):
         if name not in table:
             raise DataError(
                 f"{path}: there is no column {name!r} among {', '.join(names)}."
