@@ -50,7 +50,7 @@ def test_several_targets_stand_in_the_order_asked_for(write):
 def test_targets_may_be_unknown_to_predict_but_not_to_learn(write):
     path = write("id,step,a\nx,0,1\ny,0,2\n")
     assert read_measured_samples(str(path)).y is None
-    with pytest.raises(DataError, match="nothing to be told: no target"):
+    with pytest.raises(DataError, match="no target column 'target' among id, step, a"):
         read_measured(str(path))
 
 
@@ -84,6 +84,7 @@ def test_what_is_no_parquet_is_refused(tmp_path):
         (GOOD, {}, "line 2, column 'machine': expected a finite number, got 'm'"),
         (GOOD.replace("m\n", "1\n").replace("n\n", ""), {"targets": ["target", "speed"]},
          "no target column 'speed'"),
+        (GOOD, {"targets": "targt"}, "no target column 'targt' among.*Did you mean 'target'"),
         ("id,step,a,target\nx,0,1,5\n\nx,1,1,6\n", {}, "line 4, column 'target': changes"),
         ("id,step,a,target\nx,0,1,5\nx,1,1,\n", {}, "line 3, column 'target': expected a finite"),
         ("id,step,a,target\nx,0,1,inf\n", {}, "column 'target': expected a finite"),

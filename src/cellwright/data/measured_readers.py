@@ -91,16 +91,16 @@ def read_measured(
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if "X_train" in arrays:
-            train, test = (_complete(path, _from_npz(path, arrays, p)) for p in ("_train", "_test"))
+            train, test = (_from_npz(path, arrays, p, complete=True) for p in ("_train", "_test"))
             if train.targets != test.targets:
                 raise DataError(
                     f"{path}: y_test has {len(test.targets)} targets, y_train {len(train.targets)}"
                 )
             return MeasuredDataset(path.stem, train, test)
-        everything = _from_npz(path, arrays, "")
+        everything = _from_npz(path, arrays, "", complete=True)
     else:
         everything = read_measured_table(path, targets=targets, group=group)
-    return _split(path.stem, _complete(path, everything), test_fraction)
+    return _split(path.stem, everything, test_fraction)
 
 
 def read_measured_samples(source: str, **reading: Any) -> Measured:
@@ -129,7 +129,7 @@ def read_measured_samples(source: str, **reading: Any) -> Measured:
         path,
         targets=reading.get("targets", "target"),
         group=reading.get("group"),
-        grouped=False,
+        complete=False,
     )
 
 
@@ -138,7 +138,7 @@ def read_measured_table(
     *,
     targets: str | Sequence[str] = "target",
     group: str | None = None,
-    grouped: bool = True,
+    complete: bool = True,
 ) -> Measured:
     """Read a CSV or Parquet table: a row a step, columns ``id, step, features…, target…``.
 
@@ -151,11 +151,12 @@ def read_measured_table(
     path
         The file.
     targets
-        Column, or columns, to be told; all of them may be missing, where they are not known.
+        Column, or columns, to be told.
     group
         Column that says which samples belong together.
-    grouped
-        Whether that column must be there.
+    complete
+        Whether targets and group must be there; without them there is nothing to learn, but
+        something to predict.
 
     Raises
     ------
@@ -172,14 +173,14 @@ def read_measured_table(
         raise SettingError(f"targets={targets}: name each column that is to be told once")
     table = _read(path)
     if group is not None and group not in table:
-        if grouped:
+        if complete:
             names = list(map(str, table))
             raise DataError(
                 f"{path}: there is no group column {group!r} among {', '.join(names)}."
                 f"{did_you_mean(group, names)}"
             )
         group = None
-    known = _columns(path, table, targets, group)
+    known = _columns(path, table, targets, group, complete)
     others = {"id", "step", *targets, group}
     features = [str(column) for column in table if column not in others]
     if not features:
@@ -208,9 +209,9 @@ def read_measured_table(
 
 
 def _columns(
-    path: Path, table: pd.DataFrame, targets: Sequence[str], group: str | None
+    path: Path, table: pd.DataFrame, targets: Sequence[str], group: str | None, complete: bool
 ) -> tuple[str, ...]:
-    """The target columns that are there, all or none; complains about what is missing."""
+    """The target columns that are there, all or perhaps none; complains of what is missing."""
     names = [str(column) for column in table]
     for column in ("id", "step"):
         if column not in names:
@@ -222,10 +223,10 @@ def _columns(
     for target in targets:
         if target in ("id", "step", group):
             raise DataError(f"{path}: column {target!r} cannot be told; it is not a target")
-        if there and target not in names:
+        if (there or complete) and target not in names:
             raise DataError(
                 f"{path}: there is no target column {target!r} among {', '.join(names)}."
-                f"{did_you_mean(target, names)}"
+                f"{did_you_mean(target, names)} The option targets names those to be told"
             )
     return there
 
@@ -266,12 +267,16 @@ def _adding() -> Measured:
     return Measured(drawn.x, drawn.targets.astype(np.float64), ids, ("sum",))
 
 
-def _from_npz(path: Path, arrays: dict[str, Any], part: str) -> Measured:
+def _from_npz(
+    path: Path, arrays: dict[str, Any], part: str, *, complete: bool = False
+) -> Measured:
     x_name, y_name, group_name = f"X{part}", f"y{part}", f"groups{part}"
     if x_name not in arrays:
         raise DataError(f"{path}: there is no array {x_name!r}; it holds {', '.join(arrays)}")
     x, y = as_sequences(arrays[x_name], name=f"{path}: {x_name}"), arrays.get(y_name)
     targets: tuple[str, ...] = ("target",)
+    if y is None and complete:
+        raise DataError(f"{path}: there is nothing to be told: no array {y_name!r}")
     if y is not None:
         if y.shape[:1] != (len(x),):
             raise DataError(f"{path}: {y_name} must be ({len(x)}, …) like {x_name}, got {y.shape}")
@@ -282,17 +287,6 @@ def _from_npz(path: Path, arrays: dict[str, Any], part: str) -> Measured:
     if groups is not None and groups.shape != (len(x),):
         raise DataError(f"{path}: {group_name} must be ({len(x)},), got {groups.shape}")
     return Measured(x, y, list(range(len(x))), targets, groups)
-
-
-def _complete(path: Path, samples: Measured) -> Measured:
-    if samples.y is None:
-        names = samples.x.names or ()
-        hint = did_you_mean(samples.targets[0], names)
-        raise DataError(
-            f"{path}: there is nothing to be told: no {', '.join(samples.targets)}.{hint} Columns "
-            f"of a table are named by the option targets, the array of a .npz is y"
-        )
-    return samples
 
 
 def _split(name: str, everything: Measured, test_fraction: float) -> MeasuredDataset:
