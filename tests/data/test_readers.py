@@ -112,6 +112,8 @@ def test_an_unknown_source_is_named(source, words):
 def test_a_folder_goes_with_a_name_only(save, tmp_path):
     with pytest.raises(DataError, match="data folder goes with a named data set"):
         read(save(X=X, y=Y), tmp_path)
+    with pytest.raises(DataError, match="data folder goes with mnist, not with digits"):
+        read("digits", tmp_path)
 
 
 def test_the_fingerprint_tells_changed_labels_and_sequences(save):

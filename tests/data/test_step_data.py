@@ -41,6 +41,12 @@ def test_options_that_mean_nothing_to_the_data_are_refused(sources, source, opti
         read_step_data(sources(source), **option)
 
 
+def test_clips_of_digits_lie_in_no_folder(tmp_path):
+    for read in (read_step_data, read_step_samples):
+        with pytest.raises(DataError, match="goes with mnist-clips, not with clips"):
+            read("clips", tmp_path)
+
+
 def test_the_division_is_checked(sources):
     with pytest.raises(DataError, match=r"test_fraction=1\.5: must lie between 0 and 1"):
         read_step_data(sources("some.csv"), test_fraction=1.5)

@@ -607,6 +607,20 @@ def test_a_test_part_that_cannot_be_used_is_refused_before_the_training(tmp_path
         config.read_data()
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"past": ["promo"]}, r"sales: .* no column 'promo'; .* promotion, region. Did you mean"),
+        ({"frequency": "W"}, "frequency='W' means nothing to these data"),
+        ({"time_column": "day"}, "time_column='day' means nothing to these data"),
+        ({"data_dir": "sales"}, "data folder goes with m4-hourly and m4-weekly, not with sales"),
+    ],
+)
+def test_what_the_made_up_sales_cannot_heed_is_refused(asked, said):
+    with pytest.raises(DataError, match=said):
+        cw.jobs.configure("sales", job="forecast", horizon=7, **asked).read_data()
+
+
 def test_a_run_on_a_series_without_a_mase_is_finished(tmp_path):
     days = pd.date_range("2024-01-01", periods=63)
     table = pd.DataFrame({"unique_id": "a", "ds": days, "y": np.tile(WEEK, 9)})

@@ -128,6 +128,8 @@ def _existing(source: str) -> Path:
 
 
 def _digits(folder: Path | None, test_fraction: float) -> Dataset:
+    if folder is not None:
+        raise DataError("a data folder goes with mnist, not with digits, which scikit-learn brings")
     digits = load_digits()
     images = as_sequences(digits.images / 16.0)
     everything = Labelled(images, digits.target, list(range(len(images))))

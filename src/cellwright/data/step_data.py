@@ -282,6 +282,8 @@ def _clips(
     counts = {} if count is None else {"train": count, "test": int(_TEST_SHARE * count)}
     if source == "mnist-clips":
         made = clips_of_mnist(folder, **counts)
+    elif folder is not None:
+        raise DataError("a data folder goes with mnist-clips, not with clips")
     else:
         made = clips_of_digits(**counts, test_fraction=test_fraction)
     train, test = (_numbered(source, part) for part in made)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cellwright.data.checks import refuse_given
 from cellwright.data.long_form import LongForm
 from cellwright.data.long_form_files import read_long_form, read_m4
 from cellwright.data.seasonal_series import made_up_sales
@@ -22,6 +23,7 @@ from cellwright.jobs.forecast.estimator import Forecaster
 from cellwright.jobs.forecast.measures import measure
 from cellwright.jobs.forecast.preparing import learn_facts
 from cellwright.jobs.job import Job
+from cellwright.jobs.options.forecast import ForecasterReading
 from cellwright.look.forecast_picture import draw_forecasts
 from cellwright.look.pictures import save_picture
 from cellwright.storage import replace_file
@@ -84,6 +86,12 @@ class _Forecast(Job[Forecaster, ForecastData]):
     files = ("forecasts.png", "forecasts.csv")
 
     def read(self, asked: Asked) -> ForecastData:
+        if asked.source in _NAMED:
+            columns = {
+                f.name: (asked.reading[f.name], f.default, False) for f in fields(ForecasterReading)
+            }
+            frequency = {"frequency": (asked.options["frequency"], None, False)}
+            refuse_given(asked.source, columns | frequency)
         series, horizon = _series(asked), asked.options["horizon"]
         short = series.lengths <= 2 * horizon
         if short.any():
@@ -184,15 +192,23 @@ def _tested(
 
 def _series(asked: Asked) -> LongForm:
     source, reading, options = asked.source, asked.reading, asked.options
+    chosen = chosen_columns(options)
     if source in _NAMED:
-        return _named(source, asked.folder)
+        series = _named(asked)
+        lacking = next((name for name in chosen if name not in series.columns), None)
+        if lacking is not None:
+            known = ", ".join(series.columns) or "none"
+            raise DataError(
+                f"{source}: there is no column {lacking!r}; beside y there are: {known}."
+                f"{did_you_mean(lacking, series.columns)}"
+            )
+        return series
     if not source.endswith(_SUFFIXES):
         raise DataError(
             f"there is no data set {source!r}.{did_you_mean(source, _NAMED)} Known: "
             f"{', '.join(_NAMED)}, or a path that ends in {', '.join(_SUFFIXES)}"
         )
     asked.refuse_folder(f"a data folder goes with a named data set, not with {source!r}")
-    chosen = chosen_columns(options)
     return read_long_form(
         Path(source),
         id_column=reading["id_column"],
@@ -204,16 +220,18 @@ def _series(asked: Asked) -> LongForm:
     )
 
 
-def _named(source: str, folder: Path | None) -> LongForm:
+def _named(asked: Asked) -> LongForm:
+    source = asked.source
     if source == "sales":
+        asked.refuse_folder("a data folder goes with m4-hourly and m4-weekly, not with sales")
         return made_up_sales()
-    if folder is None:
+    if asked.folder is None:
         raise SettingError(f"{source}: name the folder of its files with --data-dir")
     groups: dict[str, Callable[[Path], LongForm]] = {
         "m4-hourly": lambda place: read_m4(place, "Hourly")[1],
         "m4-weekly": lambda place: read_m4(place, "Weekly")[1],
     }
-    return groups[source](folder)
+    return groups[source](asked.folder)
 
 
 JOB = _Forecast()
