@@ -1,5 +1,7 @@
 """``cellwright cells``: the zoo on a terminal."""
 
+import contextlib
+import io
 import json
 import sys
 from unittest import mock
@@ -38,6 +40,20 @@ def test_the_list_is_grouped_by_family(cells):
         assert f"  {name} " in output
         assert cw.cells.get(name).summary in output
     assert output.index("Long short-term memory") < output.index("  lstm ")
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_equations_are_printed_where_signs_are_lacking(monkeypatch, errors):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=errors)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["cellwright", "cells", "elman"])
+    with contextlib.suppress(SystemExit):
+        main()
+    print("fran\udce7ais")  # as Linux tells a path that is not UTF-8
+    out.flush()
+    shown = out.buffer.getvalue()
+    assert b"h\\u209c = tanh(W_hx x\\u209c + W_hh h\\u209c\\u208b\\u2081 + b_h)" in shown
+    assert shown.endswith(b"fran\xe7ais\n")
 
 
 def test_every_cell_is_in_one_family():

@@ -21,6 +21,7 @@ import cellwright as cw
 from cellwright.cli import compare_reporters, main
 from cellwright.cli.compare import _seeds
 from cellwright.cli.compare_reporters import TerminalReporter, choose_comparison_reporter
+from cellwright.cli.signs import print_any_sign
 from cellwright.jobs import RunFolder, RunState, configure, run
 from cellwright.jobs.comparing.wording import cells_of_table
 
@@ -178,6 +179,7 @@ def test_a_comparison_that_is_done_has_no_time_left():
 def test_an_encoding_that_lacks_signs_gets_plain_ones(monkeypatch, encoding, sign):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    print_any_sign()
     reporter = choose_comparison_reporter(quiet=False, as_json=False)
     reporter.finished(made({"elman": [0.90, 0.94], "gru": [0.83, 0.80]}))
     shown = raw.getvalue().decode(encoding)

@@ -14,6 +14,7 @@ from cellwright.cli.compare import compare
 from cellwright.cli.doctor import doctor
 from cellwright.cli.fit import fit_app
 from cellwright.cli.generate import generate
+from cellwright.cli.signs import print_any_sign
 from cellwright.cli.use import predict, score
 from cellwright.errors import CellwrightError
 from cellwright.jobs.training.ranks import is_first
@@ -43,6 +44,7 @@ _STOPPED = 10.0
 
 def run() -> None:
     """Run the command line; an error of ours is one message, not a traceback."""
+    print_any_sign()
     try:
         app()
     except OSError as error:

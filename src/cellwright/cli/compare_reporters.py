@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,8 +32,6 @@ _LESS_IMPORTANT = (
 )
 _GAP = 2  # between columns
 _NARROWEST = 12  # that the names of cells are wrapped to
-# For encodings that lack them; a number that has lost its minus would be another number.
-_PLAIN_SIGNS = str.maketrans({"−": "-", "–": "-", "×": "x", "·": ".", "…": "..."})
 
 
 class QuietReporter(ComparisonReporter):
@@ -275,21 +271,10 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
-    """What to print for signs that an encoding lacks."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    text = error.object[error.start : error.end].translate(_PLAIN_SIGNS)
-    return text.encode("ascii", "replace").decode(), error.end
-
-
 def choose_comparison_reporter(*, quiet: bool, as_json: bool) -> QuietReporter:
     """The reporter for what the user asked and where the output goes."""
     if quiet:
         return QuietReporter()
     if as_json:
         return JsonReporter()
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        codecs.register_error("cellwright.plain", _in_plain_signs)
-        sys.stdout.reconfigure(errors="cellwright.plain")
     return TerminalReporter() if sys.stdout.isatty() else LineReporter()

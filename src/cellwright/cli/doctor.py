@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,10 +46,7 @@ def doctor(
 
 def _print(lines: Iterator[tuple[str, str]]) -> None:
     for name, text in lines:
-        line = f"{name:<11} " + text.replace("\n", "\n" + 12 * " ")
-        # A terminal that does not know a character of a path is no reason to say nothing.
-        encoding = sys.stdout.encoding or "utf-8"
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        print(f"{name:<11} " + text.replace("\n", "\n" + 12 * " "))
 
 
 def _versions() -> Iterator[tuple[str, str]]:
