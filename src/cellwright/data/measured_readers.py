@@ -267,9 +267,7 @@ def _adding() -> Measured:
     return Measured(drawn.x, drawn.targets.astype(np.float64), ids, ("sum",))
 
 
-def _from_npz(
-    path: Path, arrays: dict[str, Any], part: str, *, complete: bool = False
-) -> Measured:
+def _from_npz(path: Path, arrays: dict[str, Any], part: str, *, complete: bool = False) -> Measured:
     x_name, y_name, group_name = f"X{part}", f"y{part}", f"groups{part}"
     if x_name not in arrays:
         raise DataError(f"{path}: there is no array {x_name!r}; it holds {', '.join(arrays)}")
