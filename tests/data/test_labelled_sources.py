@@ -1,11 +1,13 @@
 """Labelled data of every kind: how they are divided, and what does not go together."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cellwright.data.labelled_sources import read_labelled, read_labelled_samples
+from cellwright.data.text_lines import Texts
 from cellwright.errors import DataError, SettingError
 
 soundfile = pytest.importorskip("soundfile")
@@ -35,6 +37,23 @@ def test_texts_are_divided_by_label_or_at_the_end(lines):
     data = read_labelled(str(lines), test_fraction=0.3, split="last")
     assert list(data.test.x) == [f"text {n}" for n in range(14, 20)]
     assert data.test.ids == list(range(14, 20))
+
+
+def test_the_name_of_a_file_tells_texts_from_packed_tables(lines, tmp_path):
+    tabs = lines.rename(tmp_path / "reviews.tsv")
+    assert isinstance(read_labelled(str(tabs)).train.x, Texts)
+    rows = "".join(f"{n},{step},{n},{n % 2}\n" for n in range(20) for step in range(3))
+    table = tmp_path / "walks.csv.gz"
+    table.write_bytes(gzip.compress(f"id,step,height,label\n{rows}".encode()))
+    data = read_labelled(str(table))
+    assert (data.name, data.train.x.names) == ("walks", ("height",))
+    assert len(read_labelled_samples(str(table)).x) == 20
+
+
+def test_all_that_can_be_read_is_listed_where_a_name_is_not_known():
+    for read in (read_labelled, read_labelled_samples):
+        with pytest.raises(DataError, match=r"mean 'digits'\? Known: .* WAV files.*\.txt, \.tsv"):
+            read("digit")
 
 
 def test_a_test_part_may_lie_in_a_file_of_its_own(lines, tmp_path):

@@ -13,7 +13,15 @@ from sklearn.model_selection import train_test_split
 
 from cellwright.data.audio import ARCHIVES, Recordings, read_recordings
 from cellwright.data.checks import check_choice, check_fraction, refuse_given
-from cellwright.data.readers import Labelled, read, read_samples
+from cellwright.data.readers import (
+    NAMED,
+    TABLES,
+    Dataset,
+    Labelled,
+    no_data_set,
+    read,
+    read_samples,
+)
 from cellwright.data.sequences import Sequences
 from cellwright.data.strokes import read_trajectories
 from cellwright.data.tables import read_npz
@@ -24,8 +32,7 @@ __all__ = ["LabelledData", "read_labelled", "read_labelled_samples"]
 
 # Does not depend on the seed of the training, so that runs with several are scored alike.
 _SPLIT_SEED = 0
-_TEXTS = (".txt", ".txt.gz", ".gz")
-_TABLES = (".npz", ".csv", ".parquet")
+_OWN = (".txt", ".tsv", *ARCHIVES, ".mat", ".gz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,8 @@ def read_labelled(
     Parameters
     ----------
     source
-        What `cellwright.data.read` reads; or a file of lines ``label text`` (``.txt``, ``.gz``);
+        What `cellwright.data.read` reads; or a file of lines ``label text`` (``.txt``, ``.tsv``,
+        ``.gz``);
         or a folder or tar archive of WAV files (see `read_recordings`); or the ``.mat`` of
         character trajectories (see `read_trajectories`).
     folder
@@ -97,7 +105,7 @@ def read_labelled(
         refuse_given(source, {"folder": (folder, None, False)})
         return _complete(_given_apart(source, str(Path(source).parent / test)))
     if not own:
-        data = read(source, folder, test_fraction=test_fraction)
+        data = _read_named(source, folder, test_fraction=test_fraction)
         return _complete(LabelledData(data.name, data.train, data.test))
     if folder is not None:
         raise DataError(f"a data folder goes with a named data set, not with {source!r}")
@@ -123,13 +131,20 @@ def read_labelled_samples(source: str, folder: Path | None = None, **reading: An
     """
     if _is_own(source):
         return _read_own(source)
-    if folder is None and source.endswith(_TABLES):
+    if folder is None and source.endswith(TABLES):
         return read_samples(source)
-    return read(source, folder).test
+    return _read_named(source, folder).test
 
 
 def _is_own(source: str) -> bool:
-    return Path(source).is_dir() or source.endswith((*_TEXTS, *ARCHIVES, ".mat"))
+    return Path(source).is_dir() or (source.endswith(_OWN) and not source.endswith(TABLES))
+
+
+def _read_named(source: str, folder: Path | None, **reading: Any) -> Dataset:
+    if not source.endswith(TABLES) and source not in NAMED:
+        endings = ", ".join((*TABLES, *_OWN))
+        raise no_data_set(source, f"a folder of WAV files, or a path that ends in {endings}")
+    return read(source, folder, **reading)
 
 
 def _read_own(source: str) -> Labelled:
@@ -152,7 +167,7 @@ def _read_own(source: str) -> Labelled:
 def _given_apart(source: str, test: str) -> LabelledData:
     """Two sources, that to learn from and that of the test."""
     for each in (source, test):
-        if not _is_own(each) and not each.endswith(_TABLES):
+        if not _is_own(each) and not each.endswith(TABLES):
             raise DataError(f"a test part of its own goes with a file or folder, not with {each!r}")
     if source.endswith(".npz") and "X_train" in read_npz(Path(source)):
         raise DataError(f"{source}: has a test part already; leave out test={test!r}")

@@ -20,7 +20,10 @@ from cellwright.data.sequences import Sequences, as_sequences
 from cellwright.data.tables import read_csv, read_npz
 from cellwright.errors import DataError, did_you_mean
 
-__all__ = ["Dataset", "Labelled", "read", "read_samples"]
+__all__ = ["NAMED", "TABLES", "Dataset", "Labelled", "no_data_set", "read", "read_samples"]
+
+TABLES = (".npz", ".csv", ".csv.gz", ".parquet")
+"""How the names of files end that hold numbers at each step."""
 
 # The division of a data set without a test part of its own does not depend on the seed of
 # the training, so that runs with several seeds are scored on the same samples.
@@ -71,8 +74,8 @@ def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2)
     ----------
     source
         ``"digits"`` (1,797 scans of 8 rows of 8 pixels, part of scikit-learn), ``"mnist"``,
-        or a path: ``.npz`` with ``X_train, y_train, X_test, y_test`` or ``X, y``, or ``.csv``
-        or ``.parquet`` in long form (``id, step, features…, label``).
+        or a path: ``.npz`` with ``X_train, y_train, X_test, y_test`` or ``X, y``, or ``.csv``,
+        ``.csv.gz`` or ``.parquet`` in long form (``id, step, features…, label``).
     folder
         Where MNIST's IDX files lie; without it they are downloaded once.
     test_fraction
@@ -85,18 +88,19 @@ def read(source: str, folder: Path | None = None, *, test_fraction: float = 0.2)
         The source is unknown or malformed, or has no labels.
     """
     check_fraction(test_fraction)
-    if source in _NAMED:
-        return _NAMED[source](folder, test_fraction)
+    if source in NAMED:
+        return NAMED[source](folder, test_fraction)
     if folder is not None:
         raise DataError(f"a data folder goes with a named data set, not with {source!r}")
     path = _existing(source)
+    name = Path(source.removesuffix(".gz")).stem
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if "X_train" in arrays:
             parts = [_from_npz(path, arrays, part) for part in ("_train", "_test")]
-            return Dataset(path.stem, parts[0], parts[1])
-        return _split(path.stem, _from_npz(path, arrays, ""), test_fraction)
-    return _split(path.stem, read_samples(source), test_fraction)
+            return Dataset(name, parts[0], parts[1])
+        return _split(name, _from_npz(path, arrays, ""), test_fraction)
+    return _split(name, read_samples(source), test_fraction)
 
 
 def read_samples(source: str) -> Labelled:
@@ -115,13 +119,18 @@ def read_samples(source: str) -> Labelled:
     return Labelled(x, y, ids)
 
 
+def no_data_set(source: str, others: str) -> DataError:
+    """What to raise of a source that is neither a named data set nor one of the others."""
+    return DataError(
+        f"there is no data set {source!r}.{did_you_mean(source, NAMED)} Known: "
+        f"{', '.join(NAMED)}, {others}"
+    )
+
+
 def _existing(source: str) -> Path:
     path = Path(source)
-    if path.suffix not in (".npz", ".csv", ".parquet"):
-        raise DataError(
-            f"there is no data set {source!r}.{did_you_mean(source, _NAMED)} Known: "
-            f"{', '.join(_NAMED)}, or a path that ends in .npz, .csv or .parquet"
-        )
+    if not source.endswith(TABLES):
+        raise no_data_set(source, f"or a path that ends in {', '.join(TABLES)}")
     if not path.is_file():
         raise DataError(f"there is no file {source}")
     return path
@@ -152,7 +161,7 @@ def _mnist(folder: Path | None, test_fraction: float) -> Dataset:
     return Dataset("mnist", parts[0], parts[1])
 
 
-_NAMED: dict[str, Callable[[Path | None, float], Dataset]] = {"digits": _digits, "mnist": _mnist}
+NAMED: dict[str, Callable[[Path | None, float], Dataset]] = {"digits": _digits, "mnist": _mnist}
 
 
 def _from_npz(path: Path, arrays: dict[str, Any], part: str) -> Labelled:

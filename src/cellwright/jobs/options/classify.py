@@ -65,8 +65,8 @@ ENTRY = Entry(
     about="Learn which class a sequence belongs to (many to one).",
     data="digits",
     data_help=(
-        "digits, mnist, a .npz, .csv or .parquet file, label-and-text lines (.txt, .gz), a folder "
-        "or .tar.gz of WAV files, or a .mat of pen strokes."
+        "digits, mnist, a .npz, .csv or .parquet file, label-and-text lines (.txt, .tsv, .gz), "
+        "a folder or .tar.gz of WAV files, or a .mat of pen strokes."
     ),
     options=ClassifierOptions,
     reading=ClassifierReading,
