@@ -196,7 +196,11 @@ def test_the_zoo_is_shown(cellwright):
         ("fit classify --layers 0", 1, "layers=0: Input should be greater than or equal to 1"),
         ("fit classify --layers wide", 1, "layers='wide'"),
         ("fit classify --cell lstn --data data.npz", 1, "Did you mean 'lstm'"),
-        ("fit classify --config none.yaml", 1, "none.yaml is not the config.yaml of a run"),
+        (
+            "fit classify --config none.yaml",
+            1,
+            "none.yaml cannot be read: No such file or directory\n",
+        ),
         ("fit classify --config data.npz", 1, "data.npz is not the config.yaml of a run"),
         ("fit classify --data data.npz --out data.npz", 1, "data.npz cannot be made"),
         ("predict nowhere", 1, "there is no run folder or model file nowhere"),

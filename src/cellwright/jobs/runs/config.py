@@ -169,6 +169,8 @@ def read_config(path: Path) -> RunConfig:
         ) from error
     except RunError:
         raise
-    except (OSError, ValueError, RecursionError, yaml.YAMLError, CellwrightError) as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError, yaml.YAMLError, CellwrightError) as error:
         reason = " ".join(str(error).split())  # YAML explains itself on several lines
         raise RunError(f"{path} is not the config.yaml of a run: {reason}") from error
