@@ -41,7 +41,7 @@ def compare(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Of classify: digits, mnist, or a .npz, .csv or .parquet file."),
+        typer.Option(help="What fit classify reads; of jsb_chorales its .mat, which it needs."),
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of mnist's IDX files.")] = None,
     test_fraction: Annotated[
