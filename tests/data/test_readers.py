@@ -79,7 +79,7 @@ def test_a_csv_is_read_and_divided(tmp_path):
     ("arrays", "error", "words"),
     [
         ({"y": Y}, DataError, "there is no array 'X'; it holds y"),
-        ({"X": X}, DataError, "no labels to learn"),
+        ({"X": X}, DataError, "no labels to learn; .* column 'label', a .npz"),
         ({"X": X, "y": Y[:5]}, DataError, r"y must be \(20,\) like X, got \(5,\)"),
         ({"X": X, "y": Y[:, None]}, DataError, r"y must be \(20,\)"),
         ({"X": X[0, 0], "y": Y}, ShapeError, r"X: expected \(sample"),

@@ -179,7 +179,10 @@ def _from_npz(path: Path, arrays: dict[str, Any], part: str) -> Labelled:
 
 def _split(name: str, everything: Labelled, test_fraction: float) -> Dataset:
     if everything.y is None:
-        raise DataError(f"{name}: there are no labels to learn")
+        raise DataError(
+            f"{name}: there are no labels to learn; a table has them in a column 'label', a .npz "
+            f"in an array 'y'"
+        )
     try:
         train, test = train_test_split(
             np.arange(len(everything.x)),
