@@ -11,9 +11,11 @@ from cellwright.data.sines import two_tone_sines
 from cellwright.data.windows import Series, read_series, windows
 from cellwright.errors import DataError, SettingError
 from cellwright.jobs.gan.reading import read_dataset, read_labelled
+from cellwright.jobs.options.gan import GANReading
 
 GOOD = '"Date","Temp","Wind"\n"1981-01-01",20.7,3\n"1981-01-02",17.9,4\n"1981-01-05",18.8,5\n'
-READING = {"window": 4, "stride": 1, "columns": None, "test_fraction": 0.25}
+USUAL = vars(GANReading())
+READING = USUAL | {"window": 4, "test_fraction": 0.25}
 
 
 @pytest.fixture
@@ -124,18 +126,20 @@ def test_a_series_is_divided_in_time_and_no_window_crosses(write):
 
 def test_other_sources(write, tmp_path):
     rows = "".join(f"{number},{step},{number}\n" for number in range(8) for step in range(3))
-    data = read_dataset(str(write(f"id,step,b\n{rows}")), None, READING)
+    quarter = USUAL | {"test_fraction": 0.25}
+    data = read_dataset(str(write(f"id,step,b\n{rows}")), None, quarter)
     assert (len(data.train.x), len(data.test.x), data.train.y) == (6, 2, None)
     ids = {value[0, 0] for part in (data.train, data.test) for value in part.x}
     assert ids == set(range(8))
     np.savez(tmp_path / "a.npz", X_train=np.zeros((4, 3, 2)), X_test=np.ones((2, 3, 2)))
-    data = read_dataset(str(tmp_path / "a.npz"), None, READING)
+    data = read_dataset(str(tmp_path / "a.npz"), None, USUAL)
     assert data.test.x.values.min() == 1
     np.savez(tmp_path / "b.npz", X=np.zeros((4, 3, 2)), y=np.arange(4))
     assert len(read_labelled(str(tmp_path / "b.npz"), None, READING).y) == 4
-    sines = read_dataset("sines", None, READING)
+    short = USUAL | {"window": 4}
+    sines = read_dataset("sines", None, short)
     assert sines.train.x.values.shape == (2000, 4, 1)
-    assert sines.fingerprint == read_dataset("sines", None, READING).fingerprint
+    assert sines.fingerprint == read_dataset("sines", None, short).fingerprint
 
 
 def test_sources_that_are_none(write, tmp_path):
@@ -152,7 +156,7 @@ def test_sources_that_are_none(write, tmp_path):
         (str(write(GOOD)), None, "training part of the series has 2 steps, fewer than the window"),
     ):
         with pytest.raises(DataError, match=words):
-            read_dataset(source, folder, READING)
+            read_dataset(source, folder, READING if source.endswith(".csv") else USUAL)
 
 
 def test_sines_are_as_the_formula_says():

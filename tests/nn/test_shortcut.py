@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 import cellwright as cw
 from cellwright.errors import CellwrightWarning, ShapeError
 from cellwright.nn.shortcut import Shortcut
+from cellwright.nn.shortened import Shortened
 from cellwright.nn.states import join_states
 
 KINDS = {"LSTM": cw.LSTM, "GRU": cw.GRU, "RNN": cw.RNN}
@@ -226,10 +227,8 @@ def test_shapes_do_not_pile_up():
 
 def test_where_every_batch_has_another_shape_no_ways_are_made(monkeypatch, taken):
     made = []
-    through = Shortcut.through
-    monkeypatch.setattr(
-        Shortcut, "through", staticmethod(lambda *a: made.append(True) or through(*a))
-    )
+    find = Shortened._find_shortcut
+    monkeypatch.setattr(Shortened, "_find_shortcut", lambda *a: made.append(True) or find(*a))
     net = cw.GRU(2, 3)
     batches = [torch.randn(steps, 1, 2) for steps in range(1, 101)]
     for x in batches:
@@ -598,10 +597,8 @@ def test_layers_that_come_and_go_count_at_the_next_call():
 
 def test_modes_and_tied_weights_do_not_make_ways_anew(monkeypatch):
     made = []
-    through = Shortcut.through
-    monkeypatch.setattr(
-        Shortcut, "through", staticmethod(lambda *a, **k: made.append(True) or through(*a, **k))
-    )
+    find = Shortened._find_shortcut
+    monkeypatch.setattr(Shortened, "_find_shortcut", lambda *a: made.append(True) or find(*a))
     x = torch.randn(4, 6, 5)
     for net in (cw.LSTM(5, 8), cw.Recurrent("gru", 5, [8, 8])):
         if isinstance(net, cw.Recurrent):
@@ -614,7 +611,7 @@ def test_modes_and_tied_weights_do_not_make_ways_anew(monkeypatch):
 
 
 def test_a_torch_without_guards_goes_the_long_way(monkeypatch, taken):
-    monkeypatch.setattr("cellwright.nn.shortcut._Guards", None)
+    monkeypatch.setattr("cellwright.nn.shortened._Guards", None)
     net, x = cw.LSTM(5, 8), torch.randn(4, 6, 5)
     for _ in range(3):
         assert equal(net(x), long_way(net, x))

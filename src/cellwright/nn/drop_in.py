@@ -24,7 +24,7 @@ from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.arguments import check_tensor
 from cellwright.nn.ragged import active_steps
-from cellwright.nn.shortcut import Shortened
+from cellwright.nn.shortened import Shortened
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
 from cellwright.nn.states import as_wide, check_packed, check_type
 from cellwright.nn.stream import Stream, Words, open_stream

@@ -30,7 +30,7 @@ from cellwright.nn.layer import Layer
 from cellwright.nn.options import Options
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.segments import Every
-from cellwright.nn.shortcut import Shortened
+from cellwright.nn.shortened import Shortened
 from cellwright.nn.stack import Direction, Per, StackCall, StackResult, run_stack
 from cellwright.nn.states import (
     State,
