@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -192,23 +192,15 @@ def _tested(
 
 def _series(asked: Asked) -> LongForm:
     source, reading, options = asked.source, asked.reading, asked.options
-    chosen = chosen_columns(options)
     if source in _NAMED:
-        series = _named(asked)
-        lacking = next((name for name in chosen if name not in series.columns), None)
-        if lacking is not None:
-            known = ", ".join(series.columns) or "none"
-            raise DataError(
-                f"{source}: there is no column {lacking!r}; beside y there are: {known}."
-                f"{did_you_mean(lacking, series.columns)}"
-            )
-        return series
+        return _with_columns(source, _named(asked), chosen_columns(options))
     if not source.endswith(_SUFFIXES):
         raise DataError(
             f"there is no data set {source!r}.{did_you_mean(source, _NAMED)} Known: "
             f"{', '.join(_NAMED)}, or a path that ends in {', '.join(_SUFFIXES)}"
         )
     asked.refuse_folder(f"a data folder goes with a named data set, not with {source!r}")
+    chosen = chosen_columns(options)
     return read_long_form(
         Path(source),
         id_column=reading["id_column"],
@@ -218,6 +210,17 @@ def _series(asked: Asked) -> LongForm:
         numbers=[name for name, (_, categorical) in chosen.items() if not categorical],
         frequency=options["frequency"],
     )
+
+
+def _with_columns(source: str, series: LongForm, chosen: Iterable[str]) -> LongForm:
+    for name in chosen:
+        if name not in series.columns:
+            known = ", ".join(series.columns) or "none"
+            raise DataError(
+                f"{source}: there is no column {name!r}; beside y there are: {known}."
+                f"{did_you_mean(name, series.columns)}"
+            )
+    return series
 
 
 def _named(asked: Asked) -> LongForm:
