@@ -1,11 +1,13 @@
 """Files that are whole or not there."""
 
 import os
+import stat
+from threading import Thread
 
 import pytest
 
 from cellwright import storage
-from cellwright.storage import replace_file
+from cellwright.storage import check_replaceable, replace_file
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
@@ -50,3 +52,40 @@ def test_what_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path, mo
 def test_the_error_of_a_missing_folder_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="'.*/nowhere/file'"):
         replace_file(tmp_path / "nowhere" / "file", "new")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    # To replace it would be to take away /dev/null, for whoever may.
+    pipe, found = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = Thread(target=lambda: found.append(pipe.read_text()), daemon=True)
+    reader.start()
+    check_replaceable(pipe)
+    replace_file(pipe, "new")
+    reader.join(10)
+    assert found == ["new"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_behind_a_link_the_file_is_replaced_not_the_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")
+    for content in ("new", "newer"):  # and there need not be one yet
+        replace_file(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "folder" / "file").read_text() == content
+
+
+def test_what_could_not_be_written_is_known_before(tmp_path):
+    (tmp_path / "file").write_text("old")
+    check_replaceable(tmp_path / "file")
+    check_replaceable(tmp_path / "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    for wrong, kind in (("nowhere/file", FileNotFoundError), ("file/in", NotADirectoryError)):
+        for write in (check_replaceable, lambda path: replace_file(path, "new")):
+            with pytest.raises(kind, match=f"'.*/{wrong}'"):
+                write(tmp_path / wrong)
+    for write in (check_replaceable, lambda path: replace_file(path, "new")):
+        with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+            write(tmp_path)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["json_text", "replace_file"]
+__all__ = ["check_replaceable", "json_text", "replace_file"]
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
@@ -36,17 +37,58 @@ def _finite(content: Any) -> Any:
 def replace_file(path: Path, content: bytes | str) -> None:
     """Write a file so that, whatever happens, there is the old one or the new one.
 
+    A pipe or a device, such as /dev/stdout, is written to as it is.
+
     Raises
     ------
     OSError
         It cannot be written; the error names `path` and the reason.
     """
     data = content.encode() if isinstance(content, str) else content
+    with _naming(path):
+        place = _place_of(path)
+        if _is_stream(place):
+            place.write_bytes(data)
+        else:
+            _write_and_move(place, data)
+
+
+def check_replaceable(path: Path) -> None:
+    """Complain early, before long work, about a file that could not be written behind it.
+
+    Raises
+    ------
+    OSError
+        As `replace_file` would.
+    """
+    with _naming(path):
+        place = _place_of(path)
+        if not _is_stream(place):
+            temporary, file = _new_file_beside(place)
+            file.close()
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        _write_and_move(path, data)
+        yield
     except OSError as error:
-        # It knows of the temporary name only, which means nothing to the user.
+        # It may know of a temporary name only, which means nothing to the user.
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _place_of(path: Path) -> Path:
+    """Where a path leads: behind a link, the file that it stands for is the one to replace."""
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return place
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether this is a pipe or a device, which is written to and must never be replaced."""
+    return path.exists() and not path.is_file()
 
 
 def _write_and_move(path: Path, data: bytes) -> None:

@@ -211,6 +211,8 @@ def test_the_zoo_is_shown(cellwright):
             1,
             "no/such/folder.csv: No such file or directory",
         ),
+        # Before anything is loaded or predicted.
+        ("predict nowhere --out no/such/folder.csv", 1, "no/such/folder.csv: No such file"),
         ("predict run --out run", 1, "cellwright: run: Is a directory"),
         ("fit classify --config some.csv", 1, "some.csv is not the config.yaml of a run"),
         ("fit classify --config odd.yaml", 1, "options: Input should be a valid dictionary"),

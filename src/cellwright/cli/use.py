@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cellwright import jobs
-from cellwright.storage import json_text, replace_file
+from cellwright.storage import check_replaceable, json_text, replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Use a trained model, as CSV; of a classifier: id, prediction."""
+    if out is not None:
+        check_replaceable(out)
     model = jobs.load(run)
     given = jobs.samples(model, run, data, data_dir)
     table = jobs.predictions(model, given, probabilities=probabilities)
