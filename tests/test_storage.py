@@ -2,6 +2,9 @@
 
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -66,6 +69,22 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     reader.join(10)
     assert found == ["new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="output has no name")
+def test_what_output_is_led_into_is_added_to(tmp_path):
+    program = (
+        "from pathlib import Path; from cellwright.storage import check_replaceable, replace_file\n"
+        "check_replaceable(Path('/dev/stdout')); replace_file(Path('/dev/stdout'), 'new')\n"
+    )
+    (tmp_path / "log").write_text("old ")
+    with (tmp_path / "log").open("a") as log:
+        subprocess.run([sys.executable, "-c", program], stdout=log, check=True, timeout=60)
+    assert (tmp_path / "log").read_text() == "old new"
+    piped = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, timeout=60
+    )
+    assert piped.stdout == b"new"
 
 
 def test_behind_a_link_the_file_is_replaced_not_the_link(tmp_path):

@@ -46,11 +46,11 @@ def replace_file(path: Path, content: bytes | str) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     with _naming(path):
-        place = _place_of(path)
-        if _is_stream(place):
-            place.write_bytes(data)
+        if _is_stream(path):
+            with path.open("ab") as stream:
+                stream.write(data)
         else:
-            _write_and_move(place, data)
+            _write_and_move(_place_of(path), data)
 
 
 def check_replaceable(path: Path) -> None:
@@ -62,9 +62,8 @@ def check_replaceable(path: Path) -> None:
         As `replace_file` would.
     """
     with _naming(path):
-        place = _place_of(path)
-        if not _is_stream(place):
-            temporary, file = _new_file_beside(place)
+        if not _is_stream(path):
+            temporary, file = _new_file_beside(_place_of(path))
             file.close()
             temporary.unlink(missing_ok=True)
 
@@ -87,8 +86,13 @@ def _place_of(path: Path) -> Path:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether this is a pipe or a device, which is written to and must never be replaced."""
-    return path.exists() and not path.is_file()
+    """Whether this is a pipe or a device, which is written to and must never be replaced.
+
+    So must what /dev/stdout stands for where it is a file: it may hold more than this.
+    """
+    if path.is_dir() or not path.exists():
+        return False
+    return not path.is_file() or path.absolute().parent in (Path("/dev"), Path("/dev/fd"))
 
 
 def _write_and_move(path: Path, data: bytes) -> None:
