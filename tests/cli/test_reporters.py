@@ -1,6 +1,7 @@
 import io
 import json
 
+import pytest
 from rich.console import Console
 
 from cellwright.cli import reporters
@@ -10,6 +11,7 @@ from cellwright.cli.reporters import (
     LineReporter,
     TerminalReporter,
     choose_reporter,
+    waiting,
 )
 from cellwright.jobs import Progress
 
@@ -31,6 +33,7 @@ def tell(reporter):
     reporter.advanced(Progress(1, 5, 9, {"loss": 0.5}, 100.0, 1.0))
     reporter.epoch_finished(ROW | {"validation_loss": 0.25, "validation_accuracy": 1.0})
     reporter.note("[a] note")
+    reporter.testing()
     reporter.finished(RESULT)
     reporter.close()
 
@@ -51,7 +54,7 @@ def test_json_lines(capsys):
     tell(JsonReporter())
     captured = capsys.readouterr()
     lines = [json.loads(line) for line in captured.out.splitlines()]
-    assert [line.get("event") for line in lines] == ["started", "epoch", None]
+    assert [line.get("event") for line in lines] == ["started", "epoch", "testing", None]
     assert lines[-1] == RESULT
     assert captured.err == "[a] note\n"
 
@@ -67,10 +70,25 @@ def test_a_terminal_gets_lines_and_a_bar_that_goes_away(monkeypatch):
     monkeypatch.setattr(reporters, "Console", lambda **options: console)
     tell(TerminalReporter())
     shown = screen.getvalue()
-    for words in ("epoch   1 ", "100/s", "[a] note", "runs/[x]/", "test accuracy"):
+    for words in ("epoch   1 ", "100/s", "[a] note", "testing", "runs/[x]/", "test accuracy"):
         assert words in shown
     assert "\x1b[?25l" in shown
     assert "\x1b[?25h" in shown
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_takes_long_is_named_on_a_terminal_beside_the_output(monkeypatch, is_terminal):
+    screen, asked = io.StringIO(), []
+
+    def console(**options):
+        asked.append(options)
+        return Console(file=screen, force_terminal=is_terminal, width=100)
+
+    monkeypatch.setattr(reporters, "Console", console)
+    with waiting("predicting"):
+        pass
+    assert ("predicting" in screen.getvalue()) is is_terminal
+    assert asked == [{"stderr": True}]
 
 
 def test_the_reporter_fits_where_the_output_goes(monkeypatch):

@@ -46,7 +46,7 @@ def run() -> None:
     """Run the command line; an error of ours is one message, not a traceback."""
     print_any_sign()
     try:
-        app()
+        app(prog_name="cellwright")  # however it was started
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}")

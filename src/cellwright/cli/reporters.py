@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.progress import Progress as Bar
 from cellwright.jobs.training.reporting import Progress, Reporter
 from cellwright.storage import json_text
 
-__all__ = ["choose_reporter"]
+__all__ = ["choose_reporter", "waiting"]
 
 
 class ClosableReporter(Reporter):
@@ -32,6 +34,10 @@ class JsonReporter(ClosableReporter):
     def epoch_finished(self, row: dict[str, Any]) -> None:
         """Say how the epoch went."""
         self._print({"event": "epoch", **row})
+
+    def testing(self) -> None:
+        """Say that the test begins."""
+        self._print({"event": "testing"})
 
     def finished(self, result: dict[str, Any]) -> None:
         """Say how it ended."""
@@ -124,6 +130,11 @@ class TerminalReporter(LineReporter):
             speed=f"{progress.speed:,.0f}/s",
         )
 
+    def testing(self) -> None:
+        """Let a second bar run to and fro: nobody knows for how long."""
+        self._bar.add_task("testing", total=None, measures="", speed="")
+        self._bar.refresh()
+
     def finished(self, result: dict[str, Any]) -> None:
         """Take the bar away and say how it ended."""
         self.close()
@@ -139,6 +150,14 @@ class TerminalReporter(LineReporter):
 
 def _short(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on a terminal that something is under way, beside the output and until it is done."""
+    console = Console(stderr=True)
+    with console.status(what) if console.is_terminal else nullcontext():
+        yield
 
 
 def choose_reporter(*, quiet: bool, as_json: bool) -> ClosableReporter:

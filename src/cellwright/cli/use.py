@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cellwright import jobs
+from cellwright.cli.reporters import waiting
 from cellwright.storage import check_replaceable, json_text, replace_file
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ def predict(
     """Use a trained model, as CSV; of a classifier: id, prediction."""
     if out is not None:
         check_replaceable(out)
-    model = jobs.load(run)
-    given = jobs.samples(model, run, data, data_dir)
-    table = jobs.predictions(model, given, probabilities=probabilities)
+    with waiting("predicting"):
+        model = jobs.load(run)
+        given = jobs.samples(model, run, data, data_dir)
+        table = jobs.predictions(model, given, probabilities=probabilities)
     text = json_lines(table) if as_json else table.to_csv(index=False)
     if out is not None:
         replace_file(out, text)
@@ -64,8 +66,9 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Test a trained model; without --data on the test part of its own data."""
-    model = jobs.load(run)
-    test, report = jobs.scores(model, jobs.samples(model, run, data, data_dir))
+    with waiting("testing"):
+        model = jobs.load(run)
+        test, report = jobs.scores(model, jobs.samples(model, run, data, data_dir))
     if as_json:
         print(json_text({"job": model.job, "test": test, "run": str(run)}))
     else:

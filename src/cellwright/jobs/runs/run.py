@@ -105,6 +105,7 @@ def run(
         raise
     if not is_first():
         return {}
+    reporter.testing()
     result = _finish(config, job, model, dataset, folder)
     reporter.finished(result)
     return result

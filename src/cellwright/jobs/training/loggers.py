@@ -211,6 +211,11 @@ class Several(Logger):
         for reporter in self.reporters:
             reporter.epoch_finished(row)
 
+    def testing(self) -> None:
+        """Tell all."""
+        for reporter in self.reporters:
+            reporter.testing()
+
     def finished(self, result: dict[str, Any]) -> None:
         """Tell all."""
         for reporter in self.reporters:

@@ -46,6 +46,9 @@ class Reporter:
     def epoch_finished(self, row: dict[str, Any]) -> None:
         """An epoch is done; what follows can be resumed from here."""
 
+    def testing(self) -> None:
+        """The training is done; what follows are the test and the pictures."""
+
     def finished(self, result: dict[str, Any]) -> None:
         """The job is done."""
 
