@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 __all__ = [
     "ArgumentError",
@@ -26,6 +27,7 @@ __all__ = [
     "ToolchainError",
     "TrainingError",
     "did_you_mean",
+    "in_words",
     "require_extra",
 ]
 
@@ -97,6 +99,43 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+# What pydantic finds wrong, by its own name for it, in the words of our other messages.
+_PROBLEMS = {
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "dict_type": "must be names with their values",
+    "model_type": "must be names with their values",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "missing": "is missing",
+    "extra_forbidden": "is not known",
+}
+
+
+def in_words(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, of one of the errors of pydantic's `ValidationError`.
+
+    >>> in_words({"type": "greater_than", "msg": "Input should be ...", "ctx": {"gt": 0}})
+    'must be greater than 0'
+    """
+    text = _PROBLEMS.get(problem["type"])
+    if text is None:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return text.format(**problem.get("ctx", {}))
 
 
 def require_extra(extra: str, *modules: str) -> None:

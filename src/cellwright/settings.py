@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cellwright.errors import SettingError
+from cellwright.errors import SettingError, in_words
 
 __all__ = ["Settings", "settings"]
 
@@ -105,4 +105,4 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "CELLWRIGHT_" + str(first["loc"][0]).upper()
-        raise SettingError(f"{name}={first['input']!r}: {first['msg']}") from error
+        raise SettingError(f"{name}={first['input']!r}: {in_words(first)}") from error

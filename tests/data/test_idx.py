@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from idx_files import packed, write_mnist
 from numpy.testing import assert_array_equal
 
 from cellwright.data import idx, read
@@ -21,20 +22,9 @@ from cellwright.errors import DataError
 SHARED = Path(__file__).parents[2] / "../shared/data/mnist"
 
 
-def packed(array, kind=0x08):
-    sizes = np.array(array.shape, ">u4").tobytes()
-    return bytes([0, 0, kind, array.ndim]) + sizes + array.tobytes()
-
-
 @pytest.fixture
 def mnist(tmp_path):
-    """A folder with 20 pictures to learn from and 10 to test, half of them compressed."""
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 20), ("t10k", 10)):
-        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(packed(images)))
-        labels = np.arange(count, dtype=np.uint8) % 10
-        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(packed(labels))
+    write_mnist(tmp_path)
     return tmp_path
 
 

@@ -163,7 +163,7 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path, parts):
         "is not a cellwright model file": None,
         "not one of cellwright's": {},
         "description is damaged": {"cellwright": "{"},
-        "Input should be": {"cellwright": "[]"},
+        "description: must be names with their values": {"cellwright": "[]"},
         "version: ": {"cellwright": json.dumps(document | {"version": 2})},
         "format: ": {"cellwright": json.dumps(document | {"format": "other"})},
         "job 'fly' that is not known": {"cellwright": json.dumps(document | {"job": "fly"})},

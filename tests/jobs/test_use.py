@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import write_mnist
 from numpy.testing import assert_allclose
 
 from cellwright.errors import DataError, RunError, TrainingError
@@ -61,6 +62,19 @@ def test_a_run_whose_test_part_lies_beside_its_data_is_used_from_anywhere(tmp_pa
     folder = tmp_path / "run"
     found, _ = scores(load(folder), samples(load(folder), folder, None, None))
     assert found == result["test"]
+
+
+def test_a_run_knows_where_it_has_read_the_data_of_a_name(tmp_path):
+    write_mnist(tmp_path)
+    config = configure("mnist", str(tmp_path), layers=[2], epochs=1, validation_fraction=0)
+    result = run(config, RunFolder(tmp_path / "run"))
+    model = load(tmp_path / "run")
+    found, _ = scores(model, samples(model, tmp_path / "run", "mnist", None))
+    assert found == result["test"]
+    # A folder that is named is the one that counts, and another name has its own.
+    with pytest.raises(DataError, match="elsewhere"):
+        samples(model, tmp_path / "run", "mnist", tmp_path / "elsewhere")
+    assert len(samples(model, tmp_path / "run", "digits", None).x) == 360
 
 
 def test_other_data_are_read_by_name_or_path(trained):

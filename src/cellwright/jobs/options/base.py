@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cellwright.cells.cell import Cell
-from cellwright.errors import SettingError
+from cellwright.errors import SettingError, in_words
 
 __all__ = [
     "NETWORK",
@@ -185,7 +185,7 @@ def validated(options: Any) -> dict[str, Any]:
         except ValidationError as error:
             # Where there are alternatives, the one that got furthest is the one that was meant.
             problem = max(error.errors(), key=lambda error: len(error["loc"]))
-            reason = problem["msg"]
+            reason = in_words(problem)
             if problem["type"] == "dict_type" and isinstance(value, str):
                 reason = (
                     f"a size wants its number: write {value}=32, or in Python {{{value!r}: 32}}"

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright import cells
-from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean
+from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean, in_words
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.options import option_types, validated
 from cellwright.jobs.registry import entry_of, job_of
@@ -125,7 +125,7 @@ def configure(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingError(f"{first['loc'][0]}={first['input']!r}: {first['msg']}") from error
+        raise SettingError(f"{first['loc'][0]}={first['input']!r}: {in_words(first)}") from error
 
 
 def reading_of(job: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def read_config(path: Path) -> RunConfig:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RunError(
-            f"{path} is not the config.yaml of a run: {place}: {first['msg']}"
+            f"{path} is not the config.yaml of a run: {place}: {in_words(first)}"
         ) from error
     except RunError:
         raise

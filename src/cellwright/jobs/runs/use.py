@@ -31,7 +31,7 @@ def samples(
     data
         A named data set (its test part), a path, or None for the run's own.
     data_dir
-        Folder of a named data set.
+        Folder of a named data set; None for where the run has read the one of that name.
     **reading
         Reading options of the job that differ from those of the run.
 
@@ -47,6 +47,8 @@ def samples(
     known = config.reading if config is not None else {}
     if data is not None:
         checked = reading_of(model.job, known | reading)
+        if data_dir is None and config is not None and data == config.data and config.data_dir:
+            data_dir = Path(config.data_dir)
         return job.read_samples(Asked(data, data_dir, checked, model.reading_options()))
     if config is None:
         raise RunError(f"{run} is not a run folder with data of its own; give --data")
