@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cellwright as cw
 from cellwright import jobs
 from cellwright.data import Batch
-from cellwright.data.audio import Recordings
+from cellwright.data.audio import Recordings, read_recordings
 from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs.classify.estimator import _class_weights, _CrossEntropy
+from cellwright.jobs.classify.inputs import given
 from cellwright.look.calibration_picture import calibration_error, draw_calibration
 
 GOOD, BAD = ("fine", "great", "lovely", "warm"), ("dull", "poor", "cold", "flat")
@@ -131,6 +132,21 @@ def test_sounds_are_learned_as_waves_or_recordings(tones, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("subtype", "dtype"), [("PCM_U8", "uint8"), ("PCM_16", "int16"), ("PCM_32", "int32")]
+)
+def test_whole_numbers_are_those_of_a_file(subtype, dtype, tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    wave = 0.9 * np.sin(np.arange(400) / 5)
+    soundfile.write(tmp_path / "a.wav", wave, 8000, subtype=subtype)
+    shift = 128 if dtype == "uint8" else 0
+    half = 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
+    whole = (np.round(wave * half) + shift).astype(dtype)
+    (heard,) = given([whole], {"sample_rate": 8000}).waves
+    assert_allclose(heard, read_recordings(tmp_path).waves[0], atol=1.01 / half)
+    assert_allclose(heard, wave, atol=1.01 / half)
+
+
+@pytest.mark.parametrize(
     ("x", "options", "error", "words"),
     [
         (["a"] * 9 + [" "], {}, DataError, r"X\[9\] is an empty text"),
@@ -138,6 +154,7 @@ def test_sounds_are_learned_as_waves_or_recordings(tones, tmp_path):
         ([np.zeros(900)] * 10, {"sample_rate": 8000}, DataError, r"X\[0\] is silent"),
         ([np.r_[1.0, np.nan]] * 10, {"sample_rate": 8000}, DataError, "sample 1 is not a finite"),
         ([np.ones((9, 2))] * 10, {"sample_rate": 8000}, ShapeError, "expected a wave"),
+        ([[3, -20, 400]] * 10, {"sample_rate": 8000}, DataError, r"X\[0\].*int64 do not tell how"),
         ([np.r_[1.0, 2.0]] * 20, {"sample_rate": 8000}, DataError, "less than a window"),
         ([["a", "b"]] * 10, {}, CellwrightError, "expected numbers"),
         (["a"] * 10, {"vocabulary": "letters"}, SettingError, "vocabulary="),

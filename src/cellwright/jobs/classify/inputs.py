@@ -28,8 +28,8 @@ def given(X: Any, options: Mapping[str, Any]) -> Given:  # noqa: N803
     Parameters
     ----------
     X
-        `Recordings`, or waves, (samples,) each, where the options have a ``sample_rate``; texts;
-        or sequences of numbers.
+        `Recordings`, or waves, (samples,) each, where the options have a ``sample_rate``: from
+        -1 to 1, or the whole numbers of a WAV file; texts; or sequences of numbers.
     options
         Validated options.
 
@@ -151,8 +151,7 @@ def _waves(X: Any, rate: int) -> Recordings:  # noqa: N803
         if wave.dtype.kind not in "iuf":
             raise DataError(f"X[{number}]: expected numbers, got {wave.dtype}")
         if wave.dtype.kind != "f":
-            # Whole numbers are what a file of 8, 16 or 32 bits holds.
-            wave = wave / np.iinfo(wave.dtype).max
+            wave = _of_file(wave, f"X[{number}]")
         wave = wave.astype(np.float32)
         if not np.isfinite(wave).all():
             at = int(np.argmin(np.isfinite(wave)))
@@ -163,3 +162,15 @@ def _waves(X: Any, rate: int) -> Recordings:  # noqa: N803
     if not waves:
         raise DataError("X is empty; give at least one wave")
     return Recordings(waves, rate, tuple(f"X[{n}]" for n in range(len(waves))), None)
+
+
+def _of_file(wave: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
+    """The whole numbers of a WAV file as samples from -1 to below 1, (samples,)."""
+    if wave.dtype not in (np.uint8, np.int16, np.int32):
+        raise DataError(
+            f"{name}: whole numbers of {wave.dtype} do not tell how loud they are; give those of a "
+            f"WAV file, in uint8, int16 or int32, or numbers from -1 to 1"
+        )
+    half = 2.0 ** (8 * wave.dtype.itemsize - 1)
+    # Those of 8 bits have no sign: silence is 128.
+    return wave / half - (wave.dtype == np.uint8)
