@@ -115,6 +115,16 @@ def table(path, *names):
     return str(path)
 
 
+def test_numbers_are_the_same_labels_with_a_point_and_without(tmp_path):
+    x = np.arange(24.0).reshape(4, 3, 2)
+    whole, floating = np.array([0, 1, 0, 1]), np.array([0.0, 1.0, 1.0, 0.0])
+    np.savez(tmp_path / "a.npz", X_train=x, y_train=floating, X_test=x, y_test=whole)
+    assert read_labelled(str(tmp_path / "a.npz")).test.y.tolist() == [0, 1, 0, 1]
+    np.savez(tmp_path / "b.npz", X_train=x, y_train=floating, X_test=x, y_test=whole + 1)
+    with pytest.raises(DataError, match="sample 1 of the test part has the label 2"):
+        read_labelled(str(tmp_path / "b.npz"))
+
+
 def test_a_test_part_must_be_of_the_kind_that_is_learned(lines, sounds, tmp_path):
     other = tmp_path / "high"
     other.mkdir()

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from cellwright.data.audio import ARCHIVES, Recordings, read_recordings
 from cellwright.data.checks import check_choice, check_fraction, refuse_given
+from cellwright.data.labels import missing_labels
 from cellwright.data.readers import (
     NAMED,
     TABLES,
@@ -193,9 +194,9 @@ def _given_apart(source: str, test: str) -> LabelledData:
 def _complete(data: LabelledData) -> LabelledData:
     if data.train.y is None or data.test.y is None:
         raise DataError(f"{data.name}: there are no labels to learn")
-    learned = set(map(str, data.train.y.tolist()))
+    unknown = missing_labels(data.test.y, data.train.y)
     for sample, label in zip(data.test.ids, data.test.y.tolist(), strict=True):
-        if str(label) not in learned:
+        if str(label) in unknown:
             raise DataError(
                 f"{data.name}: sample {sample!r} of the test part has the label {label!r}, which "
                 f"no sample to learn from has"
