@@ -118,8 +118,18 @@ def test_a_score_needs_labels_that_are_known(trained, tmp_path):
     with pytest.raises(DataError, match="no labels to score"):
         scores(load(folder), samples(load(folder), folder, str(tmp_path / "bare.npz"), None))
     np.savez(tmp_path / "odd.npz", X=np.zeros((2, 4, 2)), y=["a", "z"])
-    with pytest.raises(DataError, match=r"y\[1\].*'z'.*never seen"):
+    with pytest.raises(DataError, match="the label of sample 1 is 'z'.*never seen"):
         scores(load(folder), samples(load(folder), folder, str(tmp_path / "odd.npz"), None))
+
+
+def test_a_label_that_is_not_known_is_said_with_the_name_of_its_sample(trained, tmp_path):
+    folder, _ = trained
+    rows = [f"{name},{step},1,2,{name[0]}" for name in ("a-1", "b-1", "z-1") for step in (0, 1)]
+    (tmp_path / "new.csv").write_text("\n".join(["id,step,p,q,label", *rows]))
+    model = load(folder)
+    given = samples(model, folder, str(tmp_path / "new.csv"), None)
+    with pytest.raises(DataError, match="the label of sample 'z-1' is 'z'.*never seen"):
+        scores(model, given)
 
 
 def test_changed_data_are_noticed(tmp_path):

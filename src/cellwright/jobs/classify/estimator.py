@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -211,9 +211,19 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator): 
         weights = as_weights(sample_weight, len(predicted))
         return float(accuracy_score(labels, predicted, sample_weight=weights))
 
-    def known_labels(self, y: Any) -> npt.NDArray[Any]:
-        """The labels as an array, all of them among `classes_`, else a `DataError`."""
-        return np.asarray(self.classes_[label_numbers(as_labels(y), self.classes_)])
+    def known_labels(
+        self, y: Any, place: Callable[[int], str] = "y[{}]".format
+    ) -> npt.NDArray[Any]:
+        """The labels as an array, all of them among `classes_`, else a `DataError`.
+
+        Parameters
+        ----------
+        y
+            The labels.
+        place
+            Says what the user calls the label at a place.
+        """
+        return np.asarray(self.classes_[label_numbers(as_labels(y), self.classes_, place=place)])
 
     @classmethod
     def check_facts(

@@ -85,7 +85,10 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
         """Accuracy with the number of samples, and a report by class."""
         if samples.y is None:
             raise DataError("the data have no labels to score against")
-        truth, predicted = model.known_labels(samples.y), model.predict(samples.x)
+        truth = model.known_labels(
+            samples.y, lambda row: f"the label of sample {samples.ids[row]!r}"
+        )
+        predicted = model.predict(samples.x)
         report = classification_report(truth, predicted, digits=4, zero_division=0)
         accuracy = float(accuracy_score(truth, predicted))
         report += f"\naccuracy {accuracy:.4f} on {len(truth)} sequences"
