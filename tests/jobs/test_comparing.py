@@ -13,7 +13,9 @@ import yaml
 from comparisons import SMALL, Told, broken_cell, made, own_cell
 
 import cellwright as cw
+from cellwright.data import tasks
 from cellwright.errors import ArgumentError, CellError, DataError, RunError, SettingError
+from cellwright.jobs import learn
 from cellwright.jobs.comparing import running
 
 
@@ -95,6 +97,9 @@ def test_a_failed_run_is_kept_and_stops_no_other(here):
     assert only.best is None
     assert "No run finished" in str(only)
     assert not (here / "none/comparison.png").exists()
+    (here / "none/comparison.png").touch()
+    only.save(here / "none")
+    assert not (here / "none/comparison.png").exists()
 
 
 def test_what_may_pass_another_time_is_tried_again(here, monkeypatch):
@@ -173,6 +178,14 @@ def test_a_budget_of_seconds_becomes_one_of_samples(here):
     same = cw.compare(reporter=again, **options)
     assert again.trained() == again.notes == []
     assert str(same) == str(found)
+
+
+def test_a_task_takes_one_number_where_two_are_usual(here):
+    sizes = {"epoch_size": 20, "validation_size": 20, "test_size": 20, "backend": "reference"}
+    options = {"cells": "elman", "seeds": 1, "epochs": 1, "layers": 2, "folder": "one", **sizes}
+    (outcome,) = cw.compare("parity:steps=3", **options).outcomes["elman"].values()
+    alone = learn(tasks.parity(3), cell="elman", layers=2, epochs=1, **sizes)
+    assert outcome.value == alone.measures["loss"]
 
 
 def test_a_task_is_compared_by_its_own_measure(here):

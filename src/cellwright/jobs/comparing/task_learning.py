@@ -224,17 +224,15 @@ def _maker(text: str) -> tuple[Callable[..., Task], dict[str, Any]]:
     """What makes the task that a text names, and the options that stand in the text."""
     name, texts = named_options(text)
     maker: Callable[..., Task] = getattr(tasks, name, None) or TASKS[name]
-    usual = {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(maker).parameters.values()
-    }
+    known = list(inspect.signature(maker).parameters)
     for option in texts:
-        if option not in usual:
+        if option not in known:
             raise SettingError(
-                f"{name} has no option {option!r}; its options: {', '.join(usual) or 'none'}."
-                f"{did_you_mean(option, usual)}"
+                f"{name} has no option {option!r}; its options: {', '.join(known) or 'none'}."
+                f"{did_you_mean(option, known)}"
             )
-    return maker, {option: read_value(value, usual[option]) for option, value in texts.items()}
+    # Where several numbers are usual, such as the least and greatest length, a task takes one, too.
+    return maker, {option: read_value(value, None) for option, value in texts.items()}
 
 
 def _made(maker: Callable[..., Task], options: Mapping[str, Any], text: str) -> Task:
