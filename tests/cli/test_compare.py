@@ -102,6 +102,7 @@ def test_without_a_finished_run_it_fails(cellwright, in_this_process):
     assert (code, errors) == (1, "")
     assert "elman, seed 0   failed: the " in output
     assert "No run finished" in output
+    assert output.endswith("-001/  table.csv  table.md  CELL/seed-N/\n")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_comparison_reporter"]
 
-_FILES = f"{'  '.join(RESULT_FILES)}  CELL/seed-N/"
 # What a narrow terminal goes without, first what matters least.
 _LESS_IMPORTANT = (
     *("seconds", "sequences/s", "step", "layers", "parameters"),
@@ -95,7 +94,7 @@ class LineReporter(QuietReporter):
 
     def finished(self, comparison: Comparison) -> None:
         """Show the table and what can be said of it."""
-        self._print(f"\n{comparison}\n{comparison.folder}/  {_FILES}")
+        self._print(f"\n{comparison}\n{_place(comparison)}")
 
     def note(self, message: str) -> None:
         """Say something worth a line."""
@@ -135,7 +134,7 @@ class TerminalReporter(QuietReporter):
         self._print_table(comparison)
         for sentence in sentences(comparison):
             self._console.print(Text(sentence))
-        self.note(f"{comparison.folder}/  {_FILES}")
+        self.note(_place(comparison))
 
     def _print_table(self, comparison: Comparison) -> None:
         """The result, without the columns for which there is no room."""
@@ -259,6 +258,12 @@ def _beginning(description: dict[str, Any]) -> str:
         said += f", {d['runs'] - d['to_do']} done already"
     threads = _number_of(d["threads"], "thread")
     return f"{said}; {d['workers']} at a time, {threads} each; in {d['run']}"
+
+
+def _place(comparison: Comparison) -> str:
+    """The folder and what lies in it; without a finished run there is no picture."""
+    files = RESULT_FILES if comparison.best is not None else RESULT_FILES[:-1]
+    return f"{comparison.folder}/  {'  '.join(files)}  CELL/seed-N/"
 
 
 def _number_of(count: int, noun: str) -> str:

@@ -163,6 +163,8 @@ class Comparison:
     def save(self, folder: str | Path) -> None:
         """Write ``table.csv``, ``table.md`` and ``comparison.png`` into a folder.
 
+        Without a finished run there is no picture, and one from before is taken away.
+
         Raises
         ------
         RunError
@@ -178,6 +180,8 @@ class Comparison:
         replace_file(words, markdown(self))
         if self.best is not None:
             save_picture(self.draw(), picture)
+        else:
+            picture.unlink(missing_ok=True)
 
     def _row(self, contender: Contender) -> dict[str, Any]:
         outcomes = self.outcomes.get(contender.label, {})
