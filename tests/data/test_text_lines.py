@@ -65,3 +65,17 @@ def test_any_bytes_are_read_or_refused_by_a_typed_error(tmp_path_factory, conten
         return
     assert len(texts) == len(labels) > 0
     assert all(text.strip() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "measured"),
+    [
+        (["0.5\t-1.25\t3", "1e-3 NaN .5"], True),
+        (["0.5 1", "1.5 good"], False),
+        (["a 0.5", "b 1.5"], False),
+        (["0 1 1", "1 0 0"], False),
+        (["... a gem", "1.5"], False),
+    ],
+)
+def test_texts_that_are_numbers_alone_are_known(texts, measured):
+    assert Texts.of(texts).are_measured == measured

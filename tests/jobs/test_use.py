@@ -187,3 +187,15 @@ def test_a_training_that_fails_at_once_leaves_nothing(tmp_path):
             run(config, RunFolder(tmp_path / name))
     assert not (tmp_path / "made").exists()
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["notes.txt"]
+
+
+def test_numbers_that_are_read_as_words_are_told(tmp_path):
+    (tmp_path / "series.tsv").write_text("1\t0.5\t-0.25\n2\t1.5\t3e-2\n" * 10)
+    (tmp_path / "texts.tsv").write_text("1\tone and 0.5\n2\ttwo\n" * 10)
+    told = []
+    for name in ("series", "texts"):
+        config = configure(str(tmp_path / f"{name}.tsv"))
+        told.append(job_of("classify").remarks(config.read_data()))
+    assert told[1] == []
+    (said,) = told[0]
+    assert said.startswith("series: the texts are numbers alone, and each is read as a word")

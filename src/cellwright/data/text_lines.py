@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from cellwright.data.texts import as_texts
 from cellwright.errors import DataError
 
 __all__ = ["Texts", "read_text_lines"]
+
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,13 @@ class Texts(Sequence[str]):
     def fingerprint(self) -> str:
         """A digest of all texts, to tell whether two data sets are the same."""
         return hashlib.blake2b(repr(self.values).encode(), digest_size=16).hexdigest()
+
+    @property
+    def are_measured(self) -> bool:
+        """Whether each text is nothing but numbers, some of them with a point: no words at all."""
+        return any("." in text for text in self.values) and all(
+            all(map(_NUMBER.fullmatch, text.split())) for text in self.values
+        )
 
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
         """The texts of these rows."""

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, classification_report
 from cellwright.data import Labelled, Sequences
 from cellwright.data.labelled_sources import LabelledData, read_labelled, read_labelled_samples
 from cellwright.data.labels import missing_labels
+from cellwright.data.text_lines import Texts
 from cellwright.errors import DataError
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.classify.estimator import SequenceClassifier
@@ -40,12 +41,18 @@ class _Classify(Job[SequenceClassifier, LabelledData]):
         return counts | ({"features": data.train.x.features} if known else {})
 
     def remarks(self, data: LabelledData) -> list[str]:
-        """Classes that the test says nothing of."""
+        """Classes that the test says nothing of; numbers that are read as if they were words."""
         assert data.train.y is not None
         assert data.test.y is not None
-        names = ", ".join(missing_labels(data.train.y, data.test.y))
-        said = f"the test part has no sample of the class {names}; it says nothing of it"
-        return [said] if names else []
+        said = []
+        if names := ", ".join(missing_labels(data.train.y, data.test.y)):
+            said += [f"the test part has no sample of the class {names}; it says nothing of it"]
+        if isinstance(data.train.x, Texts) and data.train.x.are_measured:
+            said += [
+                f"{data.name}: the texts are numbers alone, and each is read as a word; to have "
+                f"them read as measured, give a .npz, or a table with a row for each step"
+            ]
+        return said
 
     def fit(self, model: SequenceClassifier, data: LabelledData, hooks: Hooks) -> None:
         model.fit(data.train.x, data.train.y, **hooks)
