@@ -29,7 +29,9 @@ class ClassifierOptions(TextOptions, SoundOptions, PictureOptions, NetworkOption
     )
     class_weights: Annotated[
         Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]],
-        Field(description="What an error counts: alike, more for rare classes, or a=2,b=1."),
+        Field(
+            description="Errors count alike (none), of rare classes more (balanced), or a=2,b=1."
+        ),
     ] = "none"
     embedding: Annotated[Units, Field(description="Of texts: features of a word.")] = 128
     word_dropout: Annotated[
