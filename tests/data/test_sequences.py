@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 from cellwright.data import Sequences, as_sequences
 from cellwright.errors import DataError, ShapeError
@@ -166,3 +167,20 @@ def test_a_mapped_array_stays_in_its_file(tmp_path):
     np.testing.assert_array_equal(part.padded(np.array([0, 1]))[0], numbers[[7, 3]])
     np.testing.assert_allclose(sequences.moments(True), whole.moments(True), rtol=1e-6)
     assert sequences.fingerprint == whole.fingerprint
+
+
+def test_columns_of_tables_are_features_with_names():
+    tables = [pd.DataFrame({"a": [1, 2], "b": [3, 4]}), pd.DataFrame({"b": [7.5], "a": [5.5]})]
+    found = as_sequences(tables)
+    assert found.names == ("a", "b")
+    assert [value.tolist() for value in found] == [[[1, 3], [2, 4]], [[5.5, 7.5]]]
+    assert as_sequences([table.set_axis([0, 1], axis=1) for table in tables]).names is None
+    with pytest.raises(DataError, match=r"X\[1\]: its columns .* lacks b, c"):
+        as_sequences([tables[0], tables[1].rename(columns={"b": "c"})])
+    with pytest.raises(DataError, match=r"X\[0\] has two columns 'a'"):
+        as_sequences([tables[0].set_axis(["a", "a"], axis=1)])
+
+
+def test_a_sparse_matrix_is_refused():
+    with pytest.raises(DataError, match=r"sparse matrix; give X.toarray\(\)"):
+        as_sequences(sparse.csr_matrix(np.eye(3)))

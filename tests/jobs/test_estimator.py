@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -364,3 +365,17 @@ def test_whatever_is_given_trains_or_is_refused_by_name(data):
             assert np.isfinite(ask(other)).all()
         except CellwrightError as error:
             assert str(error)  # noqa: PT017
+
+
+def test_columns_of_tables_are_read_by_their_names(waves):
+    x, y = waves
+    names = [f"f{number}" for number in range(x[0].shape[1])]
+    tables = [pd.DataFrame(value, columns=names) for value in x]
+    model = classifier(epochs=1).fit(tables, y)
+    assert model.feature_names_in_.tolist() == names
+    turned = [table[names[::-1]] for table in tables]
+    assert_array_equal(model.predict_proba(turned), model.predict_proba(x))
+    with pytest.raises(DataError, match="missing: f0; unknown: other"):
+        model.predict([table.rename(columns={"f0": "other"}) for table in tables])
+    with pytest.raises(DataError, match="sparse matrix"):
+        model.predict(sparse.csr_matrix(np.eye(3)))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cellwright.errors import DataError, ShapeError
 
-__all__ = ["Sequences", "as_sequences"]
+__all__ = ["Sequences", "are_tables", "as_sequences"]
 
 # Single precision, or double where the data came with more digits than single can keep.
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -126,7 +126,9 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
         A list of arrays (time, features) of any lengths, or (time,) for one feature; or one
         array (sample, time, features), or (sample, time) for one feature. Steps at the end
         of a sample whose features are all NaN are padding and are cut off. An array that
-        ``numpy.load(…, mmap_mode="r")`` maps is read from its file, batch by batch.
+        ``numpy.load(…, mmap_mode="r")`` maps is read from its file, batch by batch. Of a list of
+        tables, such as pandas' data frames, the columns that have texts for names are features
+        with these names, in the order of the first table.
     features
         Number of features that is expected, if known.
     name
@@ -135,14 +137,17 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
     Raises
     ------
     DataError
-        There are no samples, a sample has no steps, or a value is not a finite number; the
-        message names sample, step and feature.
+        There are no samples, a sample has no steps, a value is not a finite number, or tables
+        have not the same columns; the message names sample, step and feature.
     ShapeError
         A sample does not have the expected axes.
     """
     if isinstance(X, Sequences):
         _check_features(X.values, features, name)
         return X
+    names = None
+    if are_tables(X):
+        X, names = _in_one_order(X, name)  # noqa: N806
     if isinstance(X, np.memmap) and X.ndim == 3 and X.dtype in (np.float32, np.float64):
         X = list(X)  # noqa: N806 samples stay where they lie, however many there are
     uniform = _uniform(X, name)
@@ -157,7 +162,36 @@ def as_sequences(X: Any, *, features: int | None = None, name: str = "X") -> Seq
     if isinstance(values, list):
         wide = any(value.dtype == np.float64 for value in values)
         values = [np.asarray(value, np.float64 if wide else np.float32) for value in values]
-    return Sequences(_finite(values, name))
+    return Sequences(_finite(values, name), names)
+
+
+def are_tables(X: Any) -> bool:  # noqa: N803
+    """Whether these are tables, one a sample, whose columns all have texts for names."""
+    if not isinstance(X, (list, tuple)) or not X:
+        return False
+    columns = [getattr(value, "columns", None) for value in X]
+    return all(
+        found is not None and all(isinstance(column, str) for column in found) for found in columns
+    )
+
+
+def _in_one_order(
+    tables: Sequence[Any], name: str
+) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]]:
+    """Tables as arrays with their columns in the order of the first, and the columns' names."""
+    names = tuple(tables[0].columns)
+    for number, table in enumerate(tables):
+        found = tuple(table.columns)
+        twice = [column for column in found if found.count(column) > 1]
+        if twice:
+            raise DataError(f"{name}[{number}] has two columns {twice[0]!r}")
+        if set(found) != set(names):
+            odd = ", ".join(sorted(set(found) ^ set(names)))
+            raise DataError(
+                f"{name}[{number}]: its columns are not those of {name}[0]; one of the two lacks "
+                f"{odd}"
+            )
+    return [np.asarray(table[list(names)]) for table in tables], names
 
 
 def _check_features(values: Floats | Sequence[Floats], features: int | None, name: str) -> None:
@@ -175,6 +209,8 @@ def _uniform(X: Any, name: str) -> Floats | None:  # noqa: N803
     """One array if the samples come as one, else None."""
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()  # noqa: N806
+    if hasattr(X, "toarray"):
+        raise DataError(f"{name}: expected sequences, got a sparse matrix; give {name}.toarray()")
     if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__len__"):
         raise DataError(f"{name}: expected a list of arrays or one array, got {type(X).__name__}")
     if hasattr(X, "to_numpy"):

@@ -11,6 +11,7 @@ from torch import Tensor
 from cellwright.data import Sequences
 from cellwright.data.audio import Recordings
 from cellwright.data.audio_features import AudioFeatures
+from cellwright.data.sequences import are_tables, as_sequences
 from cellwright.errors import DataError, ModelFileError
 from cellwright.jobs.estimator import Estimator
 
@@ -56,12 +57,18 @@ class FeatureEstimator(Estimator):
 def in_order(X: Any, names: Sequence[str] | None) -> Any:  # noqa: N803
     """Samples with their features in the order that was learned, where both have names.
 
+    A list of tables has those of its columns.
+
     Raises
     ------
     DataError
         A name is missing, or one is there that is unknown.
     """
-    return X.in_order(names) if isinstance(X, Sequences) and names is not None else X
+    if names is None:
+        return X
+    if are_tables(X):
+        X = as_sequences(X)  # noqa: N806
+    return X.in_order(names) if isinstance(X, Sequences) else X
 
 
 def check_test_features(name: str, learned: Any, tested: Any) -> None:

@@ -69,7 +69,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator): 
     n_features_in_
         Features at each step.
     feature_names_in_
-        Their names; only there if the data had names, as those of a CSV have.
+        Their names; only there if the data had names, as those of a CSV or a list of tables have.
     inputs_
         What is read, with the vocabulary of texts.
     network_

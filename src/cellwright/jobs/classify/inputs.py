@@ -133,6 +133,8 @@ def _hearing(options: Mapping[str, Any]) -> AudioFeatures:
 def _are_texts(X: Any) -> bool:  # noqa: N803
     if isinstance(X, str) or not hasattr(X, "__len__") or getattr(X, "ndim", 1) == 0:
         return False
+    if hasattr(X, "toarray"):  # a sparse matrix, which has no length
+        return False
     if not len(X):
         return False
     if isinstance(X, np.ndarray) or hasattr(X, "to_numpy"):

@@ -18,6 +18,7 @@ from cellwright.data.audio import Recordings
 from cellwright.data.audio_features import AudioFeatures
 from cellwright.errors import DataError, ModelFileError, SettingError
 from cellwright.jobs.estimator import Estimator, Facts, Hooks, digest
+from cellwright.jobs.features import in_order
 from cellwright.jobs.options.base import NETWORK
 from cellwright.jobs.options.transcribe import TranscriberOptions
 from cellwright.jobs.training.dividing import divide
@@ -297,8 +298,8 @@ class Transcriber(TranscriberOptions, Estimator):
                 f"from {self.rate_} Hz; bring them to that rate"
             )
         X = _computed(X, self.options())  # noqa: N806
-        if isinstance(X, Sequences) and hasattr(self, "feature_names_in_"):
-            X = X.in_order(self.feature_names_in_.tolist())  # noqa: N806
+        if hasattr(self, "feature_names_in_"):
+            X = in_order(X, self.feature_names_in_.tolist())  # noqa: N806
         return as_sequences(X, features=self.n_features_in_)
 
     def _text(self, symbols: Sequence[int]) -> str:
