@@ -158,3 +158,11 @@ def test_a_file_with_a_test_part_takes_no_other(tmp_path):
 def test_a_split_is_known(lines):
     with pytest.raises(SettingError, match="split='lst': known are random, last.* 'last'"):
         read_labelled(str(lines), split="lst")
+
+
+def test_a_named_data_set_is_meant_where_a_folder_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert len(read_labelled("digits").test.x) == len(read_labelled_samples("digits").x) == 360
+    with pytest.raises(DataError, match="holds no WAV files"):
+        read_labelled("./digits")

@@ -199,3 +199,21 @@ def test_numbers_that_are_read_as_words_are_told(tmp_path):
     assert told[1] == []
     (said,) = told[0]
     assert said.startswith("series: the texts are numbers alone, and each is read as a word")
+
+
+@pytest.mark.parametrize(
+    ("job", "name"),
+    [
+        ("classify", "mnist"),
+        ("label", "mnist-clips"),
+        ("forecast", "m4-hourly"),
+        ("caption", "mnist-scenes"),
+    ],
+)
+def test_the_name_of_a_data_set_is_no_path_where_a_folder_is_called_so(
+    tmp_path, monkeypatch, job, name
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert configure(name, name, job=job).data == name
+    assert configure(f"./{name}", job=job).data == str(tmp_path / name)

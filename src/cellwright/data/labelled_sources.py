@@ -138,6 +138,8 @@ def read_labelled_samples(source: str, folder: Path | None = None, **reading: An
 
 
 def _is_own(source: str) -> bool:
+    if source in NAMED:  # also where a folder is called so
+        return False
     return Path(source).is_dir() or (source.endswith(_OWN) and not source.endswith(TABLES))
 
 

@@ -73,4 +73,5 @@ ENTRY = Entry(
     options=CaptionerOptions,
     reading=CaptionerReading,
     module="cellwright.jobs.caption",
+    named=("mnist-scenes",),
 )

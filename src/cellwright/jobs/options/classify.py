@@ -73,4 +73,5 @@ ENTRY = Entry(
     options=ClassifierOptions,
     reading=ClassifierReading,
     module="cellwright.jobs.classify",
+    named=("mnist",),
 )

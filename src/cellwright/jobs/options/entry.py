@@ -27,6 +27,8 @@ class Entry:
         How its data are read, a dataclass of options too.
     module
         Where its estimator is, and its `JOB`; imported when it is first used.
+    named
+        Further sources that go by a name: no file or folder, even where there is one called so.
     """
 
     name: str
@@ -36,3 +38,4 @@ class Entry:
     options: type
     reading: type
     module: str
+    named: tuple[str, ...] = ()

@@ -146,4 +146,5 @@ ENTRY = Entry(
     options=ForecasterOptions,
     reading=ForecasterReading,
     module="cellwright.jobs.forecast.folder_job",
+    named=("m4-hourly", "m4-weekly"),
 )

@@ -94,4 +94,5 @@ ENTRY = Entry(
     options=LabelerOptions,
     reading=LabelerReading,
     module="cellwright.jobs.label",
+    named=("mnist-clips",),
 )

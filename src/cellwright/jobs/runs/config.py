@@ -111,7 +111,8 @@ def configure(
         checked["cell"] = cell_text(cell)
     data = data or entry.data
     # A run can be used from any folder.
-    if data != entry.data and (Path(data).suffix or os.sep in data or Path(data).exists()):
+    named = data in (entry.data, *entry.named)
+    if not named and (Path(data).suffix or os.sep in data or Path(data).exists()):
         data = str(Path(data).absolute())
     if data_dir is not None:
         data_dir = str(Path(data_dir).absolute())
