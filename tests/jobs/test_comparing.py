@@ -17,6 +17,7 @@ from cellwright.data import tasks
 from cellwright.errors import ArgumentError, CellError, DataError, RunError, SettingError
 from cellwright.jobs import learn
 from cellwright.jobs.comparing import running
+from cellwright.jobs.comparing.compare import _seeds
 
 
 def test_every_run_is_kept_and_is_an_ordinary_run(here):
@@ -178,6 +179,13 @@ def test_a_budget_of_seconds_becomes_one_of_samples(here):
     same = cw.compare(reporter=again, **options)
     assert again.trained() == again.notes == []
     assert str(same) == str(found)
+
+
+@pytest.mark.parametrize("seeds", [np.int64(2), np.arange(2), list(np.arange(2)), range(2), (0, 1)])
+def test_seeds_may_be_numbers_of_numpy(seeds):
+    found = _seeds(seeds)
+    assert found == [0, 1]
+    assert {type(seed) for seed in found} == {int}
 
 
 def test_a_task_takes_one_number_where_two_are_usual(here):

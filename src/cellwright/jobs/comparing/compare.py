@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from cellwright.arguments import as_whole
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
 from cellwright.jobs.comparing.catalogue import find_job
@@ -127,18 +130,22 @@ def _check_budget(job: ComparableJob, options: Mapping[str, Any], seconds: float
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:
-    if isinstance(given, bool) or not isinstance(given, (int, Sequence)) or isinstance(given, str):
-        raise SettingError(f"seeds={given!r}: give how many, or a list of which")
-    if isinstance(given, int):
-        if given < 1:
+    listed: Any = given.tolist() if isinstance(given, np.ndarray) else given
+    count = as_whole(listed)
+    if count is not None:
+        if count < 1:
             raise SettingError(f"seeds={given}: give at least one, better five")
-        return list(range(given))
-    seeds = list(given)
-    if not seeds:
+        return list(range(count))
+    if not isinstance(listed, Sequence) or isinstance(listed, (str, bytes)):
+        raise SettingError(f"seeds={given!r}: give how many, or a list of which")
+    if not listed:
         raise SettingError("seeds=[]: give at least one, better five")
-    for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    seeds = []
+    for seed in listed:
+        number = as_whole(seed)
+        if number is None or not 0 <= number < 2**32:
             raise SettingError(f"seeds: {seed!r} is not a whole number from 0 to 2³² − 1")
+        seeds.append(number)
     if len(set(seeds)) != len(seeds):
         raise SettingError(f"seeds={seeds}: a seed stands there twice")
     return seeds
