@@ -114,7 +114,9 @@ class _DropIn(Shortened, nn.RNNBase):
             rows = 0 if self.batch_first else 1
             output, hx = self.forward(input.unsqueeze(rows), self._batched_states(hx, False))
             return output.squeeze(rows), self._each(hx, _first_row)
-        states = () if hx is None else hx if type(hx) is tuple else (hx,)
+        # A tuple of one state or none is none of torch's, and refused as whatever is no tensor.
+        several = type(hx) is tuple and len(hx) > 1
+        states = () if hx is None else hx if several else (hx,)
         return self._shortest(input, states, lambda: self._forward(input, hx))
 
     def _forward(self, input: Any, hx: Any) -> Any:
@@ -190,7 +192,7 @@ class _DropIn(Shortened, nn.RNNBase):
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         sizes = packed.batch_sizes
-        if len(sizes) and sizes[0] == sizes[-1]:
+        if len(sizes) and sizes[0] == sizes[-1] and packed.data.dim() == 2:
             return self._forward_full(packed, hx)
         # Ragged rows need no sorting here: pad to the caller's order, and pack like the input.
         x, lengths = pad_packed_sequence(packed)

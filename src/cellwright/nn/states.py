@@ -125,7 +125,7 @@ def flat_states(state: Any, names: Iterable[str]) -> list[Any] | None:
     """
     found: list[Any] = []  # plain, as torch.compile reads along
     wanted = list(names)
-    if type(state) is not list:
+    if type(state) is not list or not state:
         return found if state is None else None
     for layer in state:
         if type(layer) is not dict or len(layer) != len(wanted):
