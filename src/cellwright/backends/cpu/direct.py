@@ -188,7 +188,7 @@ class _Learning(torch.autograd.Function):
         begun = slice(1, 1 + len(after))
         kept = list(saved_tensors(ctx))
         shapes = [value.shape for value in kept[begun]]
-        kept[begun] = [value.flatten(end_dim=-2) for value in kept[begun]]
+        kept[begun] = [_in_rows(value) for value in kept[begun]]
         run = SimpleNamespace(
             spec=direct.engine.spec,
             reverse=direct.reverse,
@@ -196,12 +196,18 @@ class _Learning(torch.autograd.Function):
             saved_tensors=kept,
             kinds=None,
         )
-        given = [output, *(g if g is None else g.flatten(end_dim=-2) for g in after)]
+        given = [output, *(g if g is None else _in_rows(g) for g in after)]
         absent = len(direct.zeros)
         found = first_gradient(run, given, [wanted[0], *[False] * absent, *wanted[1:]], None)
         pairs = zip(found[begun], shapes, strict=True)
         found[begun] = [g if g is None else g.reshape(shape) for g, shape in pairs]
         return (None, found[0], *found[1 + absent :])
+
+
+def _in_rows(state: Tensor) -> Tensor:
+    """A state, (1, B, n) or (B, n), as (B, n)."""
+    # Not flattened: for many at once, torch has a rule for this alone.
+    return state.reshape(state.shape[-2:])
 
 
 # torch's own `apply` looks among the arguments for what transforms have left behind, and there
