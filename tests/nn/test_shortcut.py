@@ -158,6 +158,13 @@ def test_one_sequence_and_packed_full_rows_go_it_too(kind, batch_first, what, ta
     assert len(taken) >= 4
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 5, 2), (1, 2)])
+def test_packed_rows_of_other_axes_are_refused(shape):
+    lengths = torch.tensor([shape[0]] * shape[1])
+    with pytest.raises((ValueError, RuntimeError)):
+        cw.LSTM(2, 8)(torch.nn.utils.rnn.pack_padded_sequence(torch.randn(shape), lengths))
+
+
 def test_whoever_looks_on_sees_the_operator(taken):
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -335,16 +342,20 @@ def test_a_weight_that_changed_before_the_gradient_is_noticed(taken):
     assert taken == [True]
 
 
-def test_what_is_kept_passes_through_the_hooks_of_checkpoints(taken):
-    net, x = cw.GRU(5, 8), torch.randn(4, 6, 5, requires_grad=True)
-    expected = torch.autograd.grad(loss_of(long_way(net, x)), x)[0]
-    for _ in range(2):
-        result = checkpoint(net, x, use_reentrant=False)
-        assert torch.equal(torch.autograd.grad(loss_of(result), x)[0], expected)
-    assert any(taken)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_kept_passes_through_the_hooks_of_checkpoints(kind, taken):
+    net, x = KINDS[kind](5, 8), torch.randn(4, 6, 5, requires_grad=True)
+    state, _ = states_for(net, torch.randn(1, 6, 5))
+    for given in (None, state):
+        expected = torch.autograd.grad(loss_of(long_way(net, x, given)), x)[0]
+        for _ in range(3):  # where the first call finds a way, what is computed again may not go it
+            result = checkpoint(net, x, given, use_reentrant=False)
+            assert torch.equal(torch.autograd.grad(loss_of(result), x)[0], expected)
+        net(x, given), net(x, given)
+    assert taken == [True] * 2
     packed = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t) or t, lambda t: t):
-        loss = loss_of(net(x))
+        loss = loss_of(net(x, given))
     assert packed
     assert torch.equal(torch.autograd.grad(loss, x)[0], expected)
 
@@ -731,6 +742,11 @@ def test_gradients_of_states_can_be_differentiated_too(layers, taken):
     one = torch.autograd.grad(net(x, (h, c))[0][..., 1].sum(), (h, c))
     for value, expected in zip(many, one, strict=True):
         torch.testing.assert_close(value[1], expected)
+    after = net(x, (h, c))[1][1]
+    one = torch.autograd.grad(after.sum(), x, retain_graph=True)[0]
+    coming = torch.ones_like(after).expand(2, *after.shape)
+    many = torch.autograd.grad(after, x, coming, is_grads_batched=True)[0]
+    torch.testing.assert_close(many, torch.stack([one, one]))
 
 
 LAID = {
@@ -757,7 +773,9 @@ def test_states_that_do_not_fit_are_refused_as_ever():
     state, _ = states_for(net, x)
     net(x, state), net(x, state)
     one, two = state
+    net(x), net(x)
     for wrong in (
+        [],
         [one],
         [one, two, two],
         [one, {"h": two["h"]}],
@@ -773,11 +791,16 @@ def test_states_that_do_not_fit_are_refused_as_ever():
             net(x, wrong)
     drop_in = cw.LSTM(5, 8)
     h = torch.zeros(1, 6, 8)
-    drop_in(x, (h, h)), drop_in(x, (h, h))
-    for wrong in (h, (h,), (h, h, h), (h, None), (h, h[0]), (h, h.double()), {"h": h}):
+    drop_in(x), drop_in(x), drop_in(x, (h, h)), drop_in(x, (h, h))
+    for wrong in (h, (), (h,), (h, h, h), (h, None), (h, h[0]), (h, h.double()), {"h": h}):
         with pytest.raises((ValueError, RuntimeError)):
             drop_in(x, wrong)
     assert equal(drop_in(x, [h, h]), drop_in(x))
+    drop_in = cw.GRU(5, 8)
+    drop_in(x), drop_in(x), drop_in(x, h), drop_in(x, h)
+    for wrong in ((), (h,), (h, h)):
+        with pytest.raises(ShapeError, match="state h: expected a tensor, got tuple"):
+            drop_in(x, wrong)
 
 
 def test_steps_that_lie_behind_are_counted(taken):

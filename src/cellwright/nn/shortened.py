@@ -35,6 +35,9 @@ def _is_watched() -> bool:
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
         or forward_ad._current_level >= 0
+        # What is computed twice, as a checkpoint does, must save the same both times, and the
+        # first call of all goes the long way.
+        or torch._C._autograd._top_saved_tensors_default_hooks(True)
     )
 
 
