@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from functools import partial
 
 import pytest
@@ -595,6 +596,55 @@ def test_weights_that_are_computed_are_so_once_a_call(taken):
         x = torch.randn(steps, 6, 5)
         assert equal(net(x), long_way(other, x))
     assert taken
+    for _ in range(2):  # also where the way of the last call cannot be gone any more
+        net.weight_ih_l0.requires_grad_(not net.weight_ih_l0.requires_grad)
+        for _ in range(2):
+            assert equal(net(x), long_way(other, x))
+
+
+class _Doubled(torch.nn.Module):
+    def forward(self, weight):
+        return 2 * weight
+
+
+class _Waiting(_Doubled):
+    """Lets others go on while a thread that is not the first computes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached, self.goes_on = threading.Event(), threading.Event()
+
+    def forward(self, weight):
+        if threading.current_thread() is not threading.main_thread():
+            self.reached.set()
+            assert self.goes_on.wait(30)
+        return super().forward(weight)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "Recurrent"])
+def test_a_weight_that_one_thread_computes_is_not_that_of_another(kind):
+    net = cw.LSTM(5, 8) if kind == "LSTM" else cw.Recurrent("gru", 5, 8)
+    module, names = (
+        (net, ["weight_ih_l0", "weight_hh_l0"]) if kind == "LSTM" else (net.layer0, ["r_x", "r_h"])
+    )
+    for name, how in zip(names, (_Doubled(), _Waiting()), strict=True):
+        torch.nn.utils.parametrize.register_parametrization(module, name, how)
+    waiting = how
+
+    def use():
+        with torch.no_grad():
+            net(torch.randn(4, 6, 5))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        assert waiting.reached.wait(30)
+        found = net(torch.randn(4, 6, 5))[0]
+    finally:
+        waiting.goes_on.set()
+        thread.join()
+    found.sum().backward()
+    assert all(weight.grad is not None for weight in net.parameters())
 
 
 def test_layers_that_come_and_go_count_at_the_next_call():

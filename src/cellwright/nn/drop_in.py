@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from cellwright.cells import transform
 from cellwright.errors import ShapeError
 from cellwright.ir import HIDDEN, INPUT
 from cellwright.nn.arguments import check_tensor
+from cellwright.nn.once import computed_once
 from cellwright.nn.ragged import active_steps
 from cellwright.nn.shortened import Shortened
 from cellwright.nn.stack import Direction, StackResult, leaves_of, run_stack, zero_states
@@ -66,7 +67,10 @@ class _Side:
         """The weights as they are now."""
         # A parametrised weight, and those of a replica, are attributes instead.
         known = module._parameters.get
-        found = [getattr(module, n) if (w := known(n)) is None else w for n in self.names]
+        found = [
+            computed_once(module, n, partial(getattr, module, n)) if (w := known(n)) is None else w
+            for n in self.names
+        ]
         if not self.biased:
             return found
         *matrices, of_input, of_state = found

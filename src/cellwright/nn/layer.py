@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from cellwright.backends import Weights, check_weights
 from cellwright.errors import SettingError
 from cellwright.ir import Graph, units_of, weight_shapes
 from cellwright.nn.initialization import Initialization
+from cellwright.nn.once import computed_once
 from cellwright.nn.stack import Direction, zero_states
 from cellwright.nn.weight_drop import dropped, recurrent_matrices
 from cellwright.pipeline import check_sizes
@@ -123,7 +125,7 @@ class Layer(nn.Module):
     def _now(self) -> dict[str, Tensor]:
         # Pruning and the older ways to normalise weights compute them in hooks of a call.
         hooks = self._forward_pre_hooks or self._forward_hooks
-        found: dict[str, Tensor] = self() if hooks else self.forward()
+        found: dict[str, Tensor] = computed_once(self, "", self) if hooks else self.forward()
         return found
 
     def _initial(self) -> dict[str, Tensor]:
@@ -132,4 +134,7 @@ class Layer(nn.Module):
     def _weights(self, names: Iterable[str]) -> dict[str, Tensor]:
         # A parametrised weight, and those of a replica, are attributes instead.
         known = self._parameters.get
-        return {n: getattr(self, n) if (w := known(n)) is None else w for n in names}
+        return {
+            n: computed_once(self, n, partial(getattr, self, n)) if (w := known(n)) is None else w
+            for n in names
+        }

@@ -41,7 +41,14 @@ class Shortcut:
         Chance that a unit between two layers is dropped.
     training
         Whether the module was in training.
+
+    Attributes
+    ----------
+    computes
+        Whether weights were computed, as parametrised ones are; see `Once`.
     """
+
+    computes = False
 
     def __init__(
         self,

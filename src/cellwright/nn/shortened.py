@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn.utils import parametrize
 
 from cellwright.backends import Weights
+from cellwright.nn.once import Once
 from cellwright.nn.shortcut import Shortcut, Shortcuts
 from cellwright.nn.stack import Direction
 from cellwright.pipeline import compile
@@ -126,14 +126,15 @@ class Shortened:
         if lengths is not None and not self._are_full(lengths, x):
             return long_way()
         latest, found = self._shortcuts.latest, None
-        if latest is not None and latest.fits(given, training=self.training):
+        if latest and not latest.computes and latest.fits(given, training=self.training):
             found = self._directly(latest, x, states)
         if found is None:
-            found = self._otherwise(given, long_way)
+            with Once() as once:
+                found = self._otherwise(given, long_way, once)
         return found
 
-    def _otherwise(self, given: Sequence[Tensor], long_way: Callable[[], Any]) -> Any:
-        """The same where the last shortcut cannot be gone: by another one, or the long way."""
+    def _otherwise(self, given: Sequence[Tensor], long_way: Callable[[], Any], once: Once) -> Any:
+        """The same where the last shortcut cannot be gone at once: by another, or the long way."""
         if any(v.layout is not torch.strided for v in given) or _is_transformed():
             return long_way()
         x, *states = given
@@ -148,17 +149,19 @@ class Shortened:
         shortcut = shortcuts.get(key)
         if shortcut is None and key in shortcuts:  # there is none for such batches
             return long_way()
-        latest = shortcuts.latest
-        if shortcut and shortcut is not latest and shortcut.fits(given, training=self.training):
+        tried = shortcut is shortcuts.latest and not (shortcut and shortcut.computes)
+        if shortcut and not tried and shortcut.fits(given, training=self.training):
             found = self._directly(shortcut, x, states)
             if found is not None:
                 shortcuts.keep(key, shortcut)
                 return found
         if not shortcuts.are_worth(key):
             return long_way()
-        with parametrize.cached():  # weights that are computed are so once a call
-            found = long_way()
-            shortcuts.keep(key, self._find_shortcut(x, states) if self._shortenable(x) else None)
+        found = long_way()
+        shortcut = self._find_shortcut(x, states) if self._shortenable(x) else None
+        if shortcut:
+            shortcut.computes = bool(once.values)
+        shortcuts.keep(key, shortcut)
         return found
 
     def _find_shortcut(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
