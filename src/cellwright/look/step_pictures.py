@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from cellwright.look.pictures import shortened
+
 __all__ = ["draw_step_labels", "draw_step_numbers"]
 
 _TRUTH, _PREDICTED, _WRONG = "#8a8a8a", "#1f6fb4", "#c0392b"
-_MOST_STEPS, _MOST_WORDS = 400, 30
+_MOST_STEPS, _MOST_WORDS, _MOST_IN_A_LEGEND = 400, 30, 20
 
 
 def draw_step_labels(
@@ -40,10 +42,14 @@ def draw_step_labels(
         The words of each, written below it, where it has any.
     """
     height = 1.3 if words is None else 2.2
-    figure = Figure(figsize=(10, height * len(truth) + 0.9), layout="constrained")
+    listed = len(classes) <= _MOST_IN_A_LEGEND
+    tall = max(height * len(truth) + 0.9, 0.19 * len(classes) + 0.3 if listed else 0.0)
+    figure = Figure(figsize=(10, tall), layout="constrained")
     panels = figure.subplots(len(truth), 1, squeeze=False)[:, 0]
     shades = mpl.colormaps["tab20"](np.arange(len(classes)) % 20)
     colours = ListedColormap(list(map(tuple, shades)))
+    # Inches that the steps share: the names of the bands and the legend take the rest.
+    wide = 8.8 - (0.09 * max(len(shortened(str(label))) for label in classes) if listed else 0)
     for number, axes in enumerate(panels):
         most = _MOST_WORDS if words is not None else _MOST_STEPS
         wanted, found = truth[number][:most], predicted[number][:most]
@@ -52,7 +58,7 @@ def draw_step_labels(
             bands, aspect="auto", cmap=colours, vmin=0, vmax=len(classes) - 1, interpolation="none"
         )
         if len(wanted) <= 40:
-            _write_labels(axes, wanted, found)
+            _write_labels(axes, wanted, found, wide / len(wanted))
         wrong = np.flatnonzero(wanted != found)
         if len(wrong):
             below = np.full(len(wrong), 1.62)
@@ -68,20 +74,25 @@ def draw_step_labels(
             axes.set_xticks(range(len(shown)), shown, rotation=60, ha="right", fontsize=7)
     if words is None:
         panels[-1].set_xlabel("step")
-    if len(classes) <= 20:
+    if listed:
         handles = [
-            mpl.patches.Patch(color=shade, label=str(label))
+            mpl.patches.Patch(color=shade, label=shortened(str(label)))
             for shade, label in zip(shades, classes, strict=True)
         ]
         figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
-def _write_labels(axes: Axes, truth: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> None:
+def _write_labels(
+    axes: Axes, truth: npt.NDArray[Any], predicted: npt.NDArray[Any], wide: float
+) -> None:
+    """Write each label where it stands; of what is wider than a step, beginning and end."""
     size = 7 if max(len(str(label)) for label in truth) < 3 else 5
+    letters = max(2, int(72 * wide / (0.75 * size)))  # a letter is about 3/4 of its height wide
     for row, labels in enumerate((truth, predicted)):
         for step, label in enumerate(labels):
-            axes.text(step, row, str(label), ha="center", va="center", fontsize=size)
+            shown = shortened(str(label), letters)
+            axes.text(step, row, shown, ha="center", va="center", fontsize=size)
 
 
 def draw_step_numbers(
@@ -92,6 +103,8 @@ def draw_step_numbers(
 ) -> Figure:
     """One panel a sequence: the truth grey, the prediction blue, of long ones the first 400 steps.
 
+    A number without neighbours is a dot.
+
     Parameters
     ----------
     truth, predicted
@@ -101,8 +114,13 @@ def draw_step_numbers(
     """
     figure = Figure(figsize=(10, 1.8 * len(truth) + 0.5), layout="constrained")
     for number, axes in enumerate(figure.subplots(len(truth), 1, squeeze=False)[:, 0]):
-        axes.plot(truth[number][:_MOST_STEPS], color=_TRUTH, label="truth")
-        axes.plot(predicted[number][:_MOST_STEPS], color=_PREDICTED, label="prediction")
+        for values, colour, label in (
+            (truth[number][:_MOST_STEPS], _TRUTH, "truth"),
+            (predicted[number][:_MOST_STEPS], _PREDICTED, "prediction"),
+        ):
+            axes.plot(values, color=colour, label=label)
+            alone = _alone(values)
+            axes.plot(alone, values[alone], ".", color=colour)
         axes.set_title(names[number], fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
@@ -110,3 +128,9 @@ def draw_step_numbers(
             axes.legend(frameon=False)
     axes.set_xlabel("step")
     return figure
+
+
+def _alone(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Steps with a number between steps without one, of which a line shows nothing."""
+    known = np.pad(~np.isnan(values), 1)
+    return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
