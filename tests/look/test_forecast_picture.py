@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cellwright.look.forecast_picture import draw_forecasts
 
@@ -42,3 +43,23 @@ def test_of_many_series_some_are_drawn_from_the_first_to_the_last():
     figure = draw_forecasts(known, forecasts, most=3)
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == ["s0", "s4", "s8"]
+
+
+def test_a_forecast_of_a_single_step_is_seen():
+    known, forecasts = tables(1)
+    drawn = []
+    for yhat in (0.0, np.nan):
+        one = forecasts.head(1).assign(yhat=yhat)
+        truth = pd.DataFrame({"unique_id": "s0", "ds": [20], "y": [yhat]})
+        figure = draw_forecasts(known, one, truth, levels=[80])
+        drawn.append(pixels(figure))
+    assert (drawn[0] != drawn[1]).any(-1).sum() > 10
+    (band,) = figure.axes[0].collections
+    assert band.get_paths()[0].vertices.tolist() == [[20, -8], [20, 8]]
+    assert band.get_linewidth()[0] > 0
+
+
+def pixels(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba()).copy()

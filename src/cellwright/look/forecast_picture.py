@@ -66,19 +66,31 @@ def _draw_one(axes: Axes, own: Sequence[Any], levels: Sequence[float]) -> None:
     known, forecasts, truth = own
     shown = known.iloc[-_SHOWN_HISTORY * len(forecasts) :]
     axes.plot(shown["ds"], shown["y"], color=_KNOWN, linewidth=1, label="known")
+    # Of a single step there is neither a line nor an area.
+    single = len(forecasts) == 1
+    band, width = (axes.vlines, 8) if single else (axes.fill_between, 0)
+    marker = "o" if single else ""
     for place, level in enumerate(sorted(levels, reverse=True)):
-        axes.fill_between(
+        band(
             forecasts["ds"],
             forecasts[f"yhat-lo-{level:g}"],
             forecasts[f"yhat-hi-{level:g}"],
             color=_FORECAST,
             alpha=min(0.15 + 0.15 * place, 0.6),
-            linewidth=0,
+            linewidth=width,
             label=f"{level:g} %",
         )
+    points: dict[str, Any] = {"marker": marker, "markersize": 4}
     if truth is not None:
-        axes.plot(truth["ds"], truth["y"], color=_TRUTH, linewidth=1, label="came")
-    axes.plot(forecasts["ds"], forecasts["yhat"], color=_FORECAST, linewidth=1.5, label="forecast")
+        axes.plot(truth["ds"], truth["y"], color=_TRUTH, linewidth=1, label="came", **points)
+    axes.plot(
+        forecasts["ds"],
+        forecasts["yhat"],
+        color=_FORECAST,
+        linewidth=1.5,
+        label="forecast",
+        **points,
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.tick_params(labelsize=8)
