@@ -21,6 +21,7 @@ from cellwright.jobs.runs.folder import next_folder
 from cellwright.jobs.training.engine import train
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.processes import Processes
+from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
 from cellwright.models import ClassifierNetwork
 
 COURSES = {
@@ -450,6 +451,33 @@ def test_a_damaged_checkpoint_is_refused(small, tmp_path):
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
     with pytest.raises(ModelFileError, match="checkpoint"):
         run(small(), folder, resume=True)
+
+
+def test_a_checkpoint_that_does_not_fit_the_network_is_refused(small, tmp_path):
+    # Such as one of a version whose weights had other names.
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), folder, reporter=Interrupt(7))
+    tensors, document = read_tensors(folder.checkpoint)
+    renamed = {name.replace("readout", "reading"): value for name, value in tensors.items()}
+    write_tensors(folder.checkpoint, renamed, document)
+    with pytest.raises(RunError, match="another version of cellwright.*readout.weight"):
+        run(small(), folder, resume=True)
+    write_tensors(folder.checkpoint, tensors, [document])
+    with pytest.raises(RunError, match="other data or options"):
+        run(small(), folder, resume=True)
+    write_tensors(folder.checkpoint, tensors, document)
+    run(small(), folder, resume=True)
+
+
+@pytest.mark.parametrize("how", ["new", "resume", "overwrite"])
+def test_what_was_being_written_before_there_was_a_run_is_removed(small, tmp_path, how):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    (folder.path / ".config.yaml.58236002").write_text("job: cl")
+    (folder.path / ".notes").write_text("mine")
+    run(small(), folder, **({} if how == "new" else {how: True}))
+    assert [path.name for path in folder.path.glob(".*")] == [".notes"]
 
 
 def test_folders_are_numbered(tmp_path):

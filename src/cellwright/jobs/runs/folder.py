@@ -110,7 +110,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be made: {error.strerror}") from error
-        self.of_job(sorted({*self.own, *earlier}))._remove_run()
+        either = self.of_job(sorted({*self.own, *earlier}))
+        either._remove_run()
+        either.remove_leftovers()
 
     def undo_create(self) -> None:
         """Remove the run that `create` began, and the folder if it made it and it is empty."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,28 @@ class Checkpoint:
         Raises
         ------
         RunError
-            It was written with other data or options.
+            It was written with other data or options, or does not fit this network.
         """
         tensors, document = read_tensors(path)
-        if document.pop("identity", None) != self.identity:
+        if not isinstance(document, dict) or document.pop("identity", None) != self.identity:
             raise RunError(f"{path} was written with other data or options; it cannot go on")
+        try:
+            self._take_over(tensors, document, network, optimizer, objective)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())  # torch lists what is missing on several lines
+            raise RunError(
+                f"{path} does not fit the network, so it is damaged or of another version of "
+                f"cellwright; it cannot go on, but a new run can begin: {reason}"
+            ) from error
+
+    def _take_over(
+        self,
+        tensors: Mapping[str, Tensor],
+        document: dict[str, Any],
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        objective: Objective,
+    ) -> None:
         place = document.pop("place", None)
         vars(self).update(document, place=None if place is None else Place(**place))
 
