@@ -269,6 +269,15 @@ def test_patience_without_validation_is_refused(waves):
         classifier(patience=2, validation_fraction=0).fit(*waves)
 
 
+def test_what_no_machine_has_is_refused_in_words(waves):
+    # A matrix of 2**23 by 2**23 units is larger than what can be addressed.
+    with pytest.raises(SettingError, match=r"layers=\(8388608,\).*does not fit into the memory"):
+        classifier(layers=[2**23], device="cpu").fit(*waves)
+    for threads in (100_000, 2**70):
+        with pytest.raises(SettingError, match="threads.*4096"):
+            classifier(threads=threads).fit(*waves)
+
+
 def test_a_cell_that_wants_more_than_sequences_is_refused(waves):
     @cw.cell(state="h", inputs={"speed": 1})
     def driven(x, h, speed):

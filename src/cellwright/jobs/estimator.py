@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from cellwright import cells
+from cellwright.errors import SettingError
 from cellwright.ir import to_json
 from cellwright.jobs import model_file
 from cellwright.jobs.options import validated
@@ -96,10 +97,25 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         return self.options()
 
     def new_network(self, options: Mapping[str, Any], facts: Any) -> Any:
-        """An untrained network whose weights follow from the seed alone."""
+        """An untrained network whose weights follow from the seed alone.
+
+        Raises
+        ------
+        SettingError
+            It does not fit into the memory.
+        """
         with torch.random.fork_rng():
             torch.manual_seed(options["random_state"])
-            return self.build_network(options, facts)
+            try:
+                return self.build_network(options, facts)
+            except (MemoryError, RuntimeError) as error:
+                # torch has no error of its own for the memory of the CPU.
+                if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                    raise
+                raise SettingError(
+                    f"layers={options.get('layers')!r}: a network of these options does not fit "
+                    f"into the memory; give fewer units"
+                ) from error
 
     def learn(
         self,

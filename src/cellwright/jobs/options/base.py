@@ -36,6 +36,9 @@ __all__ = [
     "validated",
 ]
 
+# No machine has more, and a process that starts a hundred thousand of them dies of it.
+_MOST_THREADS = 4096
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -93,7 +96,11 @@ class TrainingOptions:
     ] = "auto"
     threads: Annotated[
         int | None,
-        Field(ge=1, description="CPU threads; without it one for small networks, else all."),
+        Field(
+            ge=1,
+            le=_MOST_THREADS,
+            description="CPU threads; without it one for small networks, else all.",
+        ),
     ] = None
     precision: Annotated[
         Literal["32-true", "64-true", "bf16-mixed"],
