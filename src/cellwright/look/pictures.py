@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from torch import Tensor
 
 from cellwright.errors import ArgumentError, ShapeError, did_you_mean
+from cellwright.look.fonts import give_fonts
 from cellwright.storage import replace_file
 
 __all__ = ["draw_confusion", "draw_learning_curve", "draw_signals", "save_picture", "shortened"]
@@ -191,10 +193,19 @@ def shortened(label: str, letters: int = _LETTERS) -> str:
 
 
 def save_picture(figure: Figure, path: Path) -> None:
-    """Write a picture as PNG, whole or not at all; no text of it is a formula."""
+    """Write a picture as PNG, whole or not at all; no text of it is a formula.
+
+    Texts in scripts that matplotlib's own font lacks are written in fonts of the machine.
+    """
     _write_plainly(figure)
+    texts = set(figure.findobj(Text))
+    for axes in figure.axes:
+        texts.update(axes.get_xticklabels(), axes.get_yticklabels())
+    give_fonts(texts)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # said already
+        figure.savefig(buffer, format="png", dpi=110)
     replace_file(path, buffer.getvalue())
 
 
