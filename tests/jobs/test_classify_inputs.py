@@ -233,6 +233,17 @@ def test_a_label_that_is_not_there_has_no_weight(waves):
         classifier(class_weights={"upp": 2}).fit(*waves)
 
 
+def test_labels_that_are_numbers_may_be_so_among_the_weights(waves):
+    x, names = waves
+    y = [int(name == "up") for name in names]
+    by_number, by_name = (
+        classifier(class_weights=weights, epochs=1).fit(x, y)
+        for weights in ({0: 1, np.int64(1): 3.5}, {"0": 1, "1": 3.5})
+    )
+    assert_array_equal(by_number.predict_proba(x), by_name.predict_proba(x))
+    assert by_number.options()["class_weights"] == {"0": 1.0, "1": 3.5}
+
+
 def test_calibration_is_measured_by_its_formula():
     right = np.array([True, False, True, True])
     confidence = np.array([0.56, 0.64, 0.95, 1.0])  # the last two are of one range

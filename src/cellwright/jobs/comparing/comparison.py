@@ -122,7 +122,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         cells = ", ".join(contender.label for contender in self.contenders)
-        return f"<comparison of {cells} on {self.job}, {len(self.seeds)} seeds: {self.folder}>"
+        seeds = "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+        return f"<comparison of {cells} on {self.job}, {seeds}: {self.folder}>"
 
     def summary(self) -> dict[str, Any]:
         """All of it as JSON-ready data; what is not known is None."""

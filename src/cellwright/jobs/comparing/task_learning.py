@@ -60,7 +60,7 @@ class LearnTask:
         chosen = allowed(given, [*known, *(["data"] if wants_file else [])], text)
         if wants_file and "path" not in options:
             if "data" not in chosen:
-                raise SettingError(f"{text} wants its file: give data")
+                raise SettingError(f"{text} wants its file: name it with data, or --data")
             options["path"] = str(Path(chosen["data"]).absolute())
         self.name = text
         self._task = _made(maker, options, text)

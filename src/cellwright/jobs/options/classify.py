@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cellwright.jobs.options.base import Fraction, NetworkOptions, Rate, TrainingOptions, Units
 from cellwright.jobs.options.entry import Entry
@@ -14,6 +15,13 @@ from cellwright.jobs.options.sound import SoundOptions
 from cellwright.jobs.options.text import TextOptions
 
 __all__ = ["ENTRY", "ClassifierOptions", "ClassifierReading"]
+
+
+def _by_name(weights: Any) -> Any:
+    """Labels that are numbers by what they are called, as they are on the command line."""
+    if not isinstance(weights, Mapping):
+        return weights
+    return {str(label): weight for label, weight in weights.items()}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -29,6 +37,7 @@ class ClassifierOptions(TextOptions, SoundOptions, PictureOptions, NetworkOption
     )
     class_weights: Annotated[
         Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]],
+        BeforeValidator(_by_name),
         Field(
             description="Errors count alike (none), of rare classes more (balanced), or a=2,b=1."
         ),
