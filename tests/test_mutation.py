@@ -323,8 +323,8 @@ MUTANTS = (
     Mutant(
         "native: the initial state is not read",
         "backends/cpu/native/layout.hpp",
-        "to[unit] = given ? given[row * n + unit] : 0;",
-        "to[unit] = 0;",
+        "if (given) memcpy(to, given + row * n, n * sizeof(Real));",
+        "if (false) memcpy(to, given + row * n, n * sizeof(Real));",
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
     ),
     Mutant(
@@ -470,7 +470,7 @@ MUTANTS = (
     Mutant(
         "shortcut: gradients of the last states are not passed on",
         "backends/cpu/direct.py",
-        "coming = [None if g is None else g.resolve_neg().contiguous() for g in gradients]",
+        "coming = [None if g is None else readable(g) for g in gradients]",
         "coming = [None if n else g.contiguous() for n, g in enumerate(gradients)]",
         "tests/nn/test_shortcut.py",
     ),
@@ -491,7 +491,7 @@ MUTANTS = (
     Mutant(
         "gradient: what hooks of saved tensors give back is read as it lies",
         "backends/cpu/gradient.py",
-        "return [tensor.resolve_neg().contiguous() for tensor in found]",
+        "return [readable(tensor) for tensor in found]",
         "return found",
         "tests/nn/test_users_ways.py -k come_back",
     ),
@@ -509,7 +509,48 @@ MUTANTS = (
         "",
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
     ),
+    Mutant(
+        "native: of a gradient's right side the units behind the last whole vector are zero",
+        "backends/cpu/native/products.hpp",
+        "if (units) *(Vector*)to = load<false>(row, units);",
+        "if (units) *(Vector*)to = Vector{};",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "native: the gradient of the first states is left out where it is asked for",
+        "backends/cpu/native/run.hpp",
+        "!program.backward || wants_states() || !program",
+        "!program.backward || !program",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "shortcut: rows of any length count as full",
+        "nn/shortened.py",
+        "return len(known) == rows == known.count(steps)",
+        "return len(known) == rows",
+        "tests/nn/test_shortcut.py -k lengths",
+    ),
+    Mutant(
+        "shortcut: what one thread computes of a weight, others take for theirs",
+        "nn/once.py",
+        "class _Known(threading.local):",
+        "class _Known:",
+        "tests/nn/test_once.py",
+    ),
 )
+
+
+def source_of(mutant, sources):
+    path = sources / "cellwright" / mutant.file
+    text = path.read_text()
+    assert mutant.line in text, f"{mutant.file} has no line to change: {mutant.line}"
+    return path, text
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_there_is_a_line_to_change(mutant):
+    # Known at once, and not when mutants are made the next time.
+    source_of(mutant, ROOT / "src")
 
 
 @pytest.mark.slow
@@ -517,9 +558,7 @@ MUTANTS = (
 def test_the_tests_notice(mutant, tmp_path):
     sources = tmp_path / "src"
     shutil.copytree(ROOT / "src", sources, ignore=shutil.ignore_patterns("__pycache__"))
-    path = sources / "cellwright" / mutant.file
-    text = path.read_text()
-    assert mutant.line in text, f"{mutant.file} has no line to change: {mutant.line}"
+    path, text = source_of(mutant, sources)
     path.write_text(text.replace(mutant.line, mutant.becomes))
     found = run_tests(mutant.tests, sources, tmp_path / "kernels")
     # 1 is pytest's word for failed tests; a mutant that cannot even start proves nothing.
