@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +19,7 @@ from cellwright.cli.fit import fit_app
 from cellwright.cli.generate import generate
 from cellwright.cli.signs import print_any_sign
 from cellwright.cli.use import predict, score
-from cellwright.errors import CellwrightError
+from cellwright.errors import CellwrightError, CellwrightWarning
 from cellwright.jobs.training.ranks import is_first
 
 __all__ = ["app", "run"]
@@ -46,7 +49,8 @@ def run() -> None:
     """Run the command line; an error of ours is one message, not a traceback."""
     print_any_sign()
     try:
-        app(prog_name="cellwright")  # however it was started
+        with _warnings_in_words():
+            app(prog_name="cellwright")  # however it was started
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}")
@@ -54,6 +58,22 @@ def run() -> None:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    """Say what we warn of as we say an error; where it stands in our files means nothing here."""
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **further: Any) -> None:
+        if issubclass(category, CellwrightWarning):
+            print(f"cellwright: {message}", file=sys.stderr)
+        else:
+            others(message, category, *where, **further)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _fail(message: str) -> None:
