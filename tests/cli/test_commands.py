@@ -187,6 +187,19 @@ def test_the_zoo_is_shown(cellwright):
     assert {json.loads(line)["name"] for line in output.splitlines()} == set(cw.cells.names())
 
 
+def test_a_finished_run_that_was_not_yet_replaced_is_none_to_go_on_with(
+    cellwright, trained, monkeypatch
+):
+    def interrupted(*_, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cw.jobs, "run", interrupted)
+    again = ["fit", "classify", "--data", "data.npz", "--out", "run"]
+    assert cellwright(*again, "--overwrite") == (130, "", "")
+    Path("run/result.json").unlink()
+    assert "go on with: cellwright fit classify --out run --resume" in cellwright(*again)[1]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

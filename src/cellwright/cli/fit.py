@@ -115,7 +115,9 @@ def _run(
     try:
         jobs.run(wanted, folder, reporter=reporter, **how)
     except KeyboardInterrupt:
-        if is_first() and folder.config_file.exists():
+        # One that is finished has not been begun to be replaced.
+        begun = folder.config_file.exists() and folder.read_result() is None
+        if is_first() and begun:
             place = shlex.quote(str(folder.path))
             reporter.note(
                 f"interrupted; go on with: cellwright fit {wanted.job} --out {place} --resume"
