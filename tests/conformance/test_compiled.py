@@ -306,6 +306,20 @@ def test_draws_that_are_left_out_are_what_is_expected_of_them(name, backend):
         check(backend, graph, sizes, replace(call, draws=draws))
 
 
+CLOCKED = ("clockwork", "uneven_clockwork", "resting", "looked_at", "two_clocks", "told")
+
+
+@pytest.mark.parametrize("name", CLOCKED)
+def test_units_rest_where_they_are_many(name, backend):
+    # Only whole panels rest, and only where all rows have one time.
+    graph = GRAPHS[name]
+    for units, schedule, reverse in ((100, 0, False), (69, 6, True)):
+        case = Case(5, units, 4, 9, 13, "full", reverse, True, False, schedule)
+        case = suited(graph, case)
+        with scheduled(**SCHEDULES[schedule]):
+            check(backend, graph, case.sizes, call_of(graph, case, torch.float64), where=case)
+
+
 def test_a_clock_is_found_behind_what_is_recorded(backend):
     @cw.cell(state="h")
     def drawn(x, h, t):

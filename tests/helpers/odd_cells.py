@@ -66,6 +66,15 @@ def looked_at(x, h, c, k, t):
     return outer * root, 0.3 * cw.affine("u", x, u), cw.sigmoid(cw.where(ticks, u, k) * c)
 
 
+@cw.cell(state=("h", "c"))
+def two_clocks(x, h, c, t):
+    """Each state has a clock of its own: what rests by the one may not by the other."""
+    n = cw.sigmoid(cw.tanh(cw.affine("n", x, c)))
+    h = cw.where(t % cw.per_unit([1, 2]) == 0, cw.tanh(cw.affine("a", x, h)), h)
+    c = cw.where(t % cw.per_unit([1, 3]) == 0, n, c)
+    return h, c
+
+
 @cw.cell(state=("h", "c"), inputs={"gap": 1})
 def one_number(x, h, c, gap):
     """One number a row: in sums of many units, and met by matrices, as it is and made of others."""
@@ -139,7 +148,7 @@ def uneven(graph):
 
 
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
-ODD = (everything, embedded, normed_lstm, resting, looked_at, one_number, told, delayed)
+ODD = (everything, embedded, normed_lstm, resting, looked_at, two_clocks, one_number, told, delayed)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()
 GRAPHS["turned_twice"] = turned_twice()

@@ -1,5 +1,7 @@
 """Which units rest at a step, and what of it a plan makes use of."""
 
+from odd_cells import two_clocks
+
 import cellwright as cw
 from cellwright.pipeline import lower
 from cellwright.plan import plan
@@ -48,15 +50,7 @@ def test_a_zero_times_what_may_be_infinite_is_computed_but_for_a_gradient():
 
 
 def test_a_pass_with_several_clocks_has_the_one_by_which_most_rests():
-    @cw.cell(state=("h", "c"))
-    def several(x, h, c, t):
-        """Each state has a clock of its own."""
-        n = cw.sigmoid(cw.tanh(cw.affine("n", x, c)))
-        h = cw.where(t % cw.per_unit([1, 2]) == 0, cw.tanh(cw.affine("a", x, h)), h)
-        c = cw.where(t % cw.per_unit([1, 3]) == 0, n, c)
-        return h, c
-
-    (sweep,) = planned(several).forward.sweeps
+    (sweep,) = planned(two_clocks).forward.sweeps
     assert sorted(value.op for value in sweep.idle) == ["add", "sigmoid", "tanh"]
     assert [group.clock is sweep.clock for group in sweep.groups] == [False, True]
     assert all(group.clock for group in sweep.groups)
