@@ -11,6 +11,7 @@ import cellwright as cw
 from cellwright import jobs
 from cellwright.data import Batch
 from cellwright.data.audio import Recordings, read_recordings
+from cellwright.data.sequences import as_sequences
 from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError, ShapeError
 from cellwright.jobs.classify.estimator import _class_weights, _CrossEntropy
 from cellwright.jobs.classify.inputs import given
@@ -125,8 +126,13 @@ def test_sounds_are_learned_as_waves_or_recordings(tones, tmp_path):
     assert_array_equal(model.predict_proba(given), model.predict_proba(waves))
     whole = [np.round(wave * 32767).astype(np.int16) for wave in waves]
     assert_allclose(model.predict_proba(whole), model.predict_proba(waves), atol=0.02)
+    other = Recordings(waves, 16000, given.names, None)
     with pytest.raises(DataError, match="16000 Hz, and 8000 Hz"):
-        model.predict(Recordings(waves, 16000, given.names, None))
+        model.predict(other)
+    with pytest.raises(DataError, match="sample_rate=8000: they were recorded at 16000 Hz"):
+        classifier(sample_rate=8000).fit(other, labels)
+    columns = as_sequences([wave[:, None] for wave in waves])  # as a file of numbers is read
+    assert_array_equal(model.predict_proba(columns), model.predict_proba(waves))
     model.save(tmp_path / "m.cw")
     assert_array_equal(cw.load(tmp_path / "m.cw").predict(waves), model.predict(waves))
 
@@ -157,6 +163,13 @@ def test_whole_numbers_are_those_of_a_file(subtype, dtype, tmp_path):
         ([[3, -20, 400]] * 10, {"sample_rate": 8000}, DataError, r"X\[0\].*int64 do not tell how"),
         ([np.r_[1.0, 2.0]] * 20, {"sample_rate": 8000}, DataError, "less than a window"),
         ([["a", "b"]] * 10, {}, CellwrightError, "expected numbers"),
+        (
+            as_sequences(np.ones((10, 900, 2))),
+            {"sample_rate": 8000},
+            DataError,
+            "one number a step",
+        ),
+        (["a b"] * 10, {"sample_rate": 8000}, DataError, "texts are no waves"),
         (["a"] * 10, {"vocabulary": "letters"}, SettingError, "vocabulary="),
         (["a b"] * 20, {"least": 99}, DataError, "no words seen 99 times"),
     ],

@@ -28,23 +28,34 @@ def given(X: Any, options: Mapping[str, Any]) -> Given:  # noqa: N803
     Parameters
     ----------
     X
-        `Recordings`, or waves, (samples,) each, where the options have a ``sample_rate``: from
-        -1 to 1, or the whole numbers of a WAV file; texts; or sequences of numbers.
+        `Recordings`, or waves, (samples,) each or sequences of one feature, where the options
+        have a ``sample_rate``: from -1 to 1, or the whole numbers of a WAV file; texts; or
+        sequences of numbers.
     options
         Validated options.
 
     Raises
     ------
     DataError, ShapeError
-        They are none of these; the message names the sample.
+        They are none of these, the message names the sample; or no waves of that sample rate.
     """
-    if isinstance(X, (Recordings, Texts, Sequences)):
+    rate = options["sample_rate"]
+    if isinstance(X, Recordings):
         return X
-    if _are_texts(X):
-        return Texts.of(X)
-    if options["sample_rate"] is not None:
-        return _waves(X, options["sample_rate"])
-    return as_sequences(X)
+    if isinstance(X, Texts) or _are_texts(X):
+        if rate is not None:
+            raise DataError(f"sample_rate={rate}: texts are no waves; leave it out")
+        return X if isinstance(X, Texts) else Texts.of(X)
+    if rate is None:
+        return as_sequences(X)
+    if isinstance(X, Sequences):
+        if X.features != 1:
+            raise DataError(
+                f"sample_rate={rate}: waves have one number a step, and these sequences "
+                f"{X.features}; leave it out"
+            )
+        X = [wave[:, 0] for wave in X.values]  # noqa: N806
+    return _waves(X, rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +83,13 @@ class Inputs:
     def learned(
         cls, samples: Given, training: npt.NDArray[np.int64], options: Mapping[str, Any]
     ) -> Inputs:
-        """What the training samples teach: words above all."""
+        """What the training samples teach: words above all.
+
+        Raises
+        ------
+        DataError
+            Recordings have another sample rate than the options.
+        """
         if isinstance(samples, Texts):
             vocabulary = Vocabulary.learn(
                 samples.take(training),
@@ -83,6 +100,8 @@ class Inputs:
             )
             return cls("text", vocabulary=vocabulary, features=1)
         if isinstance(samples, Recordings):
+            if (asked := options["sample_rate"]) not in (None, samples.rate):
+                raise DataError(f"sample_rate={asked}: they were recorded at {samples.rate} Hz")
             return cls("sound", rate=samples.rate, features=_hearing(options).width)
         return cls("numbers", features=samples.features)
 
