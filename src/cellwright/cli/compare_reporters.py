@@ -17,7 +17,7 @@ from rich.text import Text
 
 from cellwright.jobs.comparing.contenders import RESULT_FILES
 from cellwright.jobs.comparing.reporting import ComparisonReporter, RunState
-from cellwright.jobs.comparing.wording import cells_of_table, number, sentences
+from cellwright.jobs.comparing.wording import cells_of_table, number, number_of, sentences
 
 if TYPE_CHECKING:
     from cellwright.jobs.comparing.comparison import Comparison
@@ -249,14 +249,14 @@ def _beginning(description: dict[str, Any]) -> str:
     cells, seeds = len(d["cells"]), len(d["seeds"])
     data = "" if d["data"] == d["job"] else f" {d['data']}"
     said = (
-        f"compare {d['job']}{data}: {_number_of(cells, 'cell')} × {_number_of(seeds, 'seed')} = "
-        f"{_number_of(d['runs'], 'run')}"
+        f"compare {d['job']}{data}: {number_of(cells, 'cell')} × {number_of(seeds, 'seed')} = "
+        f"{number_of(d['runs'], 'run')}"
     )
     if d["to_do"] == 0:
         return f"{said}, all done already"
     if d["to_do"] < d["runs"]:
         said += f", {d['runs'] - d['to_do']} done already"
-    threads = _number_of(d["threads"], "thread")
+    threads = number_of(d["threads"], "thread")
     return f"{said}; {d['workers']} at a time, {threads} each; in {d['run']}"
 
 
@@ -264,10 +264,6 @@ def _place(comparison: Comparison) -> str:
     """The folder and what lies in it; without a finished run there is no picture."""
     files = RESULT_FILES if comparison.best is not None else RESULT_FILES[:-1]
     return f"{comparison.folder}/  {'  '.join(files)}  CELL/seed-N/"
-
-
-def _number_of(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from cellwright.errors import RunError
 from cellwright.jobs.comparing.contenders import RESULT_FILES, Contender
 from cellwright.jobs.comparing.outcomes import Outcome
 from cellwright.jobs.comparing.statistics import Difference, differences_to_best, mean_interval
-from cellwright.jobs.comparing.wording import markdown, sentences, text_table
+from cellwright.jobs.comparing.wording import markdown, number_of, sentences, text_table
 from cellwright.look.comparison_picture import Series, draw_comparison
 from cellwright.look.pictures import save_picture
 from cellwright.storage import replace_file
@@ -122,7 +122,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         cells = ", ".join(contender.label for contender in self.contenders)
-        seeds = "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+        seeds = number_of(len(self.seeds), "seed")
         return f"<comparison of {cells} on {self.job}, {seeds}: {self.folder}>"
 
     def summary(self) -> dict[str, Any]:

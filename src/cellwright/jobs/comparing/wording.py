@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cellwright.jobs.comparing.comparison import Comparison
 
-__all__ = ["cells_of_table", "markdown", "number", "sentences", "text_table"]
+__all__ = ["cells_of_table", "markdown", "number", "number_of", "sentences", "text_table"]
 
 
 def number(value: float) -> str:
@@ -69,6 +69,15 @@ def markdown(comparison: Comparison) -> str:
     table = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
     points = [f"- {sentence}" for sentence in sentences(comparison)]
     return "\n".join([f"# {comparison.job}", "", *table, "", *points, ""])
+
+
+def number_of(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> number_of(1, "seed"), number_of(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def sentences(comparison: Comparison) -> list[str]:
