@@ -41,14 +41,9 @@ class Shortcut:
         Chance that a unit between two layers is dropped.
     training
         Whether the module was in training.
-
-    Attributes
-    ----------
     computes
         Whether weights were computed, as parametrised ones are; see `Once`.
     """
-
-    computes = False
 
     def __init__(
         self,
@@ -61,7 +56,9 @@ class Shortcut:
         batch_first: bool,
         dropout: float,
         training: bool,
+        computes: bool,
     ) -> None:
+        self.computes = computes
         self._kernels, self._know = kernels, weights.check
         self._wide, self.absent = wide, absent
         self._fit = [each.check for each in given]

@@ -158,13 +158,10 @@ class Shortened:
         if not shortcuts.are_worth(key):
             return long_way()
         found = long_way()
-        shortcut = self._find_shortcut(x, states) if self._shortenable(x) else None
-        if shortcut:
-            shortcut.computes = bool(once.values)
-        shortcuts.keep(key, shortcut)
+        shortcuts.keep(key, self._find_shortcut(x, states, once) if self._shortenable(x) else None)
         return found
 
-    def _find_shortcut(self, x: Tensor, states: Sequence[Tensor]) -> Shortcut | None:
+    def _find_shortcut(self, x: Tensor, states: Sequence[Tensor], once: Once) -> Shortcut | None:
         """A shortcut for a batch like `x` and first states like these; None if there is none."""
         if not x.numel() or _Guards is None:
             return None
@@ -217,6 +214,7 @@ class Shortened:
             batch_first=self.batch_first,
             dropout=self.dropout if self.training else 0.0,
             training=self.training,
+            computes=bool(once.values),
         )
 
     def _directly(self, shortcut: Shortcut, x: Tensor, states: Sequence[Tensor]) -> Any:
