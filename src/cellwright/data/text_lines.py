@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,6 @@ from cellwright.data.texts import as_texts
 from cellwright.errors import DataError
 
 __all__ = ["Texts", "read_text_lines"]
-
-_NUMBER = re.compile(
-    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf)", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +47,7 @@ class Texts(Sequence[str]):
     def are_measured(self) -> bool:
         """Whether each text is nothing but numbers, some of them with a point: no words at all."""
         return any("." in text for text in self.values) and all(
-            all(map(_NUMBER.fullmatch, text.split())) for text in self.values
+            all(map(_is_number, text.split())) for text in self.values
         )
 
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
@@ -107,3 +102,11 @@ def read_text_lines(path: Path) -> tuple[Texts, npt.NDArray[np.str_]]:
     if not texts:
         raise DataError(f"{path}: has no lines")
     return Texts(tuple(texts)), np.array(labels, dtype=str)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
