@@ -28,9 +28,9 @@ def given(X: Any, options: Mapping[str, Any]) -> Given:  # noqa: N803
     Parameters
     ----------
     X
-        `Recordings`, or waves, (samples,) each or sequences of one feature, where the options
-        have a ``sample_rate``: from -1 to 1, or the whole numbers of a WAV file; texts; or
-        sequences of numbers.
+        `Recordings`, or waves, (samples,) or (samples, 1) each, where the options have a
+        ``sample_rate``: from -1 to 1, or the whole numbers of a WAV file; texts; or sequences
+        of numbers.
     options
         Validated options.
 
@@ -46,16 +46,7 @@ def given(X: Any, options: Mapping[str, Any]) -> Given:  # noqa: N803
         if rate is not None:
             raise DataError(f"sample_rate={rate}: texts are no waves; leave it out")
         return X if isinstance(X, Texts) else Texts.of(X)
-    if rate is None:
-        return as_sequences(X)
-    if isinstance(X, Sequences):
-        if X.features != 1:
-            raise DataError(
-                f"sample_rate={rate}: waves have one number a step, and these sequences "
-                f"{X.features}; leave it out"
-            )
-        X = [wave[:, 0] for wave in X.values]  # noqa: N806
-    return _waves(X, rate)
+    return as_sequences(X) if rate is None else _waves(X, rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +158,13 @@ def _waves(X: Any, rate: int) -> Recordings:  # noqa: N803
     waves = []
     for number, value in enumerate(X):
         wave = np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+        if wave.ndim == 2 and wave.shape[1] == 1:
+            wave = wave[:, 0]
         if wave.ndim != 1:
-            raise ShapeError(f"X[{number}]: expected a wave (samples,), got {wave.shape}")
+            raise ShapeError(
+                f"X[{number}]: expected a wave (samples,), because there is a sample_rate; got "
+                f"{wave.shape}"
+            )
         if wave.dtype.kind not in "iuf":
             raise DataError(f"X[{number}]: expected numbers, got {wave.dtype}")
         if wave.dtype.kind != "f":
