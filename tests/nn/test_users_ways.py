@@ -317,11 +317,18 @@ def test_who_writes_into_a_state_changes_no_weight(backend, lengths):
     assert not net.layer0.initial_h.any()
 
 
-def test_a_tensor_that_is_not_dense_is_named():
-    net, x = cw.Recurrent("lstm", 3, 4), torch.randn(2, 5, 3)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("net", [cw.Recurrent("lstm", 3, 4), cw.LSTM(3, 4)], ids=["own", "drop-in"])
+def test_an_input_that_is_not_dense_or_not_here_is_named(net):
+    x = torch.randn(2, 5, 3)
+    nested = torch.nested.nested_tensor([x[0], x[1, :2]])
     for _ in range(3):
-        with pytest.raises(ShapeError, match="x: expected a dense tensor, got one of torch.sparse"):
+        with pytest.raises(ShapeError, match="expected a dense tensor, got one of torch.sparse"):
             net(x.to_sparse())
+        with pytest.raises(ShapeError, match="expected a dense tensor, got a nested one"):
+            net(nested)
+        with pytest.raises(ShapeError, match="(x|input): expected .* on cpu.*, got .* on meta"):
+            net(x.to("meta"))
         net(x)
 
 

@@ -96,8 +96,9 @@ def check_tensor(name: str, value: Any, instead: str = "") -> None:
     """Raise `ShapeError` unless a value is a dense tensor; `instead` says what to do."""
     if not isinstance(value, Tensor):
         raise ShapeError(f"{name}: expected a tensor, got {type(value).__name__}{instead}")
-    if value.layout != torch.strided:
-        raise ShapeError(f"{name}: expected a dense tensor, got one of {value.layout}")
+    if value.layout != torch.strided or value.is_nested:
+        kind = "a nested one" if value.is_nested else f"one of {value.layout}"
+        raise ShapeError(f"{name}: expected a dense tensor, got {kind}{instead}")
 
 
 def _numbers(name: str, value: object) -> list[int]:

@@ -18,8 +18,8 @@ __all__ = ["check_extras", "check_input", "check_shared"]
 
 def check_input(x: Tensor, features: int, batch_first: bool, weights: Mapping[str, Tensor]) -> None:
     """Raise `ShapeError` unless `x` is a batch of sequences that fits the first layer."""
-    packed = hasattr(x, "batch_sizes")
-    check_tensor("x", x, "; give the padded batch and lengths=" if packed else "")
+    ragged = hasattr(x, "batch_sizes") or getattr(x, "is_nested", False)
+    check_tensor("x", x, "; give the padded batch and lengths=" if ragged else "")
     axes = ("batch", "time") if batch_first else ("time", "batch")
     if x.dim() != 3 or x.shape[2] != features:
         raise ShapeError(f"x: expected ({', '.join(axes)}, input={features}), got {tuple(x.shape)}")

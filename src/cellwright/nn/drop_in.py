@@ -126,6 +126,7 @@ class _DropIn(Shortened, nn.RNNBase):
     def _forward(self, input: Any, hx: Any) -> Any:
         if are_autocast(input.device):
             input, hx = as_wide((input, hx), next(self.parameters()).dtype)
+        check_tensor(f"{type(self).__name__}: input", input)
         if input.dim() != 3:
             raise ShapeError(
                 f"{type(self).__name__}: expected input to be 2D (time, features) or 3D, "
@@ -251,6 +252,7 @@ class _DropIn(Shortened, nn.RNNBase):
 
     def _checked_states(self, x: Tensor, hx: Any) -> list[list[dict[str, Tensor]]]:
         self.check_input(x.transpose(0, 1) if self.batch_first else x, None)
+        check_type("input", x, next(self.parameters()))
         if hx is None:
             return [[zero_states(side.bare, x) for side in sides] for sides in self._sides]
         names = [name for name, _ in leaves_of(self.graph).carried]
