@@ -9,7 +9,10 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = [
     "ArgumentError",
@@ -27,6 +30,7 @@ __all__ = [
     "ToolchainError",
     "TrainingError",
     "did_you_mean",
+    "first_problem",
     "in_words",
     "require_extra",
 ]
@@ -136,6 +140,13 @@ def in_words(problem: Mapping[str, Any]) -> str:
     if text is None:
         return str(problem["msg"]).removeprefix("Value error, ")
     return text.format(**problem.get("ctx", {}))
+
+
+def first_problem(error: ValidationError, document: str = "document") -> str:
+    """Return where a document is wrong, and what is wrong there; the first of what was found."""
+    first = error.errors()[0]
+    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+    return f"{place.removeprefix('.') or document}: {in_words(first)}"
 
 
 def require_extra(extra: str, *modules: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright.data.captioned import Captioned, check_caption
 from cellwright.data.pictures import PictureFiles
-from cellwright.errors import DataError
+from cellwright.errors import DataError, first_problem
 
 __all__ = ["CocoCaptions", "read_coco"]
 
@@ -157,18 +157,15 @@ def _captions(document: _Document, path: Path) -> dict[int, list[str]]:
 
 
 def _document(path: Path) -> _Document:
+    document = _parsed(path)
+    if not isinstance(document, dict):
+        raise DataError(
+            f"{path}: expected an object with images and annotations, got {type(document).__name__}"
+        )
     try:
-        return _Document.model_validate(_parsed(path))
+        return _Document.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
-        if not place:
-            raise DataError(
-                f"{path}: expected an object with images and annotations, got "
-                f"{type(first['input']).__name__}"
-            ) from error
-        reason = "is missing" if first["type"] == "missing" else first["msg"].lower()
-        raise DataError(f"{path}: {place.lstrip('.')}: {reason}") from error
+        raise DataError(f"{path}: {first_problem(error)}") from error
 
 
 def _parsed(path: Path) -> Any:

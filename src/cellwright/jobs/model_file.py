@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cellwright import cells
 from cellwright.cells.cell import Cell
-from cellwright.errors import ModelFileError, in_words
+from cellwright.errors import ModelFileError, first_problem
 from cellwright.ir import from_json, to_json
 from cellwright.jobs.options import option_types
 from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
@@ -125,9 +125,7 @@ def read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     try:
         return Description.model_validate(document), tensors
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "description"
-        raise ModelFileError(f"{path}: {place}: {in_words(first)}") from error
+        raise ModelFileError(f"{path}: {first_problem(error, 'description')}") from error
 
 
 def options_of(cls: type, description: Description) -> dict[str, Any]:

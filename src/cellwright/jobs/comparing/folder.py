@@ -19,7 +19,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cellwright.errors import CellwrightError, RunError, in_words
+from cellwright.errors import CellwrightError, RunError, first_problem
 from cellwright.jobs.comparing.contenders import RESULT_FILES, Contender, file_name
 from cellwright.jobs.runs.cell_texts import as_cell
 from cellwright.jobs.runs.folder import next_folder
@@ -214,9 +214,7 @@ class ComparisonFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = f"{'.'.join(map(str, first['loc']))}: {in_words(first)}"
-            raise RunError(f"{path} is not that of a comparison: {reason}") from error
+            raise RunError(f"{path} is not that of a comparison: {first_problem(error)}") from error
         except RunError:
             raise
         except (OSError, ValueError, RecursionError, yaml.YAMLError, CellwrightError) as error:

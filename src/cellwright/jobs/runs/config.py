@@ -11,7 +11,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cellwright import cells
-from cellwright.errors import CellwrightError, RunError, SettingError, did_you_mean, in_words
+from cellwright.errors import (
+    CellwrightError,
+    RunError,
+    SettingError,
+    did_you_mean,
+    first_problem,
+    in_words,
+)
 from cellwright.jobs.asked import Asked
 from cellwright.jobs.options import option_types, validated
 from cellwright.jobs.registry import entry_of, job_of
@@ -163,11 +170,7 @@ def read_config(path: Path) -> RunConfig:
         config = RunConfig.model_validate(document)
         return configure(job=config.job, **config.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RunError(
-            f"{path} is not the config.yaml of a run: {place}: {in_words(first)}"
-        ) from error
+        raise RunError(f"{path} is not the config.yaml of a run: {first_problem(error)}") from error
     except RunError:
         raise
     except OSError as error:
