@@ -43,6 +43,7 @@ from .jobs.regress import SequenceRegressor as SequenceRegressor
 from .jobs.runs.loading import load as load
 from .jobs.transcribe import Transcriber as Transcriber
 from .jobs.translate import Translator as Translator
+from .look.conformance import check as check
 from .look.explanation import explain as explain
 from .look.gradient_flow import gradient_flow as gradient_flow
 from .look.recording import record as record

@@ -20,6 +20,7 @@ __all__ = [
     "CellError",
     "CellwrightError",
     "CellwrightWarning",
+    "ConformanceError",
     "DataError",
     "GraphError",
     "MissingExtraError",
@@ -73,6 +74,10 @@ class SettingError(CellwrightError, ValueError):
 
 class BackendError(CellwrightError, RuntimeError):
     """A backend was asked for by name and cannot run the cell; the message says why."""
+
+
+class ConformanceError(CellwrightError, AssertionError):
+    """A backend computes something else than the reference; the message shows what and where."""
 
 
 class ToolchainError(CellwrightError, RuntimeError):

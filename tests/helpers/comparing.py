@@ -15,12 +15,9 @@ from cellwright.backends import BACKENDS
 from cellwright.backends.cpu import engine as engine_module
 from cellwright.backends.cpu.library import Schedule
 from cellwright.backends.reference import MEANING, ReferenceBackend
+from cellwright.look.conformance import TOLERANCE, outcome
 from cellwright.pipeline import lower
 from cellwright.toolchain import compiler
-
-# Double precision sums hundreds of products at 1e-16 each; single precision at 6e-8. bfloat16 is
-# what tensors are stored in between two runs, eight bits each.
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 1e-2}
 
 # A zero that goes back through a flat op and meets an infinite slope becomes NaN in torch, but
 # not in the gradient table, which lets nothing through (see `autodiff.derivative`).
@@ -44,44 +41,6 @@ def random_call(graph, sizes, *, steps, batch, dtype=torch.float64, scale=1.0, *
 def lengths_to_active(lengths, steps):
     """Which steps exist where row n has the first lengths[n] of them, (T, B)."""
     return torch.arange(steps)[:, None] < torch.as_tensor(lengths)
-
-
-def outcome(kernel, call, silent=(), dtype=None):
-    """Values and gradients of one run, by name; `silent` values get no gradient.
-
-    The gradients that come in are rounded to `dtype`, that of the call if it is not given.
-    """
-    leaves = {
-        f"gradient of {field} {name}": tensor.detach().clone().requires_grad_()
-        for field in ("inputs", "states", "below", "weights")
-        for name, tensor in getattr(call, field).items()
-    }
-    fields = {
-        field: {name: leaves[f"gradient of {field} {name}"] for name in getattr(call, field)}
-        for field in ("inputs", "states", "below", "weights")
-    }
-    result = kernel(replace(call, **fields))
-    values = {"output": result.output}
-    values |= {f"signal {name}": value for name, value in result.signals.items()}
-    values |= {f"after {name}": value for name, value in result.states.items()}
-    dtype = call.inputs["x"].dtype if dtype is None else dtype
-    wanted = [v for name, v in values.items() if name not in silent and v.requires_grad]
-    incoming = [weights_of(v.shape, dtype).to(v.dtype) for v in wanted]
-    found = dict.fromkeys(leaves)
-    if wanted:
-        gradients = torch.autograd.grad(wanted, list(leaves.values()), incoming, allow_unused=True)
-        found = dict(zip(leaves, gradients, strict=True))
-    values |= {
-        name: torch.zeros_like(leaves[name]) if gradient is None else gradient
-        for name, gradient in found.items()
-    }
-    return {name: v.detach() for name, v in values.items()} | {"count": result.count}
-
-
-def weights_of(shape, dtype):
-    """A gradient from outside in which every entry is different."""
-    count = torch.Size(shape).numel()
-    return torch.cos(torch.arange(count, dtype=torch.float64)).view(shape).to(dtype)
 
 
 class _NarrowProduct(torch.autograd.Function):

@@ -1,0 +1,269 @@
+"""A cell run in every way in which it is used, beside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellwright.backends import BACKENDS, Call, Kernel
+from cellwright.backends.reference import ReferenceBackend
+from cellwright.cells.cell import Cell
+from cellwright.errors import GraphError
+from cellwright.ir import HIDDEN, INPUT, Graph, check_sizes, units_of
+from cellwright.nn.layer import Layer
+from cellwright.nn.recurrent import Recurrent
+from cellwright.pipeline import lower
+
+__all__ = ["TOLERANCE", "Compared", "Run", "outcome", "runs_of"]
+
+# Of an error, relative to the greatest magnitude of the tensor in question, or to 1. Double
+# precision sums hundreds of products at 1e-16 each, single precision at 6e-8; bfloat16 is what
+# tensors are stored in between two runs, eight bits each.
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 1e-2}
+
+# How much more than a rounding of all that a cell is given a rounding of all that it computes
+# may do.
+_ROUNDINGS = 16.0
+_FIELDS = ("inputs", "states", "below", "weights")
+_MOST_GROUPS = 4096  # into which a cell may cut its units
+
+
+def outcome(
+    kernel: Kernel, call: Call, silent: Sequence[str] = (), dtype: torch.dtype | None = None
+) -> dict[str, Tensor]:
+    """Values and gradients of one run, by name; `silent` values get no gradient.
+
+    The gradients that come in are rounded to `dtype`, that of the call if it is not given.
+    """
+    leaves = {
+        f"gradient of {field} {name}": tensor.detach().clone().requires_grad_()
+        for field in _FIELDS
+        for name, tensor in getattr(call, field).items()
+    }
+    fields: dict[str, Any] = {
+        field: {name: leaves[f"gradient of {field} {name}"] for name in getattr(call, field)}
+        for field in _FIELDS
+    }
+    result = kernel(replace(call, **fields))
+    values = {"output": result.output}
+    values |= {f"signal {name}": value for name, value in result.signals.items()}
+    values |= {f"after {name}": value for name, value in result.states.items()}
+    dtype = call.inputs["x"].dtype if dtype is None else dtype
+    wanted = [v for name, v in values.items() if name not in silent and v.requires_grad]
+    incoming = [_weights_of(v.shape, dtype).to(v.dtype) for v in wanted]
+    found: dict[str, Tensor | None] = dict.fromkeys(leaves)
+    if wanted:
+        gradients = torch.autograd.grad(wanted, list(leaves.values()), incoming, allow_unused=True)
+        found = dict(zip(leaves, gradients, strict=True))
+    values |= {
+        name: torch.zeros_like(leaves[name]) if gradient is None else gradient
+        for name, gradient in found.items()
+    }
+    return {name: v.detach() for name, v in values.items()} | {"count": result.count}
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A way in which a cell is used."""
+
+    features: int
+    units: int
+    batch: int
+    steps: int
+    lengths: str = "full"
+    reverse: bool = False
+    begun: bool = True  # from states that it has reached, and at another step for every row
+    recorded: bool = False
+
+
+_CASES = (
+    _Case(3, 5, batch=2, steps=4, begun=False),
+    _Case(3, 5, batch=3, steps=6, lengths="ragged", reverse=True, recorded=True),
+    _Case(17, 33, batch=7, steps=3, reverse=True, recorded=True),
+    _Case(17, 33, batch=13, steps=5, lengths="ragged"),
+    _Case(1, 1, batch=1, steps=7, recorded=True),
+    _Case(1, 1, batch=4, steps=5, lengths="interrupted", reverse=True, begun=False),
+    _Case(32, 64, batch=29, steps=9, begun=False),
+    _Case(32, 64, batch=16, steps=8, lengths="ragged", reverse=True),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One tensor of one run beside that of the reference; see `Agreement`."""
+
+    error: float
+    allowed: float
+    where: str
+    numbers: int
+    finite: int
+    unlike: int
+
+
+def runs_of(cell: Cell, chosen: Mapping[str, int], seed: int) -> Iterator[Run]:
+    """Every way in which a cell is used; the sizes that are not chosen are odd and even ones."""
+    for case in _CASES:
+        yield Run(cell, _fitting(cell.graph, case, chosen), case, seed)
+
+
+class Run:
+    """One case of a cell, and what the reference says of it in each precision."""
+
+    def __init__(self, cell: Cell, sizes: Mapping[str, int], case: _Case, seed: int) -> None:
+        self.graph, self.sizes, self.case = cell.graph, sizes, case
+        self.generator = torch.Generator().manual_seed(seed)
+        self.reference = ReferenceBackend().build(cell.graph, sizes)
+        self.call = self._call(cell, seed)
+        self._known: dict[torch.dtype, tuple[Call, dict[str, Tensor], dict[str, float]]] = {}
+
+    def compared(self, backend: str, dtype: torch.dtype) -> Iterator[Compared]:
+        """Every tensor as that backend computes it, beside the reference's."""
+        if dtype not in self._known:
+            self._known[dtype] = self._expected(dtype)
+        call, expected, shifts = self._known[dtype]
+        found = outcome(BACKENDS[backend].build(lower(self.graph), self.sizes), call)
+        for name, wanted in expected.items():
+            got = found[name].to(wanted.dtype)
+            scale = _greatest(wanted, least=1.0)
+            finite = wanted.isfinite()
+            alike = (got == wanted) | (got.isnan() & wanted.isnan()) | (finite & got.isfinite())
+            yield Compared(
+                error=_greatest((got - wanted)[finite & got.isfinite()]) / scale,
+                allowed=max(TOLERANCE[dtype], _ROUNDINGS * shifts[name] / scale),
+                where=f"{name}; {self}",
+                numbers=wanted.numel(),
+                finite=int(finite.sum()),
+                unlike=int((~alike).sum()),
+            )
+
+    def __str__(self) -> str:
+        """The case in words."""
+        case = self.case
+        sizes = ", ".join(f"{name}={units}" for name, units in self.sizes.items())
+        kind = case.lengths + " in reverse" * case.reverse + ", recorded" * case.recorded
+        return f"{sizes}, batch={case.batch}, steps={case.steps}, {kind}"
+
+    def _expected(self, dtype: torch.dtype) -> tuple[Call, dict[str, Tensor], dict[str, float]]:
+        """The call in a precision, what comes of it, and how far a rounding of it shifts that."""
+        call = _converted(self.call, lambda v: v.to(dtype))
+        doubled = _converted(call, Tensor.double)
+        expected = outcome(self.reference, doubled, dtype=dtype)
+        shifts = dict.fromkeys(expected, 0.0)
+        for _ in range(2):
+            off = partial(self._rounded, by=torch.finfo(dtype).eps)
+            # A draw is a yes or a no, and has no rounding.
+            given = replace(_converted(doubled, off), draws=doubled.draws)
+            other = outcome(self.reference, given, dtype=dtype)
+            for name, value in other.items():
+                shift = _greatest((value - expected[name]).double().nan_to_num(0, 0, 0))
+                shifts[name] = max(shifts[name], shift)
+        return call, expected, shifts
+
+    def _rounded(self, value: Tensor, by: float) -> Tensor:
+        return value * (1 + by * (2 * self._uniform(*value.shape) - 1))
+
+    def _call(self, cell: Cell, seed: int) -> Call:
+        graph, case = self.graph, self.case
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            own = {k: n for k, n in self.sizes.items() if k not in (INPUT, HIDDEN)}
+            net = Recurrent(
+                cell,
+                self.sizes[INPUT],
+                self.sizes[HIDDEN],
+                sizes=own or None,
+                dtype=torch.float64,
+                backend=ReferenceBackend.name,
+            )
+        (layer,) = (part for part in net.children() if isinstance(part, Layer))
+        # What starts at zero or one must not stay there: much would cancel.
+        weights = {
+            name: (w.detach() + 0.5 * self._normal(*w.shape) / max(w.shape[-1], 1) ** 0.5)
+            if w.dim() == 2
+            else w.detach() + 0.3 * self._normal(*w.shape)
+            for name, w in layer().items()
+        }
+        start = layer.start(torch.zeros(1, case.batch, self.sizes[INPUT], dtype=torch.float64))
+        start.pop("t", None)
+        call = Call(
+            inputs=self._sequences({leaf.name: leaf.size for leaf in graph.inputs}),
+            states={name: value.detach() for name, value in start.items()},
+            weights=weights,
+            below=self._sequences({leaf.name: leaf.size for leaf in graph.leaves("below")}),
+            draws={leaf.name: self._draw(leaf.attributes) for leaf in graph.leaves("bernoulli")},
+        )
+        if case.begun:
+            behind = self.reference(call)
+            call = replace(call, states=behind.states, start=torch.arange(case.batch).view(-1, 1))
+            call = replace(call, inputs=self._sequences({v.name: v.size for v in graph.inputs}))
+        recorded = tuple(graph.observable) if case.recorded else ()
+        return replace(call, active=self._active(), reverse=case.reverse, record=recorded)
+
+    def _active(self) -> Tensor | None:
+        steps, batch = self.case.steps, self.case.batch
+        if self.case.lengths == "full":
+            return None
+        if self.case.lengths == "interrupted":
+            return self._uniform(steps, batch) < 0.6
+        lengths = torch.arange(batch) * 5 % (steps + 1)  # none, some, and all of the steps
+        return torch.arange(steps)[:, None] < lengths.flip(0)
+
+    def _sequences(self, wanted: Mapping[str, object]) -> dict[str, Tensor]:
+        shape = (self.case.steps, self.case.batch)
+        return {name: self._normal(*shape, self._units(size)) for name, size in wanted.items()}
+
+    def _draw(self, bernoulli: Mapping[str, Any]) -> Tensor:
+        steps = [self.case.steps] if bernoulli["per"] == "step" else []
+        shape = (*steps, self.case.batch, self._units(bernoulli["size"]))
+        chance: float = bernoulli["probability"]
+        return (self._uniform(*shape) < chance).double()
+
+    def _units(self, size: object) -> int:
+        return units_of(size, self.sizes)
+
+    def _normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=self.generator, dtype=torch.float64)
+
+
+def _fitting(graph: Graph, case: _Case, chosen: Mapping[str, int]) -> dict[str, int]:
+    """Sizes of a case, those that are not chosen as much greater as groups of units ask for."""
+    free = {INPUT: case.features, HIDDEN: case.units} | dict.fromkeys(graph.symbols, case.units)
+    for more in count():
+        sizes = {name: units + more for name, units in free.items()}
+        sizes.update(chosen)
+        try:
+            check_sizes(graph, sizes)
+        except GraphError:
+            if more == _MOST_GROUPS or sizes.keys() == chosen.keys():
+                raise
+        else:
+            return sizes
+    raise AssertionError
+
+
+def _converted(call: Call, convert: Callable[[Tensor], Tensor]) -> Call:
+    fields: dict[str, Any] = {
+        field: {name: convert(value) for name, value in getattr(call, field).items()}
+        for field in (*_FIELDS, "draws")
+    }
+    return replace(call, **fields)
+
+
+def _greatest(value: Tensor, least: float = 0.0) -> float:
+    """The greatest finite magnitude in it."""
+    return max(float(value.abs().nan_to_num(0, 0, 0).max()), least) if value.numel() else least
+
+
+def _weights_of(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A gradient from outside in which every entry is different."""
+    entries = torch.Size(shape).numel()
+    return torch.cos(torch.arange(entries, dtype=torch.float64)).view(*shape).to(dtype)
