@@ -190,14 +190,16 @@ def test_it_equals_the_reference_in_less_precision(name, dtype, backend, record_
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_it_equals_the_reference_all_over(name, dtype, backend, record_property):
-    grid(name, dtype, backend, record_property, walk(400, f"{name} again"))
+    # Among so many there are always some in which the rows of a bias's gradient nearly cancel.
+    rarer = 4 if dtype == torch.float32 else 1
+    grid(name, dtype, backend, record_property, walk(400, f"{name} again"), rarer)
 
 
-def grid(name, dtype, backend, record_property, cases):
+def grid(name, dtype, backend, record_property, cases, rarer=1):
     graph = GRAPHS[name]
     cases = [case for case in (suited(graph, case) for case in cases) if fits(graph, case)]
     record_property("cases", len(cases))
-    tolerance = LOOSER.get((name, dtype))
+    tolerance = LOOSER.get((name, dtype), TOLERANCE[dtype]) * rarer
     for case in cases:
         call = call_of(graph, case, dtype)
         with scheduled(**SCHEDULES[case.schedule]):
