@@ -15,7 +15,7 @@ from cellwright.backends import BACKENDS
 from cellwright.backends.cpu import engine as engine_module
 from cellwright.backends.cpu.library import Schedule
 from cellwright.backends.reference import MEANING, ReferenceBackend
-from cellwright.look.conformance import TOLERANCE, outcome
+from cellwright.look.conformance_runs import TOLERANCE, outcome
 from cellwright.pipeline import lower
 from cellwright.toolchain import compiler
 
