@@ -91,6 +91,7 @@ _CASES = (
     _Case(1, 1, batch=4, steps=5, lengths="interrupted", reverse=True, begun=False),
     _Case(32, 64, batch=29, steps=9, begun=False),
     _Case(32, 64, batch=16, steps=8, lengths="ragged", reverse=True),
+    _Case(8, 160, batch=3, steps=20),  # much work in few rows: it is spread over the units
 )
 
 
