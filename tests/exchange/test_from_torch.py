@@ -215,6 +215,13 @@ def test_takes_no_random_numbers():
     assert torch.equal(here, torch.rand(1))
 
 
+def test_the_default_device_is_another_one():
+    theirs, x = nn.GRU(3, 5, batch_first=True), torch.randn(2, 4, 3)
+    with torch.device("meta"):
+        ours = cw.from_torch(theirs)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0])
+
+
 def test_dtypes_and_drop_ins_and_parametrised_weights():
     assert cw.from_torch(nn.LSTM(3, 5, dtype=torch.bfloat16)).layer0.i_x.dtype is torch.bfloat16
     drop_in = cw.GRU(3, 5, batch_first=True)

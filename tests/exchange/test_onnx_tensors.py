@@ -125,6 +125,14 @@ def test_a_node_with_its_initializers():
         cw.from_onnx(helper.make_node("Relu", ["X"], ["Y"]))
 
 
+def test_the_default_device_is_another_one():
+    weights = models.draw("LSTM") | {"initial_h": np.ones((1, 1, 5))}
+    with torch.device("meta"):
+        ours = cw.from_onnx(models.model("LSTM", weights))
+    assert torch.equal(ours.layer0.i_x, torch.tensor(weights["W"][0, :5]))
+    assert bool((ours.layer0.initial_h == 1).all())
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_initializers_that_are_tensors_of_torch(dtype):
     weights = {name: torch.tensor(value).to(dtype) for name, value in models.draw("GRU").items()}

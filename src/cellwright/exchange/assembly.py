@@ -103,7 +103,7 @@ def biases(
 
 
 def tensor_of(where: str, name: str, array: NDArray[Any]) -> Tensor:
-    """An array as a tensor of its own.
+    """An array as a tensor of its own, on the CPU.
 
     Raises
     ------
@@ -113,9 +113,10 @@ def tensor_of(where: str, name: str, array: NDArray[Any]) -> Tensor:
     kind = array.dtype.name
     if kind not in ("float16", "float32", "float64", "bfloat16"):
         raise SettingError(f"{where}: {name} holds {kind}; only floating-point weights can be read")
+    # Whatever torch's default device is: weights would be lost on "meta".
     if kind == "bfloat16":
-        return torch.tensor(array.astype("float32")).to(torch.bfloat16)
-    return torch.tensor(array)
+        return torch.tensor(array.astype("float32"), device="cpu").to(torch.bfloat16)
+    return torch.tensor(array, device="cpu")
 
 
 def assemble(
@@ -170,7 +171,9 @@ def _layer(side: Side, learned: bool) -> Layer:
         {INPUT: side.reads, HIDDEN: side.hidden, **side.sizes},
         reverse=side.reverse,
         learn_initial_state=learned,
-    ).to(weight.device, weight.dtype)
+        device=weight.device,
+        dtype=weight.dtype,
+    )
     first = {f"initial_{state}": layer.get_parameter(f"initial_{state}") for state in layer.learned}
     values = {name: torch.zeros_like(start) for name, start in first.items()}
     values |= {f"initial_{state}": value for state, value in side.first.items()}

@@ -48,9 +48,9 @@ def from_onnx(
     Returns
     -------
     Recurrent
-        With the same outputs and last states, of the same dtype, in evaluation mode; batch
-        first if `layout` is 1. Output ``Y`` holds the directions on an axis of their own, here
-        they stand side by side: (time, batch, directions · units).
+        With the same outputs and last states, of the same dtype, on the CPU, in evaluation
+        mode; batch first if `layout` is 1. Output ``Y`` holds the directions on an axis of their
+        own, here they stand side by side: (time, batch, directions · units).
 
         Initial states that are constant in the graph become learned ones, unless they are
         zero. Inputs that are given when the graph runs are given when the layer runs too:
