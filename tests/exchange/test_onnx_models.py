@@ -154,6 +154,15 @@ def test_weights_of_different_types():
         cw.from_onnx(models.model("GRU", first))
 
 
+def test_a_node_that_reads_more_than_there_is():
+    weights = models.draw("GRU") | {"P": np.ones((1, 15))}
+    with pytest.raises(SettingError, match="GRU 'layer' reads 'P' behind initial_h, which is"):
+        cw.from_onnx(models.model("GRU", weights))
+    plain = models.node("GRU", models.draw("GRU"))
+    plain.input.extend(["", "", ""])
+    assert cw.from_onnx(plain, initializers=models.draw("GRU")).input_size == 3
+
+
 def test_a_node_that_reads_nothing():
     node = helper.make_node("LSTM", [], ["Y"])
     for model in (node, models.graph_model([node], {}, ["X"], ["Y"])):

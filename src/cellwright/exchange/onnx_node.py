@@ -74,8 +74,21 @@ def name_of(node: Any) -> str:
 
 
 def inputs_of(node: Any) -> dict[str, str]:
-    """The tensors that an LSTM, GRU or RNN reads, by the standard's names; "" is none."""
-    return dict(zip(_OPERATORS[node.op_type].inputs, node.input, strict=False))
+    """The tensors that an LSTM, GRU or RNN reads, by the standard's names; "" is none.
+
+    Raises
+    ------
+    SettingError
+        It reads more than the operator does.
+    """
+    names = _OPERATORS[node.op_type].inputs
+    beyond = [name for name in node.input[len(names) :] if name]
+    if beyond:
+        raise SettingError(
+            f"{name_of(node)} reads {', '.join(map(repr, beyond))} behind {names[-1]}, which is "
+            f"the last input of the operator"
+        )
+    return dict(zip(names, node.input, strict=False))
 
 
 def options_of(node: Any) -> dict[str, Any]:
