@@ -30,6 +30,11 @@ def test_first_states_of_every_kind():
         cw.from_onnx(models.model("GRU", weights | {"initial_h": same[:, :, :4]}))
     with pytest.raises(ShapeError, match="hidden=5"):
         cw.from_onnx(models.model("GRU", weights | {"initial_h": 0 * same[:, :, :4]}))
+    with pytest.raises(ShapeError, match=r"initial_h should be .*, but is \(1, 0, 5\)"):
+        cw.from_onnx(models.model("GRU", weights | {"initial_h": same[:, :0]}))
+    nowhere = models.node("GRU", weights, ("X", "initial_h"))
+    with pytest.raises(SettingError, match="initial_h='initial_h' is nowhere in the graph"):
+        cw.from_onnx(models.graph_model([nowhere], weights, ["X"], ["Y"]))
     assert not list(
         cw.from_onnx(models.model("GRU", weights | {"initial_h": 0 * same})).layer0.learned
     )

@@ -319,15 +319,17 @@ def _first_state(
         if everywhere is not None:
             return zeros + everywhere
         array = graph.repeated(name, (None, sides, hidden) if layout else (sides, None, hidden))
+    maker = graph.maker(name)
+    if array is None and maker is None:
+        raise SettingError(f"{where}: {option}={name!r} is nowhere in the graph")
     if array is None:
         raise SettingError(
-            f"{where}: {option}={name!r} is computed in the graph, by "
-            f"{graph.maker(name).op_type}; cut the graph there with onnx.utils.extract_model, "
-            f"so that it is given from outside"
+            f"{where}: {option}={name!r} is computed in the graph, by {maker.op_type}; cut the "
+            f"graph there with onnx.utils.extract_model, so that it is given from outside"
         )
     if array.ndim == 3 and layout:
         array = array.swapaxes(0, 1)
-    if array.ndim != 3 or (array.shape[0], array.shape[2]) != (sides, hidden):
+    if array.ndim != 3 or array.shape != (sides, array.shape[1] or 1, hidden):
         raise ShapeError(
             f"{where}: {option} should be (directions={sides}, batch, hidden={hidden})"
             f"{' with the batch in front' * layout}, but is {array.shape}"
