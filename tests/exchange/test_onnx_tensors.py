@@ -37,6 +37,22 @@ def test_weights_behind_nodes_that_compute_constants():
         assert torch.equal(value, plain[name]), name
 
 
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+@pytest.mark.parametrize("imported", ["", "ai.onnx"])
+def test_both_names_of_the_standards_domain(imported, domain):
+    weights = models.draw("GRU")
+    inner = [helper.make_tensor_value_info("inner", onnx.TensorProto.DOUBLE, None)]
+    same = helper.make_node("Identity", ["other"], ["inner"], domain=domain)
+    branch = helper.make_graph([same], "branch", [], inner)
+    constants = weights | {"other": weights["W"], "yes": np.array(True)}
+    del constants["W"]
+    options = {"then_branch": branch, "else_branch": branch, "domain": domain}
+    nodes = [helper.make_node("If", ["yes"], ["W"], **options), models.node("GRU", weights)]
+    model = models.graph_model(nodes, constants, ["X"], ["Y"])
+    model.opset_import[0].domain = imported
+    assert_same_weights(cw.from_onnx(model), weights)
+
+
 def branches(name):
     """An If that draws in one branch and gives a constant in the other."""
     drawn = helper.make_node("RandomNormal", [], ["inner"], shape=[1, 15, 3], dtype=11)

@@ -32,9 +32,13 @@ _DRAWING = frozenset(
 )
 
 
+# The domain of the standard's own operators has two names; the evaluator knows the first.
+_STANDARD = ("", "ai.onnx")
+
+
 def standard(node: Any) -> bool:
     """Whether a node is of the standard's own operators, not of somebody's extension."""
-    return node.domain in ("", "ai.onnx")
+    return node.domain in _STANDARD
 
 
 def first_input(node: Any) -> str:
@@ -75,13 +79,15 @@ class OnnxGraph:
     @classmethod
     def of_model(cls, model: Any) -> OnnxGraph:
         """The main graph of a ModelProto."""
-        opsets = {opset.domain: opset.version for opset in model.opset_import}
-        for domain in ("", "ai.onnx"):
-            if opsets.get(domain, _FIRST_OPSET) < _FIRST_OPSET:
-                raise SettingError(
-                    f"the model is of opset {opsets[domain]}; LSTM, GRU and RNN are read from "
-                    f"opset {_FIRST_OPSET} on: convert it with onnx.version_converter"
-                )
+        opsets = {
+            "" if opset.domain in _STANDARD else opset.domain: opset.version
+            for opset in model.opset_import
+        }
+        if opsets.get("", _FIRST_OPSET) < _FIRST_OPSET:
+            raise SettingError(
+                f"the model is of opset {opsets['']}; LSTM, GRU and RNN are read from opset "
+                f"{_FIRST_OPSET} on: convert it with onnx.version_converter"
+            )
         graph = model.graph
         constants = tensors_by_name([*graph.initializer, *graph.sparse_initializer])
         constants |= {
@@ -182,7 +188,7 @@ class OnnxGraph:
 
         needed = self._needs(name)
         makers = {id(self.maker(read)) for read in needed}
-        nodes = [node for node in self.nodes if id(node) in makers]
+        nodes = [_plainly_named(node) for node in self.nodes if id(node) in makers]
         constants = [
             numpy_helper.from_array(array_of(key, value), key)
             for key, value in self._constants.items()
@@ -203,6 +209,16 @@ def _with_inner(node: Any) -> Iterator[Any]:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graph.node:
                 yield from _with_inner(inner)
+
+
+def _plainly_named(node: Any) -> Any:
+    """A copy in which the standard's domain has the name that the evaluator knows."""
+    found = type(node)()
+    found.CopyFrom(node)
+    for part in _with_inner(found):
+        if standard(part):
+            part.domain = ""
+    return found
 
 
 def _draws(node: Any) -> bool:
