@@ -366,6 +366,8 @@ def test_what_does_not_fit_is_named(backend):
         (x.double(), "x: expected torch.float32 on cpu like the weights, got torch.float64"),
         (x.long(), "got torch.int64"),
         (x.to("meta"), "got torch.float32 on meta"),
+        (x.to_sparse_coo(), "x: expected a dense tensor, got one of torch.sparse_coo"),
+        (x.to_mkldnn(), "x: expected a dense tensor, got one of torch._mkldnn"),
         (x.tolist(), "x: expected a tensor, got list"),
         (x.numpy(), "x: expected a tensor, got ndarray"),
         (None, "got NoneType"),

@@ -102,6 +102,7 @@ class Stream:
             and x.shape == self._shape
             and x.dtype is self._dtype
             and x.is_cpu
+            and x.layout is torch.strided
             and x.is_contiguous()
             and not x.is_neg()
         ):
