@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -110,8 +111,16 @@ def test_what_is_no_step_is_refused(numbers):
     stream.step([1, 2])
     with pytest.raises(ShapeError, match=r"step 1: expected \(features=2,\)"):
         stream.step(1.0)
+    with pytest.raises(ShapeError, match=r"step 1: not an array \(features,\)"):
+        stream.step([1, [2, 3]])
     with pytest.raises(DataError, match="step 1: expected finite numbers"):
         stream.step([1, np.nan])
+
+
+def test_a_step_may_be_what_predict_takes(numbers):
+    model = cw.SequenceRegressor(layers=[4], epochs=1).fit(numbers, np.arange(40.0))
+    step = torch.tensor(numbers[0, 0], requires_grad=True)
+    np.testing.assert_allclose(model.stream().step(step), model.predict([step[None]])[0], rtol=1e-5)
 
 
 def test_what_has_no_stream_says_so(numbers):

@@ -42,7 +42,12 @@ def checked_step(x: Any, features: int, number: int) -> Tensor:
     DataError
         A feature is not a finite number.
     """
-    array = np.atleast_1d(np.asarray(x))
+    if hasattr(x, "detach"):
+        x = x.detach().cpu().numpy()
+    try:
+        array = np.atleast_1d(np.asarray(x))
+    except ValueError as error:
+        raise ShapeError(f"step {number}: not an array (features,): {error}") from error
     if array.shape != (features,):
         raise ShapeError(f"step {number}: expected (features={features},), got {array.shape}")
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
