@@ -1,6 +1,7 @@
 """Classifiers and regressors asked while a sequence still goes on."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 import cellwright as cw
 from cellwright.data.audio import Recordings
 from cellwright.errors import DataError, SettingError, ShapeError
+from cellwright.jobs.streams import checked_step
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,26 @@ def test_a_step_may_be_what_predict_takes(numbers):
     model = cw.SequenceRegressor(layers=[4], epochs=1).fit(numbers, np.arange(40.0))
     step = torch.tensor(numbers[0, 0], requires_grad=True)
     np.testing.assert_allclose(model.stream().step(step), model.predict([step[None]])[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        (cw.SequenceClassifier(), lambda n: n % 2),
+        (cw.SequenceRegressor(), float),
+        (cw.SequenceLabeler(bidirectional=False), lambda n: np.arange(6) * (n % 2)),
+        (cw.Transcriber(bidirectional=False), lambda n: "ab"[n % 2]),
+    ],
+)
+def test_a_row_of_a_table_is_read_by_its_names(numbers, model, answer):
+    row = pd.Series({"b": 2.0, "a": 1.0})
+    assert checked_step(row, 2, 0, ["a", "b"]).tolist() == [[1, 2]]
+    tables = [pd.DataFrame(x, columns=["a", "b"]) for x in numbers[:8]]
+    model.set_params(layers=[4], epochs=1, validation_fraction=0)
+    stream = model.fit(tables, [answer(number) for number in range(8)]).stream()
+    stream.step(row)
+    with pytest.raises(DataError, match="step 1: its features are b, c, those .* learned a, b"):
+        stream.step(row.rename({"a": "c"}))
 
 
 def test_what_has_no_stream_says_so(numbers):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _WORD_END = re.compile(r"(?<!\s)(?=[ \t\n\r])")
 _MOST_ACCENTS = 32
 
 
-def checked_step(x: Any, features: int, number: int) -> Tensor:
+def checked_step(x: Any, features: int, number: int, names: Sequence[str] | None = None) -> Tensor:
     """One step as a network reads it, (1, features).
 
     Parameters
@@ -34,14 +34,17 @@ def checked_step(x: Any, features: int, number: int) -> Tensor:
         How many were learned.
     number
         Of the step, from 0.
+    names
+        Those of the features, if they had names; a row of a table is brought into their order.
 
     Raises
     ------
     ShapeError
         There are not as many features as were learned.
     DataError
-        A feature is not a finite number.
+        A feature is not a finite number, or has a name that was not learned.
     """
+    x = _in_order(x, number, names)
     if hasattr(x, "detach"):
         x = x.detach().cpu().numpy()
     try:
@@ -54,6 +57,21 @@ def checked_step(x: Any, features: int, number: int) -> Tensor:
         raise DataError(f"step {number}: expected finite numbers, got {x!r}")
     wide = np.promote_types(array.dtype, np.float32) != np.float32
     return torch.from_numpy(array.astype(np.float64 if wide else np.float32))[None]
+
+
+def _in_order(x: Any, number: int, names: Sequence[str] | None) -> Any:
+    index = getattr(x, "index", None)
+    if names is None or index is None or callable(index):  # a list's is a method
+        return x
+    found = list(index)
+    if not all(isinstance(name, str) for name in found):
+        return x
+    if sorted(found) != sorted(names):
+        raise DataError(
+            f"step {number}: its features are {', '.join(found)}, those that were learned "
+            f"{', '.join(names)}"
+        )
+    return x[list(names)]
 
 
 class TextSteps:

@@ -191,7 +191,7 @@ class SequenceClassifier(ClassifierMixin, ClassifierOptions, FeatureEstimator): 
         vocabulary = self.inputs_.vocabulary
 
         def numbers(x: Any, number: int) -> list[Tensor]:
-            return [checked_step(x, self.n_features_in_, number)]
+            return [checked_step(x, self.n_features_in_, number, self.facts_.feature_names)]
 
         steps = numbers if vocabulary is None else TextSteps(vocabulary)
         return ClassStream(PooledStream(self.network_), steps, self.classes_)

@@ -254,7 +254,7 @@ class SequenceLabeler(LabelerOptions, FeatureEstimator):
         check_is_fitted(self, "network_")
         if self.facts_.words is not None:
             raise SettingError("a network that reads words has no stream; use predict")
-        return LabelStream(self.network_, self._columns)
+        return LabelStream(self.network_, self._columns, self.facts_.feature_names)
 
     def knows(self, facts: LabelerFacts) -> None:
         """Take over what was learned beside weights."""

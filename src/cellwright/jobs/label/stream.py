@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -26,9 +27,11 @@ class LabelStream:
         None before there is an answer, and for numbers.
     """
 
-    def __init__(self, network: StepwiseNetwork, columns: AnswerColumns) -> None:
+    def __init__(
+        self, network: StepwiseNetwork, columns: AnswerColumns, names: Sequence[str] | None
+    ) -> None:
         self.probabilities: Any = None
-        self._columns, self._features = columns, len(network.shift)
+        self._columns, self._features, self._names = columns, len(network.shift), names
         self._stream, self._steps = network.stream(), 0
 
     def step(self, x: Any) -> Any:
@@ -51,7 +54,7 @@ class LabelStream:
         DataError
             A feature is not a finite number.
         """
-        given = checked_step(x, self._features, self._steps)
+        given = checked_step(x, self._features, self._steps, self._names)
         self._steps += 1
         scores = self._stream.step(given)
         return None if scores is None else self._answer(scores)

@@ -241,7 +241,7 @@ class SequenceRegressor(RegressorMixin, RegressorOptions, FeatureEstimator):  # 
         network, middle = self.network_, _middle(_levels(self.options()))
 
         def steps(x: Any, number: int) -> list[Tensor]:
-            return [checked_step(x, self.n_features_in_, number)]
+            return [checked_step(x, self.n_features_in_, number, self.facts_.feature_names)]
 
         def told(scores: Tensor) -> Any:
             found = network.in_units(scores).sort(2).values[0, :, middle].numpy()

@@ -255,7 +255,7 @@ class Transcriber(TranscriberOptions, Estimator):
             The network is bidirectional.
         """
         check_is_fitted(self, "network_")
-        return TextStream(self.network_, self.symbols_)
+        return TextStream(self.network_, self.symbols_, self.facts_.feature_names)
 
     def knows(self, facts: TranscriberFacts) -> None:
         """Take over what was learned beside weights."""

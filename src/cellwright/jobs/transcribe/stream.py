@@ -29,14 +29,16 @@ class TextStream:
     'ab'
     """
 
-    def __init__(self, network: TranscriberNetwork, symbols: Sequence[str]) -> None:
-        self._network, self._symbols = network, symbols
+    def __init__(
+        self, network: TranscriberNetwork, symbols: Sequence[str], names: Sequence[str] | None
+    ) -> None:
+        self._network, self._symbols, self._names = network, symbols, names
         self._stream = network.stream()
         self._before, self._steps = BLANK, 0
 
     def step(self, x: Any) -> str:
         """Take one step, (features,), and give the character that it completes, or nothing."""
-        given = checked_step(x, len(self._network.shift), self._steps)[0]
+        given = checked_step(x, len(self._network.shift), self._steps, self._names)[0]
         self._steps += 1
         return self._written(self._stream.step(given))
 
