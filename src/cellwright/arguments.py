@@ -1,10 +1,11 @@
-"""Numbers as arguments: those of Python and of NumPy alike, and never True or False."""
+"""Numbers as arguments: those of Python, NumPy and torch alike, and never True for one."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
-__all__ = ["as_real", "as_whole"]
+__all__ = ["as_array", "as_real", "as_whole"]
 
 
 def as_whole(value: object) -> int | None:
@@ -20,3 +21,14 @@ def as_real(value: object) -> float | None:
         return float(value)
     except OverflowError:  # a whole number of hundreds of digits
         return None
+
+
+def as_array(value: Any) -> Any:
+    """A tensor as an array of NumPy, wherever it is and of whatever type; other values as they are.
+
+    What NumPy has no type for, as bfloat16, becomes float32.
+    """
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu().resolve_neg()
+    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()

@@ -37,6 +37,16 @@ def test_every_form_of_sequences_is_taken(given_x, shapes):
     assert sequences.lengths.tolist() == [time for time, _ in shapes]
 
 
+@pytest.mark.parametrize("convert", [torch.Tensor.bfloat16, torch.Tensor.half, torch._neg_view])
+def test_tensors_that_numpy_does_not_take_as_they_are(convert):
+    x = torch.arange(12.0).view(2, 3, 2)
+    expected = convert(x).float()
+    for x_given in (convert(x), list(convert(x))):
+        first, second = as_sequences(x_given)
+        assert first.dtype == np.float32
+        assert_array_equal(second, expected[1].resolve_neg())
+
+
 def test_steps_of_nan_behind_a_sample_are_cut_off():
     x = np.arange(12.0).reshape(2, 3, 2)
     x[1, 1:] = NAN

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_array
 from cellwright.errors import DataError, ShapeError
 
 __all__ = ["as_labels", "label_numbers", "missing_labels"]
@@ -25,8 +26,7 @@ def as_labels(y: Any, *, name: str = "y") -> npt.NDArray[Any]:
     ShapeError
         They do not have one axis.
     """
-    if hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
+    y = as_array(y)
     try:
         labels = np.asarray(y)
     except ValueError as error:

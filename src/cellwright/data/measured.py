@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_array
 from cellwright.data.sequences import Sequences
 from cellwright.errors import DataError, ShapeError
 
@@ -88,8 +89,7 @@ def as_numbers(y: Any, *, samples: int | None = None, name: str = "y") -> npt.ND
     ShapeError
         The axes are wrong, or there are more or fewer than samples.
     """
-    if hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
+    y = as_array(y)
     try:
         array = np.asarray(y)
     except ValueError as error:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_array
 from cellwright.data.files import check_name
 from cellwright.errors import DataError, ShapeError, require_extra
 
@@ -304,8 +305,7 @@ def _array(X: Any, name: str) -> Pixels:  # noqa: N803
         raise DataError(
             f"{name}: expected an array, a list of arrays or of paths, got {type(X).__name__}"
         )
-    if hasattr(X, "detach"):
-        X = X.detach().cpu().numpy()  # noqa: N806
+    X = as_array(X)  # noqa: N806
     if not isinstance(X, np.ndarray):
         X = _stacked(X, name)  # noqa: N806
     if X.size == 0 and len(X) == 0:

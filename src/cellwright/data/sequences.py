@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_array
 from cellwright.errors import DataError, ShapeError
 
 __all__ = ["Sequences", "are_tables", "as_sequences"]
@@ -207,8 +208,7 @@ def _check_features(values: Floats | Sequence[Floats], features: int | None, nam
 
 def _uniform(X: Any, name: str) -> Floats | None:  # noqa: N803
     """One array if the samples come as one, else None."""
-    if hasattr(X, "detach"):
-        X = X.detach().cpu().numpy()  # noqa: N806
+    X = as_array(X)  # noqa: N806
     if hasattr(X, "toarray"):
         raise DataError(f"{name}: expected sequences, got a sparse matrix; give {name}.toarray()")
     if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__len__"):
@@ -225,8 +225,7 @@ def _uniform(X: Any, name: str) -> Floats | None:  # noqa: N803
 
 
 def _sample(value: Any, name: str) -> Floats:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+    value = as_array(value)
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cellwright.arguments import as_array
 from cellwright.data.labels import as_labels
 from cellwright.errors import DataError, ShapeError
 
@@ -70,8 +71,7 @@ def as_step_answers(
     """
     if isinstance(y, StepAnswers):
         return y
-    if hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
+    y = as_array(y)
     if isinstance(y, (str, bytes, dict)) or not hasattr(y, "__len__"):
         raise DataError(f"{name}: expected a list with an array a sample, got {type(y).__name__}")
     if len(y) != len(lengths):
@@ -98,8 +98,7 @@ def as_step_answers(
 
 
 def _sample(value: Any, name: str) -> npt.NDArray[Any]:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+    value = as_array(value)
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cellwright.arguments import as_array
 from cellwright.errors import DataError, ShapeError
 from cellwright.models.pooled_stream import PooledStream
 from cellwright.text import Vocabulary
@@ -45,8 +46,7 @@ def checked_step(x: Any, features: int, number: int, names: Sequence[str] | None
         A feature is not a finite number, or has a name that was not learned.
     """
     x = _in_order(x, number, names)
-    if hasattr(x, "detach"):
-        x = x.detach().cpu().numpy()
+    x = as_array(x)
     try:
         array = np.atleast_1d(np.asarray(x))
     except ValueError as error:

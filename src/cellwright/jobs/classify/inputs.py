@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cellwright.arguments import as_array
 from cellwright.data import Sequences, as_sequences
 from cellwright.data.audio import Recordings
 from cellwright.data.audio_features import AudioFeatures
@@ -157,7 +158,7 @@ def _are_texts(X: Any) -> bool:  # noqa: N803
 def _waves(X: Any, rate: int) -> Recordings:  # noqa: N803
     waves = []
     for number, value in enumerate(X):
-        wave = np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+        wave = np.asarray(as_array(value))
         if wave.ndim == 2 and wave.shape[1] == 1:
             wave = wave[:, 0]
         if wave.ndim != 1:
