@@ -182,6 +182,9 @@ def test_a_node_that_reads_nothing():
     same = helper.make_node("Identity", [], ["X"])
     nodes = [same, models.node("GRU", weights)]
     assert cw.from_onnx(models.graph_model(nodes, weights, [], ["Y"])).input_size == 3
+    ring = [helper.make_node("Identity", *names) for names in ((["A"], ["X"]), (["X"], ["A"]))]
+    nodes = [*ring, models.node("GRU", weights)]
+    assert cw.from_onnx(models.graph_model(nodes, weights, [], ["Y"])).input_size == 3
 
 
 def test_files(tmp_path):

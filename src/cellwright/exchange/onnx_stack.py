@@ -94,14 +94,17 @@ def _below(graph: OnnxGraph, node: Any) -> Any:
     changes: list[_Change] = []
     name = first_input(node)
     maker = graph.maker(name)
-    while maker is not None and standard(maker) and maker.op_type not in OPERATORS:
+    for _ in graph.nodes:  # and no further, round a ring of them, which is no model
+        if maker is None or not standard(maker) or maker.op_type in OPERATORS:
+            break
         change = _change(graph, maker)
         if change is None:
             return None
         changes = [*change, *changes]
         name = first_input(maker)
         maker = graph.maker(name)
-    if maker is None or not standard(maker) or name != maker.output[0]:
+    recurrent = maker is not None and standard(maker) and maker.op_type in OPERATORS
+    if not recurrent or name != maker.output[0]:
         return None
     options = options_of(maker)
     layout = options.get("layout", 0)
