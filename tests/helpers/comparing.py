@@ -6,6 +6,7 @@ dtype. The bound of an error is relative to the greatest magnitude of the tensor
 
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from unittest import mock
 
 import torch
@@ -14,14 +15,10 @@ from random_graphs import draw_call
 from cellwright.backends import BACKENDS
 from cellwright.backends.cpu import engine as engine_module
 from cellwright.backends.cpu.library import Schedule
-from cellwright.backends.reference import MEANING, ReferenceBackend
-from cellwright.look.conformance_runs import TOLERANCE, outcome
+from cellwright.backends.reference import MEANING, ReferenceKernel
+from cellwright.look.conformance_runs import FLAT, TOLERANCE, outcome, rounded
 from cellwright.pipeline import lower
 from cellwright.toolchain import compiler
-
-# A zero that goes back through a flat op and meets an infinite slope becomes NaN in torch, but
-# not in the gradient table, which lets nothing through (see `autodiff.derivative`).
-_FLAT = {op: lambda a, op=MEANING[op]: op(a.detach()) for op in ("sign", "floor")}
 
 
 def random_call(graph, sizes, *, steps, batch, dtype=torch.float64, scale=1.0, **more):
@@ -72,8 +69,8 @@ _NARROW = {
 }
 
 
-def by_reference(graph, sizes, call, silent=()):
-    """The outcome in double precision, from the same numbers.
+def by_reference(graph, sizes, call, silent=(), off=MappingProxyType({})):
+    """The outcome in double precision, from the same numbers; `off` are operations that differ.
 
     For bfloat16 its products are made of numbers rounded to it, where the processor's are.
     """
@@ -83,9 +80,8 @@ def by_reference(graph, sizes, call, silent=()):
         for field in ("inputs", "states", "below", "weights", "draws")
     }
     narrow = dtype == torch.bfloat16 and "avx512_bf16" in compiler().features
-    with mock.patch.dict(MEANING, _FLAT | (_NARROW if narrow else {})):
-        kernel = ReferenceBackend().build(graph, sizes)
-        return outcome(kernel, replace(call, **doubled), silent, dtype)
+    meaning = MEANING | (_NARROW if narrow else {}) | FLAT | off
+    return outcome(ReferenceKernel(graph, sizes, meaning), replace(call, **doubled), silent, dtype)
 
 
 def by_backend(name, graph, sizes, call, silent=()):
@@ -127,40 +123,22 @@ def scheduled(**choices):
         yield
 
 
-# Operations that round; the others are exact.
-_ROUNDED = ("exp", "log", "log1p", "sqrt", "sin", "cos", "sigmoid", "tanh")
-_ROUNDED += ("add", "sub", "mul", "div", "matmul", "matmul_transposed", "sum")
-
-
 def sensitivity(graph, sizes, call, silent=()):
     """How much every outcome changes when each operation is off by its rounding.
 
     A random cell may cancel all digits, or ask for the sine of 1e30. What the reference itself
-    does not determine is not to be compared. Times are exact: they decide who rests.
+    does not determine is not to be compared.
     """
     exact = by_reference(graph, sizes, call, silent)
     spread = {name: torch.zeros_like(value) for name, value in exact.items()}
     for seed in range(3):
-        generator = torch.Generator().manual_seed(seed)
-
-        def noisy(op, *inputs, generator=generator):
-            value = MEANING_OF[op](*inputs)
-            if not value.requires_grad:  # it follows from no input, no state and no weight
-                return value
-            noise = torch.randn(value.shape, generator=generator, dtype=value.dtype)
-            return value * (1 + 4e-16 * noise)
-
-        rounded = {op: lambda *a, op=op: noisy(op, *a) for op in _ROUNDED}
-        with mock.patch.dict(MEANING, rounded):
-            other = by_reference(graph, sizes, call, silent)
+        off = rounded(4e-16, torch.Generator().manual_seed(seed))
+        other = by_reference(graph, sizes, call, silent, off)
         for name, value in exact.items():
             same = (other[name] == value) | (other[name].isnan() & value.isnan())
             off = (other[name] - value).abs().nan_to_num(torch.inf).where(~same, 0)
             spread[name] = torch.maximum(spread[name], off)
     return exact, spread
-
-
-MEANING_OF = dict(MEANING)
 
 
 def assert_determined(found, exact, spread, where=None):

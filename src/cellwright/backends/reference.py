@@ -24,7 +24,7 @@ from cellwright.backends.contract import (
 )
 from cellwright.ir import Graph, Node, Size, block_of_units, units_of, weight_shapes
 
-__all__ = ["MEANING", "ReferenceBackend"]
+__all__ = ["MEANING", "ReferenceBackend", "ReferenceKernel"]
 
 # What each operation means, on tensors whose last axis runs over the units.
 MEANING: dict[str, Callable[..., Tensor]] = {
@@ -79,11 +79,17 @@ class ReferenceBackend:
 
 
 class ReferenceKernel:
-    """One cell of given sizes."""
+    """One cell of given sizes; `meaning` is what its operations do."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        meaning: Mapping[str, Callable[..., Tensor]] = MEANING,
+    ) -> None:
         self.graph = graph
         self.sizes = dict(sizes)
+        self.meaning = meaning
         self._shapes = weight_shapes(graph, sizes)
         clock: set[Node] = set()
         for value in graph.nodes:
@@ -211,7 +217,7 @@ class _Run:
                 tensor.to(self.dtype) if tensor.dtype == self.clock_dtype else tensor
                 for tensor in inputs
             ]
-        return MEANING[value.op](*inputs)
+        return self.kernel.meaning[value.op](*inputs)
 
     def _constant(self, value: Node) -> Tensor:
         if value.op == "count":

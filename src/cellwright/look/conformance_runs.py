@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cellwright.backends import BACKENDS, Call, Kernel
-from cellwright.backends.reference import ReferenceBackend
+from cellwright.backends.reference import MEANING, ReferenceBackend, ReferenceKernel
 from cellwright.cells.cell import Cell
 from cellwright.errors import GraphError
 from cellwright.ir import HIDDEN, INPUT, Graph, check_sizes, units_of
@@ -20,16 +20,24 @@ from cellwright.nn.layer import Layer
 from cellwright.nn.recurrent import Recurrent
 from cellwright.pipeline import lower
 
-__all__ = ["TOLERANCE", "Compared", "Run", "outcome", "runs_of"]
+__all__ = ["FLAT", "TOLERANCE", "Compared", "Run", "outcome", "rounded", "runs_of"]
 
 # Of an error, relative to the greatest magnitude of the tensor in question, or to 1. Double
 # precision sums hundreds of products at 1e-16 each, single precision at 6e-8; bfloat16 is what
 # tensors are stored in between two runs, eight bits each.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 1e-2}
 
-# How much more than a rounding of all that a cell is given a rounding of all that it computes
-# may do.
-_ROUNDINGS = 16.0
+# A zero that goes back through a flat op and meets an infinite slope becomes NaN in torch, but
+# not in the gradient table, which lets nothing through (see `autodiff.derivative`).
+FLAT = {op: lambda a, op=MEANING[op]: op(a.detach()) for op in ("sign", "floor")}
+
+# Operations that round; the others are exact.
+_PRODUCTS = ("matmul", "matmul_transposed")
+_FUNCTIONS = ("exp", "log", "log1p", "sqrt", "sin", "cos", "sigmoid", "tanh")
+_ROUNDED = (*_FUNCTIONS, "add", "sub", "mul", "div", "sum", *_PRODUCTS)
+
+# How often as much as one rounding of every result another order of the same sums may do.
+_ROUNDINGS = 8.0
 _FIELDS = ("inputs", "states", "below", "weights")
 _MOST_GROUPS = 4096  # into which a cell may cut its units
 
@@ -107,6 +115,25 @@ class Compared:
     unlike: int
 
 
+def rounded(
+    by: float, generator: torch.Generator, products_by: float | None = None
+) -> dict[str, Callable[..., Tensor]]:
+    """Operations whose results are off at random, by about as much, relative to each.
+
+    Times are exact: they decide who rests.
+    """
+
+    def noisy(op: str, by: float, *inputs: Tensor) -> Tensor:
+        value = MEANING[op](*inputs)
+        if not value.requires_grad:  # it follows from no input, no state and no weight
+            return value
+        noise = torch.randn(value.shape, generator=generator, dtype=value.dtype)
+        return value * (1 + by * noise)
+
+    of_products = by if products_by is None else products_by
+    return {op: partial(noisy, op, of_products if op in _PRODUCTS else by) for op in _ROUNDED}
+
+
 def runs_of(cell: Cell, chosen: Mapping[str, int], seed: int) -> Iterator[Run]:
     """Every way in which a cell is used; the sizes that are not chosen are odd and even ones."""
     for case in _CASES:
@@ -119,7 +146,6 @@ class Run:
     def __init__(self, cell: Cell, sizes: Mapping[str, int], case: _Case, seed: int) -> None:
         self.graph, self.sizes, self.case = cell.graph, sizes, case
         self.generator = torch.Generator().manual_seed(seed)
-        self.reference = ReferenceBackend().build(cell.graph, sizes)
         self.call = self._call(cell, seed)
         self._known: dict[torch.dtype, tuple[Call, dict[str, Tensor], dict[str, float]]] = {}
 
@@ -154,20 +180,19 @@ class Run:
         """The call in a precision, what comes of it, and how far a rounding of it shifts that."""
         call = _converted(self.call, lambda v: v.to(dtype))
         doubled = _converted(call, Tensor.double)
-        expected = outcome(self.reference, doubled, dtype=dtype)
+        expected = outcome(self._kernel(FLAT), doubled, dtype=dtype)
         shifts = dict.fromkeys(expected, 0.0)
         for _ in range(2):
-            off = partial(self._rounded, by=torch.finfo(dtype).eps)
-            # A draw is a yes or a no, and has no rounding.
-            given = replace(_converted(doubled, off), draws=doubled.draws)
-            other = outcome(self.reference, given, dtype=dtype)
-            for name, value in other.items():
+            # bfloat16 is what products are made of; all else is computed in single precision.
+            inner = torch.float32 if dtype == torch.bfloat16 else dtype
+            off = rounded(torch.finfo(inner).eps, self.generator, torch.finfo(dtype).eps)
+            for name, value in outcome(self._kernel(off | FLAT), doubled, dtype=dtype).items():
                 shift = _greatest((value - expected[name]).double().nan_to_num(0, 0, 0))
                 shifts[name] = max(shifts[name], shift)
         return call, expected, shifts
 
-    def _rounded(self, value: Tensor, by: float) -> Tensor:
-        return value * (1 + by * (2 * self._uniform(*value.shape) - 1))
+    def _kernel(self, otherwise: Mapping[str, Callable[..., Tensor]]) -> ReferenceKernel:
+        return ReferenceKernel(self.graph, self.sizes, MEANING | dict(otherwise))
 
     def _call(self, cell: Cell, seed: int) -> Call:
         graph, case = self.graph, self.case
@@ -200,7 +225,7 @@ class Run:
             draws={leaf.name: self._draw(leaf.attributes) for leaf in graph.leaves("bernoulli")},
         )
         if case.begun:
-            behind = self.reference(call)
+            behind = self._kernel({})(call)
             call = replace(call, states=behind.states, start=torch.arange(case.batch).view(-1, 1))
             call = replace(call, inputs=self._sequences({v.name: v.size for v in graph.inputs}))
         recorded = tuple(graph.observable) if case.recorded else ()
