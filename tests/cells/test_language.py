@@ -456,10 +456,10 @@ def test_copies_keep_their_options():
 def test_numbers_of_numpy_are_numbers():
     @cell(state="h")
     def example(x, h):
-        h = np.float64(0.5) * h + np.float32(0.25) * affine("h", x) - np.int64(1)
+        h = np.float64(0.5) * h ** np.int64(2) + np.float32(0.25) * affine("h", x) - np.int64(1)
         return h
 
-    assert "0.5 ⊙ hₜ₋₁ + 0.25 ⊙" in example.equations
+    assert "0.5 ⊙ hₜ₋₁ ⊙ hₜ₋₁ + 0.25 ⊙" in example.equations
 
 
 def draws_twice(x, h, c):
@@ -512,9 +512,51 @@ def adds_nan(x, h, c):
     return h, c
 
 
+def counts_with_a_truth(x, h, c):
+    h = (h > 0) * h
+    return h, c
+
+
+def chooses_by_a_value(x, h, c):
+    h = where(c, h, 0)
+    return h, c
+
+
+def joins_truths(x, h, c):
+    h = where((h > 0) & (c > 0), h, 0)
+    return h, c
+
+
+def turns_a_truth(x, h, c):
+    h = where(~(h > 0), h, 0)
+    return h, c
+
+
+def divides_to_the_floor(x, h, c):
+    h = h // 2
+    return h, c
+
+
+def raises_by_a_value(x, h, c):
+    h = h**c
+    return h, c
+
+
+def raises_a_number(x, h, c):
+    h = 2**h
+    return h, c
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
+        (counts_with_a_truth, "a comparison is no number; write where(condition, 1, 0)"),
+        (chooses_by_a_value, "where chooses by a comparison, as in where(a > b, "),
+        (joins_truths, "~ are not part of the language; write one where in another"),
+        (turns_a_truth, "~ are not part of the language; write one where in another"),
+        (divides_to_the_floor, "write floor(a / b)"),
+        (raises_by_a_value, "not a traced value; write exp(power * log(base))"),
+        (raises_a_number, "not a traced value; write exp(power * log(base))"),
         (multiplies_matrices, 'is written affine("name", value)'),
         (asks_for_a_method, "has no .sigmoid; write sigmoid(value)"),
         (prints_a_number, "no number to print"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
+from cellwright.arguments import as_whole
 from cellwright.errors import CellError, GraphError
 from cellwright.ir import Node, node
 
@@ -53,12 +54,25 @@ class Value:
         return lift(other) % self
 
     def __pow__(self, exponent: int) -> Value:
-        if not isinstance(exponent, int) or isinstance(exponent, bool) or exponent < 1:
-            raise CellError(f"only whole powers from 1 up are part of the language, not {exponent}")
+        times = as_whole(exponent)
+        if times is None or times < 1:
+            power = "a traced value" if isinstance(exponent, Value) else exponent
+            raise CellError(
+                f"only whole powers from 1 up are part of the language, not {power}; "
+                f"write exp(power * log(base))"
+            )
         result = self
-        for _ in range(exponent - 1):
+        for _ in range(times - 1):
             result = result * self
         return result
+
+    def __rpow__(self, base: object) -> Value:
+        return lift(base) ** self
+
+    def __floordiv__(self, other: object) -> NoReturn:
+        raise CellError("// is not part of the language; write floor(a / b)")
+
+    __rfloordiv__ = __floordiv__
 
     def __neg__(self) -> Value:
         return combine("neg", self)
@@ -86,6 +100,14 @@ class Value:
 
     def __ne__(self, other: object) -> NoReturn:
         raise CellError("!= is not part of the language; write where(a == b, otherwise, then)")
+
+    def __and__(self, *others: object) -> NoReturn:
+        raise CellError(
+            "&, |, ^ and ~ are not part of the language; write one where in another, as in "
+            "where(a, where(b, then, otherwise), otherwise)"
+        )
+
+    __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = __and__
 
     __hash__ = None  # type: ignore[assignment]
 

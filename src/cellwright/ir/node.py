@@ -141,7 +141,11 @@ def _size(op: str, inputs: tuple[Node, ...], attributes: dict[str, Any]) -> Size
             raise GraphError(f"{op}: a matrix stands only before a value, in a product")
         wants_truth = op == "where" and position == 0
         if (value.kind == "truth") != wants_truth:
-            raise GraphError(f"{op}: a comparison stands only first, in where")
+            raise GraphError(
+                "where chooses by a comparison, as in where(a > b, then, otherwise)"
+                if wants_truth
+                else "a comparison is no number; write where(condition, 1, 0)"
+            )
     if kind in ("leaf", "weight"):
         size: Size = attributes.get("size", SCALAR)
         return size
