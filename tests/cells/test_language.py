@@ -325,11 +325,29 @@ def test_the_equation_of_a_mistake_is_shown():
         ({"state": ("x",)}, lambda x: x, "'x' cannot name a state"),
         ({"state": ("h",), "inputs": {"t": 1}}, lambda x, h, t: h, "'t' cannot name"),
         ({"state": ()}, lambda x: x, "one or more states"),
+        ({"state": None}, lambda x: x, r"write @cell\(state="),
+        ({"state": ("h", 3)}, lambda x, h: h, r"write @cell\(state="),
+        ({"inputs": ["gap"]}, lambda x, h, c, gap: (h, c), r"write inputs=\{"),
+        ({"inputs": {"gap": 0}}, lambda x, h, c, gap: (h, c), "'gap': a size is a name or a pos"),
     ],
 )
 def test_a_wrong_signature_is_explained(arguments, function, words):
     with pytest.raises(CellError, match=words):
         cell(**({"state": ("h", "c")} | arguments))(function)
+
+
+def test_arguments_may_have_no_names_for_the_caller():
+    @cell(state="h")
+    def example(x, h, /, *, rate=0.5):
+        h = rate * h + affine("h", x)
+        return h
+
+    assert list(example.graph.weights) == ["h_x", "h_bias"]
+
+
+def test_a_state_may_become_a_number_of_numpy():
+    made = cell(state=("h", "c"))(lambda x, h, c: (h, np.int64(3)))
+    assert "cₜ = 3" in made.equations
 
 
 def test_an_option_needs_a_default():
@@ -512,6 +530,36 @@ def adds_nan(x, h, c):
     return h, c
 
 
+def draws_for_a_state(x, h, c):
+    h = cw.bernoulli("c", 0.5) * h
+    return h, c
+
+
+def multiplies_too_much(x, h, c):
+    h = h * 10**400
+    return h, c
+
+
+def spreads_a_number(x, h, c):
+    h = h * per_unit(3)
+    return h, c
+
+
+def puts_sources_in_a_list(x, h, c):
+    h = affine("h", [x, h])
+    return h, c
+
+
+def reads_before_it_writes(x, h, c):
+    h = h * new  # noqa: F821
+    new = h  # noqa: F841
+    return h, c
+
+
+def returns_nan(x, h, c):
+    return h, math.nan
+
+
 def counts_with_a_truth(x, h, c):
     h = (h > 0) * h
     return h, c
@@ -550,13 +598,19 @@ def raises_a_number(x, h, c):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
+        (draws_for_a_state, "'c' is an argument of the cell; give the draw another name"),
+        (multiplies_too_much, "a constant has more digits than any number"),
+        (spreads_a_number, "per_unit: expected a list of numbers, got 3"),
+        (puts_sources_in_a_list, "write them one by one"),
+        (reads_before_it_writes, "cannot access local variable 'new'"),
+        (returns_nan, "a constant is NaN"),
         (counts_with_a_truth, "a comparison is no number; write where(condition, 1, 0)"),
         (chooses_by_a_value, "where chooses by a comparison, as in where(a > b, "),
         (joins_truths, "~ are not part of the language; write one where in another"),
         (turns_a_truth, "~ are not part of the language; write one where in another"),
         (divides_to_the_floor, "write floor(a / b)"),
         (raises_by_a_value, "not a traced value; write exp(power * log(base))"),
-        (raises_a_number, "not a traced value; write exp(power * log(base))"),
+        (raises_a_number, "2 to a power that is traced is written exp(power * log(2))"),
         (multiplies_matrices, 'is written affine("name", value)'),
         (asks_for_a_method, "has no .sigmoid; write sigmoid(value)"),
         (prints_a_number, "no number to print"),

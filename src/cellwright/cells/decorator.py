@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from cellwright.cells.cell import Cell
 from cellwright.cells.language import WORDS
 from cellwright.cells.tracing import Tracing
 from cellwright.cells.value import Value, lift
-from cellwright.errors import CellError, did_you_mean
+from cellwright.errors import CellError, GraphError, did_you_mean
 from cellwright.ir import HIDDEN, INPUT, Graph, Node, Size, node, verify_cell
-from cellwright.ir.sizes import UNKNOWN
+from cellwright.ir.sizes import UNKNOWN, check_size
 
 __all__ = ["cell"]
 
@@ -58,9 +59,12 @@ def cell(
     nₜ = tanh(W_nx xₜ + W_nh hₜ₋₁ + b_n)
     hₜ = 0.9 ⊙ hₜ₋₁ + 0.1 ⊙ nₜ
     """
-    if callable(state):
+    given = (state,) if isinstance(state, str) or not isinstance(state, Iterable) else state
+    names = tuple(given)
+    if not all(isinstance(name, str) for name in names):
         raise CellError('write @cell(state=("h", …)), with the names of the states')
-    names = (state,) if isinstance(state, str) else tuple(state)
+    if not isinstance(inputs, Mapping | None):
+        raise CellError('write inputs={"gap": 1, …}, with the size of each extra input')
 
     def decorate(function: Callable[..., Any]) -> Cell:
         if not inspect.isfunction(function):
@@ -104,7 +108,11 @@ def _check_arguments(
     for reserved in ("x", "t", *below):
         if reserved in states or reserved in inputs:
             raise CellError(f"cell {name!r}: {reserved!r} cannot name a state or an extra input")
-    for extra in inputs:
+    for extra, size in inputs.items():
+        try:
+            check_size(size)
+        except GraphError as error:
+            raise CellError(f"cell {name!r}, input {extra!r}: {error}") from error
         if extra in states:
             raise CellError(f"cell {name!r}: {extra!r} names both a state and an extra input")
         if extra in _CALLED_WITH:
@@ -195,11 +203,14 @@ def _outputs(returned: Any, states: tuple[str, ...], tracing: Tracing) -> tuple[
             f"{len(values)}; end it with `{wanted}`"
         )
     for name, value in zip(states, values, strict=True):
-        if isinstance(value, bool) or not isinstance(value, (Value, int, float)):
+        if isinstance(value, bool) or not isinstance(value, (Value, Real)):
             raise tracing.located(
                 f"state {name!r} becomes {type(value).__name__}, not a traced value"
             )
-    nodes = tuple(lift(value).node for value in values)
+    try:
+        nodes = tuple(lift(value).node for value in values)
+    except CellError as error:
+        raise tracing.located(str(error)) from error
     for name, value in zip(states, nodes, strict=True):
         if value.kind == "truth":
             raise tracing.located(f"state {name!r} becomes a comparison; write where(…, 1, 0)")
@@ -207,6 +218,8 @@ def _outputs(returned: Any, states: tuple[str, ...], tracing: Tracing) -> tuple[
 
 
 def _unknown_name(error: NameError, tracing: Tracing) -> str:
+    if isinstance(error, UnboundLocalError):
+        return str(error)
     name = error.name or ""
     known = {*WORDS, *tracing.code.co_varnames}
     hint = did_you_mean(name, known)

@@ -7,7 +7,7 @@ the sizes of values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cellwright.cells.tracing import Tracing, current
 from cellwright.cells.value import Operand, Value, combine, lift
@@ -168,7 +168,8 @@ def per_unit(values: Sequence[float], size: Size = HIDDEN, *, even: bool = False
     """
     current("per_unit")
     try:
-        return Value(node("per_unit", values=tuple(values), size=size, even=even))
+        constants = tuple(values) if isinstance(values, Iterable) else values
+        return Value(node("per_unit", values=constants, size=size, even=even))
     except GraphError as error:
         raise CellError(f"per_unit: {error}") from error
 

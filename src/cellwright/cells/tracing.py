@@ -58,7 +58,7 @@ class Tracing:
         _active.tracing = self
         sys.settrace(self._enter)
         try:
-            return self.function(**values, **options)
+            return self.function(*values.values(), **options)
         except CellError as error:
             raise self.located(str(error)) from error
         except TypeError as error:
@@ -70,6 +70,8 @@ class Tracing:
 
     def register(self, node: Node) -> Node:
         """Note a new weight or draw; a name used twice would silently share what it stands for."""
+        if node.kind == "leaf" and node.name in self._arguments:
+            raise CellError(f"{node.name!r} is an argument of the cell; give the draw another name")
         if (node.kind, node.name) in self._named:
             what = "parameter" if node.kind == "weight" else "draw"
             raise CellError(

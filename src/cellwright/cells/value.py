@@ -7,7 +7,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
-from cellwright.arguments import as_whole
+from cellwright.arguments import as_real, as_whole
 from cellwright.errors import CellError, GraphError
 from cellwright.ir import Node, node
 
@@ -66,8 +66,8 @@ class Value:
             result = result * self
         return result
 
-    def __rpow__(self, base: object) -> Value:
-        return lift(base) ** self
+    def __rpow__(self, base: object) -> NoReturn:
+        raise CellError(f"{base} to a power that is traced is written exp(power * log({base}))")
 
     def __floordiv__(self, other: object) -> NoReturn:
         raise CellError("// is not part of the language; write floor(a / b)")
@@ -191,14 +191,19 @@ def lift(operand: object) -> Value:
     if isinstance(operand, Value):
         return operand
     if isinstance(operand, (list, tuple)):
+        if any(isinstance(item, Value) for item in operand):
+            raise CellError("a list of traced values is none itself; write them one by one")
         raise CellError("a list of constants must be written per_unit([...])")
     if isinstance(operand, bool) or not isinstance(operand, Real):
         raise CellError(
             f"expected a traced value or a number, got {type(operand).__name__}: {operand!r}"
         )
-    if math.isnan(operand):
+    number = as_real(operand)
+    if number is None:
+        raise CellError("a constant has more digits than any number that is reckoned with")
+    if math.isnan(number):
         raise CellError("a constant is NaN")
-    return Value(node("constant", value=float(operand)))
+    return Value(node("constant", value=number))
 
 
 def combine(op: str, *operands: object) -> Value:
