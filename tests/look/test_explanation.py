@@ -85,6 +85,21 @@ def test_a_share_is_a_gate_only_where_nothing_is_negative():
     assert cw.explain(shares).gates == {"share": ("hₜ₋₁",)}
 
 
+def test_a_softmax_over_the_units_is_a_gate():
+    @cw.cell(state="h")
+    def chooses(x, h):
+        """Shares of all units, and what is in the same place without being one."""
+        a = cw.affine("a", x, h)
+        e = cw.exp(a - cw.max_units(a))
+        share = e / cw.sum_units(e)
+        other = a / cw.sum_units(a)
+        h = share * h + other * a + e * cw.affine("b", x)
+        return h
+
+    gates = cw.explain(chooses).gates
+    assert gates == {"share": ("hₜ₋₁",), "e": ("W_bx xₜ + b_b",)}
+
+
 def test_a_gate_may_be_cut_off_or_moved_into_its_range():
     @cw.cell(state="h")
     def cut(x, h):

@@ -52,10 +52,10 @@ def _is_face(value: Node, ranges: Mapping[Node, _Range], named: set[Node]) -> bo
 
 
 def _is_share(value: Node) -> bool:
-    """Whether this is a / (a + b)."""
+    """Whether this is a / (a + b), or one unit's part of the sum over all."""
     return (
         value.op == "div"
-        and value.inputs[1].op == "add"
+        and value.inputs[1].op in ("add", "sum")
         and (value.inputs[0] in value.inputs[1].inputs)
     )
 
@@ -87,7 +87,8 @@ def _range(value: Node, found: Mapping[Node, _Range]) -> _Range:
     first, last = value.inputs[0], value.inputs[-1]
     if value.op == "mul" and first is last:
         low = max(low, 0.0)
-    if value.op == "sub" and last.op == "maximum" and first in last.inputs:  # a - max(a, b)
+    # a - max(a, b), or a - max(a) over the units
+    if value.op == "sub" and last.op in ("maximum", "max") and first in last.inputs:
         high = min(high, 0.0)
     return low, high
 
