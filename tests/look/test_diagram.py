@@ -155,6 +155,18 @@ def test_what_is_subtracted_from_what_is_learned_is_marked():
     assert parts["σ", "k"] == {("−", "k", False)}
 
 
+def test_a_number_that_multiplies_a_learned_vector_is_drawn():
+    @cw.cell(state=("h", "c"))
+    def doubled(x, h, c):
+        """A bias that counts twice, and a vector by itself."""
+        h = cw.tanh(cw.affine("a", x, bias=None) + 2 * cw.bias("b"))
+        return h, cw.sigmoid(cw.scale("z", 1.0))
+
+    parts = drawn(doubled)
+    assert parts["×2", ""] == {("", "w", False)}
+    assert parts["σ", "c"] == set()
+
+
 def test_only_the_whole_pattern_gets_the_name_of_a_function():
     @cw.cell(state="h")
     def real(x, h):

@@ -300,7 +300,9 @@ class _Contraction:
     def _learned(self, term: Node, *, whole: bool = False) -> bool:
         """Whether a term of a sum, or the whole of it, belongs into a box."""
         vectors = sum(source.op == "vector" for source in term.inputs)
-        scaled = term.op == "mul" and vectors == 1
+        # A number other than 1 is written in a circle, which a box has no room for.
+        number = any(source.attributes.get("value", 1.0) != 1.0 for source in term.inputs)
+        scaled = term.op == "mul" and vectors == 1 and not number
         inner = whole or self._hidden(term)
         return term.kind == "weight" or (inner and (scaled or term.kind == "product"))
 
