@@ -44,6 +44,23 @@ def test_the_mean_over_all_masks_is_what_enters_without(cell):
     torch.testing.assert_close(dropped.mean(), rest.mean(), rtol=0.06, atol=0)
 
 
+@pytest.mark.parametrize("steps", [30, 1500])
+def test_a_state_may_go_through_many_small_steps_before_a_matrix(steps):
+    """Each step reads the one before twice: all ways through them are more than can be counted."""
+
+    @cw.cell(state="h")
+    def small_steps(x, h):
+        u = cw.affine("u", x)
+        v = h
+        for _ in range(steps):
+            v = v + 0.01 * (u - v)
+        h = cw.affine("h", v)
+        return h
+
+    net = cw.Recurrent(small_steps, 2, 3, recurrent_dropout=0.5)
+    assert net.graph.leaves("bernoulli")[0].name == "recurrent_dropout_h"
+
+
 def test_a_state_that_only_divides_is_not_dropped():
     @cw.cell(state="h")
     def divided(x, h):

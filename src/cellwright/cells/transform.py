@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cellwright.errors import CellError
-from cellwright.ir import Graph, Node, node, verify_cell
+from cellwright.ir import Graph, Node, node, topological, verify_cell
 
 __all__ = ["masked", "recurrent_dropout", "without_bias", "zoneout"]
 
@@ -71,27 +71,32 @@ def recurrent_dropout(graph: Graph, rate: float) -> Graph:
     if rate == 0:
         return graph
 
-    def dropped(value: Node) -> Node:
+    # Each value once: what is used twice at every level would be met twice as often at the next.
+    dropped: dict[Node, Node] = {}
+
+    def dropping(value: Node) -> Node:
         """A value before a matrix, its states dropped."""
         # Not through a gate or squashing function, behind which a state is another value.
         match value.op, value.inputs:
             case "state", _:
                 return masked(value, f"recurrent_dropout_{value.name}", rate)
             case "add" | "sub" | "neg", sources:
-                return node(value.op, *map(dropped, sources))
+                return node(value.op, *(dropped[source] for source in sources))
             case "div", (above, below):
-                return node("div", dropped(above), below)  # a mask below would divide by zero
+                return node("div", dropped[above], below)  # a mask below would divide by zero
             case "mul", (one, other):
-                first = dropped(one)
+                first = dropped[one]
                 # One mask only: the mean of its square is not one.
-                return node("mul", first, dropped(other) if first is one else other)
+                return node("mul", first, dropped[other] if first is one else other)
         return value
 
     def rule(value: Node) -> Node:
         if value.op != "matmul":
             return value
         matrix, source = value.inputs
-        return node("matmul", matrix, dropped(source))
+        for part in topological([source], dropped):
+            dropped[part] = dropping(part)
+        return node("matmul", matrix, dropped[source])
 
     result = verify_cell(graph.rewrite(rule))
     if not result.leaves("bernoulli"):
