@@ -5,7 +5,7 @@ import torch
 from evaluation import evaluate
 
 import cellwright as cw
-from cellwright.cells.carrying import coefficient, new_content, straight_only
+from cellwright.cells.carrying import coefficient, straight_only
 from cellwright.ir import node, to_text, verify_cell
 
 
@@ -22,16 +22,13 @@ def test_the_forget_gate_is_what_a_memory_is_multiplied_with():
     graph = cw.cells.lstm.graph
     signals = dict(graph.signals)
     assert coefficient(graph, "c") is signals["f"]
-    assert new_content(graph, "c") == [(node("mul", signals["i"], signals["g"]),)]
     assert coefficient(graph, "h") is None
 
 
-def test_a_mix_of_old_and_new():
+def test_the_weight_in_a_mix_of_old_and_new():
     graph = cw.cells.gru.graph
     signals = dict(graph.signals)
     assert coefficient(graph, "h") is signals["z"]
-    (term,) = new_content(graph, "h")
-    assert term[0].inputs[1] is signals["n"]
 
 
 def test_a_memory_that_is_only_added_to_is_kept_as_it_is():
@@ -52,7 +49,7 @@ def test_what_meets_a_squashing_function_or_itself_goes_no_straight_way():
 
 
 @pytest.mark.parametrize("step", [0.0, 5.0])
-def test_the_coefficient_and_the_new_content_make_up_the_step(step):
+def test_the_coefficient_and_what_is_added_make_up_the_step(step):
     graph = odd.graph
     numbers = torch.Generator().manual_seed(0)
     known = {

@@ -94,3 +94,34 @@ def test_content_is_no_gate():
         return h
 
     assert find_gates(contents.graph) == (Gates("h", ("f_bias",), ()),)
+
+
+@pytest.mark.parametrize("steps", [30, 400])
+def test_a_state_may_go_many_small_steps_straight_on(steps):
+    """Each step reads the one before twice: the ways through them are more than can be counted."""
+
+    @cw.cell(state="h")
+    def small_steps(x, h):
+        i = cw.sigmoid(cw.affine("i", x))
+        f = cw.sigmoid(cw.affine("f", x))
+        u = cw.affine("u", x)
+        for _ in range(steps):
+            h = h + i * (0.01 * f * (u - h))
+        return h
+
+    assert find_gates(small_steps.graph) == (Gates("h", (), ("i_bias", "f_bias")),)
+
+
+def test_what_a_gate_alone_adds_is_content_behind_what_is_none():
+    @cw.cell(state=("h", "c"))
+    def behind(x, h, c):
+        """A gate that is added before the memory is weighed, with a gate or with something else."""
+        f, i, p, q = (cw.sigmoid(cw.affine(name, x)) for name in "fipq")
+        h = f * (f * h + i)
+        c = p * (c + q) / (1 + cw.relu(cw.affine("n", x)))
+        return h, c
+
+    assert find_gates(behind.graph) == (
+        Gates("h", ("f_bias",), ()),
+        Gates("c", ("p_bias",), ("n_bias", "q_bias")),
+    )

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from cellwright.ir import Graph, Node, node, simpler
 
-__all__ = ["coefficient", "new_content", "straight", "straight_only"]
+__all__ = ["coefficient", "straight", "straight_only"]
 
 _ZERO = node("constant", value=0.0)
 
@@ -75,29 +75,6 @@ def _coefficient(value: Node, known: dict[Node, Node]) -> Node:
             return _built("where", value.inputs[0], *(part or _ZERO for part in parts[1:]))
     pairs = zip(parts, value.inputs, strict=True)
     return _built(value.op, *(part or source for part, source in pairs))
-
-
-def new_content(graph: Graph, state: str) -> list[tuple[Node, ...]]:
-    """What is added to a state on its straight way: factors of each term, without signs."""
-    way = straight(graph, state)
-
-    def terms(value: Node) -> list[tuple[Node, ...]]:
-        match value.op:
-            case "add" | "sub":
-                return [term for source in value.inputs for term in terms(source)]
-            case "neg":
-                return terms(value.inputs[0])
-        if value not in way:
-            return [(value,)]
-        match value.op:
-            case "where":
-                return [term for source in value.inputs[1:] for term in terms(source)]
-            case "mul" | "div":
-                carried, other = value.inputs if value.inputs[0] in way else value.inputs[::-1]
-                return [(*term, other) for term in terms(carried)]
-        return []  # the state itself
-
-    return terms(graph.after[state])
 
 
 def straight_only(graph: Graph, state: str, before: dict[str, Node]) -> Graph:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from cellwright.backends.reference import MEANING
-from cellwright.cells.carrying import coefficient, new_content
+from cellwright.cells.carrying import coefficient, straight
 from cellwright.ir import Graph, Node, topological
 
 __all__ = ["Gates", "find_gates"]
@@ -23,6 +24,9 @@ __all__ = ["Gates", "find_gates"]
 _SAMPLES, _UNITS = 64, 8
 _RAISE = 0.5
 _ROUNDING = 1e-9
+
+# In their order, each once.
+_Factors: TypeAlias = dict[Node, None]
 
 
 @dataclass(frozen=True)
@@ -63,35 +67,57 @@ def find_gates(graph: Graph) -> tuple[Gates, ...]:
         weight = coefficient(graph, state)
         if weight is None:
             continue
-        terms = new_content(graph, state)
-        ask = _Inquiry([weight, *graph.outputs, *(f for term in terms for f in term)])
+        ask = _Inquiry([weight, *graph.outputs])
         keeping, closing = ask.moved_by(weight, "up"), ask.moved_by(weight, "down")
         if not (keeping or closing) or not ask.is_share(weight):
             continue
         if not all(ask.saturates(graph.outputs, name) for name in keeping):
             continue
         still = ask.moved_by(weight, "still")
-        gates = dict.fromkeys(gate for term in terms for gate in _gates_of(term, ask))
+        gates = _letting_in(graph, state, ask)
         opening = (n for gate in gates for n in ask.moved_by(gate, "up") if n in still)
         writing = dict.fromkeys((*closing, *opening))
         found.append(Gates(state, keeping, tuple(writing)))
     return tuple(found)
 
 
-def _gates_of(term: Sequence[Node], ask: _Inquiry) -> list[Node]:
-    """The factors of a term that are gates; none where nothing else is left to be let in."""
-    gates: list[Node] = []
-    content = False
-    factors = list(term)
-    while factors:
-        factor = factors.pop()
-        if ask.is_share(factor):
-            gates.append(factor)
-        elif factor.op == "mul":
-            factors += factor.inputs
+def _letting_in(graph: Graph, state: str, ask: _Inquiry) -> list[Node]:
+    """The gates in what is added to a state on its straight way, where they let something in."""
+    way = straight(graph, state)
+    # Up to each value, the factors of terms with content, and of terms of gates alone. Terms are
+    # not told apart: of a way that forks at every step there are more than can be counted.
+    found: dict[Node, tuple[_Factors, _Factors]] = {}
+    for value in ask.order:
+        if value.op == "state":
+            found[value] = {}, {}
+        elif value in way and value.op in ("mul", "div"):
+            carried, other = value.inputs if value.inputs[0] in way else value.inputs[::-1]
+            factors = _factors(other, ask)
+            content, gates = (known | factors if known else known for known in found[carried])
+            found[value] = _settled(content, gates, ask)
+        elif value in way:
+            added = value.inputs[1:] if value.op == "where" else value.inputs
+            parts = [found.get(v) or _settled({}, _factors(v, ask), ask) for v in added]
+            found[value] = reduce(or_, (c for c, _ in parts)), reduce(or_, (g for _, g in parts))
+    return [factor for factor in found[graph.after[state]][0] if ask.is_share(factor)]
+
+
+def _settled(content: _Factors, gates: _Factors, ask: _Inquiry) -> tuple[_Factors, _Factors]:
+    """Terms that were of gates alone go to those with content, if content is among them now."""
+    return (content, gates) if all(map(ask.is_share, gates)) else (content | gates, {})
+
+
+def _factors(value: Node, ask: _Inquiry) -> _Factors:
+    """What a value is a product of, a gate never taken apart."""
+    found: _Factors = {}
+    stack = [value]
+    while stack:
+        factor = stack.pop()
+        if factor.op == "mul" and not ask.is_share(factor):
+            stack += factor.inputs
         else:
-            content = True
-    return gates if content else []
+            found[factor] = None
+    return found
 
 
 class _Inquiry:
