@@ -106,8 +106,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("sigmiod", ["tanh", "sigmoid"])
     " Did you mean 'sigmoid'?"
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    # Small and capital letters are the same here: LSTM is what everybody writes for lstm.
+    spelled = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(name.casefold(), spelled, n=1, cutoff=0.6)
+    return f" Did you mean {spelled[close[0]]!r}?" if close else ""
 
 
 # What pydantic finds wrong, by its own name for it, in the words of our other messages.

@@ -49,6 +49,8 @@ def test_formulas_of_the_textbooks():
 def test_an_unknown_cell_is_named_with_the_closest():
     with pytest.raises(CellError, match="Did you mean 'lstm'"):
         cw.cells.get("lstmm")
+    with pytest.raises(CellError, match="Did you mean 'gru'"):
+        cw.cells.get("GRU")
     with pytest.raises(CellError, match="not int"):
         cw.cells.get(3)
     with pytest.raises(AttributeError, match="no cell 'lstmm'"):
