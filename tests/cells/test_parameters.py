@@ -184,5 +184,7 @@ def test_what_cannot_be_counted_is_said():
         projected.count_parameters(3, 4)
     with pytest.raises(SettingError, match="no size 'prj'.*Did you mean 'proj'"):
         projected.count_parameters(3, 4, {"prj": 2})
+    with pytest.raises(SettingError, match=r"sizes must be a mapping such as .*, not \[2\]"):
+        projected.count_parameters(3, 4, [2])
     with pytest.raises(SettingError, match="biases must be 1 or 2, not 3"):
         lstm.count_parameters(3, 4, biases=3)

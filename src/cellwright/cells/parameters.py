@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
+from typing import Any
 
 from cellwright.arguments import as_whole
 from cellwright.errors import SettingError, did_you_mean
@@ -15,6 +16,7 @@ __all__ = [
     "check_biases",
     "count_left_out",
     "count_parameters",
+    "own_sizes",
     "parameter_formula",
     "size_letters",
 ]
@@ -37,7 +39,7 @@ def bind_sizes(
     GraphError
         There is no layer of these sizes: groups of units would be uneven.
     """
-    own = dict(sizes or {})
+    own = own_sizes(sizes)
     known = ", ".join(sorted(graph.symbols)) or "none"
     for name in own:
         if name not in graph.symbols:
@@ -58,6 +60,13 @@ def bind_sizes(
         bound[name] = number
     check_sizes(graph, bound)
     return bound
+
+
+def own_sizes(sizes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The sizes of a cell's own as they are given, or `SettingError` for what is no mapping."""
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise SettingError(f"sizes must be a mapping such as {{'proj': 32}}, not {sizes!r}")
+    return dict(sizes or {})
 
 
 def count_parameters(graph: Graph, sizes: Mapping[str, int], *, biases: int = 1) -> dict[str, int]:

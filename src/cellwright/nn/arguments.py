@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cellwright.arguments import as_real, as_whole
+from cellwright.cells.parameters import own_sizes
 from cellwright.errors import SettingError, ShapeError
 from cellwright.ir import HIDDEN, INPUT
 
@@ -77,9 +78,7 @@ def bound_sizes(
 ) -> list[dict[str, int]]:
     """For each layer, symbol -> units; a size given once holds for all layers."""
     bound: list[dict[str, int]] = [{HIDDEN: units} for units in hidden]
-    if sizes is not None and not isinstance(sizes, Mapping):
-        raise SettingError(f"sizes must be a mapping such as {{'proj': 32}}, not {sizes!r}")
-    for name, value in (sizes or {}).items():
+    for name, value in own_sizes(sizes).items():
         if name in (INPUT, HIDDEN):
             raise SettingError(f"sizes cannot bind {name!r}; that is {name}_size")
         units = _numbers(f"sizes[{name!r}]", value)
