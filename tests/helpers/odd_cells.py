@@ -107,6 +107,17 @@ def delayed(x, h, old, before_old, number, bias):
     return h_new, h, old, n, v
 
 
+@cw.cell(state=("h", "c"))
+def waiting(x, h, c):
+    """A sweep that waits long for one state is opened before those that it needs for the other."""
+    s = cw.sum_units(c)
+    for _ in range(2):
+        s = cw.sum_units(cw.tanh(s))
+    a = cw.affine("a", x, cw.tanh(h))
+    d = a - cw.mean_units(a)
+    return d / cw.sqrt(cw.mean_units(d * d) + 1), 0.5 * c + s
+
+
 def tied():
     """One matrix applied twice and turned, to values, to constants and to vectors."""
     x = node("input", name="x", size="input")
@@ -149,6 +160,7 @@ def uneven(graph):
 
 GRAPHS = {name: cw.cells.get(name).graph for name in cw.cells.names()}
 ODD = (everything, embedded, normed_lstm, resting, looked_at, two_clocks, one_number, told, delayed)
+ODD += (waiting,)
 GRAPHS |= {c.graph.name: c.graph for c in ODD}
 GRAPHS["tied"] = tied()
 GRAPHS["turned_twice"] = turned_twice()

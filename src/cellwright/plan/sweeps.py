@@ -301,7 +301,9 @@ class _Planner:
                 found[value] = None
             elif value in self.groups:
                 stack.extend(self.groups[value][1])
-            elif value not in self.loads and value.kind != "reduction":
+            # A value that is at home here is computed here, also where a later sweep, which may
+            # have been looked at before, has it written down.
+            elif home == key or (value not in self.loads and value.kind != "reduction"):
                 stack.extend(value.inputs)
         return list(found)
 
