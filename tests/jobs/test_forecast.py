@@ -14,6 +14,7 @@ from cellwright.data.long_form import as_long_form
 from cellwright.data.long_form_files import read_m4
 from cellwright.data.seasonal_series import made_up_sales
 from cellwright.errors import CellwrightError, DataError, ModelFileError, SettingError
+from cellwright.jobs import Reporter
 from cellwright.jobs.forecast import naive2, seasonal_naive
 from cellwright.jobs.forecast.measures import measure
 from cellwright.jobs.forecast.naive import is_seasonal
@@ -339,6 +340,18 @@ def test_a_saved_model_forecasts_the_same(fitted, tmp_path):
     )
     with pytest.raises(DataError, match="keeps no series; give df"):
         again.predict()
+
+
+def test_an_interrupted_training_forecasts_the_series_that_it_has_begun_to_learn():
+    class Interrupt(Reporter):
+        def advanced(self, progress):
+            raise KeyboardInterrupt
+
+    other = series().assign(unique_id=lambda table: "other " + table["unique_id"])
+    model = small(epochs=1).fit(series())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(other, reporter=Interrupt())
+    assert set(model.predict()["unique_id"]) == set(other["unique_id"])
 
 
 def test_a_file_that_contradicts_itself_is_refused(fitted, tmp_path):

@@ -102,6 +102,7 @@ class Forecaster(ForecasterOptions, Estimator):
         balance = balance_of(known, geometry, options["transform"])
         facts = facts.model_copy(update={"balance": balance})
         self.knows(facts)
+        self.series_ = long  # of these facts, also where the training is interrupted
         training, validation = divided(prepared, geometry, held, options)
         calibration = None
         if options["conformal"]:
@@ -115,7 +116,6 @@ class Forecaster(ForecasterOptions, Estimator):
             identity=digest(options, long.fingerprint),
             hooks=hooks,
         )
-        self.series_ = long
         if calibration is not None:
             margins = self._margins(calibration)
             self.knows(facts.model_copy(update={"margins": margins}))
