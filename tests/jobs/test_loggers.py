@@ -181,6 +181,28 @@ def test_a_store_that_refuses_is_named(fake, tmp_path, monkeypatch):
         tell(MLflowLogger(tmp_path), [1], finish=False)
 
 
+def test_a_store_that_is_lost_later_is_named_too(fake, tmp_path, monkeypatch):
+    logger = MLflowLogger(tmp_path)
+    tell(logger, [1], finish=False)
+    logger.epoch_finished(row(2, 0.5))
+    for name in ("log_metric", "set_terminated"):
+        monkeypatch.setattr(fake, name, lambda *a, **k: 1 / 0)
+    with pytest.raises(SettingError, match="MLflow cannot keep the run: division"):
+        logger.epoch_finished(row(3, 0.4))
+    with pytest.raises(SettingError, match="MLflow cannot keep the run: division"):
+        logger.close()
+
+
+def test_names_that_mlflow_refuses_are_written_otherwise(fake, tmp_path):
+    logger = MLflowLogger(tmp_path)
+    logger.epoch_finished(row(1, 1.0))
+    odd = {"accuracy_site(1).csv": 0.5, "accuracy_a//b °C": 0.25, "größe" * 60: 0.75}
+    logger.finished({"test": odd, "epochs": 1})
+    names = [name for name, *_ in fake.runs["run0"]["metrics"] if name.startswith("test")]
+    assert names[:2] == ["test/accuracy_site_1_.csv", "test/accuracy_a/_b _C"]
+    assert len(names[2]) == 250
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_mlflow_itself_keeps_what_it_is_told(tmp_path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from cellwright.errors import SettingError, did_you_mean, require_extra
 from cellwright.jobs.training.reporting import Progress, Reporter
 
 __all__ = ["LOGGERS", "Logger", "MLflowLogger", "Several", "TensorBoardLogger", "make_loggers"]
+
+# What names of MLflow may not have, such as a file's whose share of right answers is told.
+_NOT_IN_NAMES = re.compile(r"[^\w.\- :/]|(?<=/)/+")
+_LONGEST_NAME = 250
 
 
 class Logger(Reporter):
@@ -88,6 +94,14 @@ class TensorBoardLogger(Logger):
         return self._writer
 
 
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the stores of MLflow raise all sorts
+        raise SettingError(f"log='mlflow': MLflow cannot keep the run: {error}") from error
+
+
 class MLflowLogger(Logger):
     """Writes a run of MLflow: what was asked for, a point on each curve, the test's measures.
 
@@ -108,7 +122,7 @@ class MLflowLogger(Logger):
     MissingExtraError
         MLflow is not installed.
     SettingError
-        Raised with the first epoch: MLflow has no place to keep the run, or does not reach it.
+        Raised with an epoch: MLflow has no place to keep the run, or does not reach it.
     """
 
     def __init__(
@@ -143,12 +157,13 @@ class MLflowLogger(Logger):
             return
         from mlflow import MlflowClient  # noqa: PLC0415 optional, and slow
 
-        try:
+        with _in_words():
             self._client = MlflowClient(tracking_uri=self.tracking)
-            self._begin(goes_on)
-        except Exception as error:  # its stores raise all sorts
-            self._client = None
-            raise SettingError(f"log='mlflow': MLflow cannot keep the run: {error}") from error
+            try:
+                self._begin(goes_on)
+            except Exception:
+                self._client = None
+                raise
 
     def _begin(self, goes_on: bool) -> None:
         client = self._client
@@ -174,13 +189,16 @@ class MLflowLogger(Logger):
 
     def _log(self, measures: Mapping[str, float], step: int) -> None:
         now = int(1000 * time.time())
-        for name, value in measures.items():
-            self._client.log_metric(self._run, name, value, timestamp=now, step=step)
+        with _in_words():
+            for name, value in measures.items():
+                known = _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME]
+                self._client.log_metric(self._run, known, value, timestamp=now, step=step)
 
     def _end(self, status: str) -> None:
         if self._client is not None:
-            self._client.set_terminated(self._run, status)
-            self._client = None
+            client, self._client = self._client, None
+            with _in_words():
+                client.set_terminated(self._run, status)
 
 
 class Several(Logger):
