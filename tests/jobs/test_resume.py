@@ -18,6 +18,7 @@ from cellwright.jobs import Reporter, RunFolder, configure, read_config, run
 from cellwright.jobs.options import TrainingOptions, validated
 from cellwright.jobs.registry import job_of
 from cellwright.jobs.runs.folder import next_folder
+from cellwright.jobs.training.checkpoint import Checkpoint
 from cellwright.jobs.training.engine import train
 from cellwright.jobs.training.examples import Examples
 from cellwright.jobs.training.processes import Processes
@@ -176,6 +177,25 @@ def test_control_c_at_any_moment_loses_no_step(small, tmp_path, monkeypatch, mom
     # The step under way is finished, but nobody was told of it.
     assert before.steps + after.steps == told.steps - calls[-1]
     assert_same_run(whole, cut)
+
+
+def test_control_c_while_a_checkpoint_is_written_leaves_no_epoch_untold(
+    small, tmp_path, monkeypatch, no_pictures
+):
+    folder, before, after = RunFolder(tmp_path / "cut"), Interrupt(0), Interrupt(0)
+    original, pressed = Checkpoint.write, []
+
+    def press(self, *arguments):
+        if not pressed:
+            pressed.append(os.kill(os.getpid(), signal.SIGINT))
+        original(self, *arguments)
+
+    monkeypatch.setattr(Checkpoint, "write", press)
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), folder, reporter=before)
+    assert before.epochs == [int(row["epoch"]) for row in pd_rows(folder)] == [1]
+    run(small(), folder, resume=True, reporter=after)
+    assert after.epochs == [2, 3, 4]
 
 
 def test_a_step_that_broke_off_is_not_kept(small, tmp_path, monkeypatch, no_pictures):

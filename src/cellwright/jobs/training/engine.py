@@ -168,11 +168,16 @@ class _Training:
             try:
                 while not self.state.stopped and len(history) < self.epochs:
                     row = self._epoch(len(history))
-                    with self.interrupts.held_back:
-                        self._finish(row, until)
-                        self._save(path)
-                    if on_epoch is not None and self.first:
-                        on_epoch(history)
+                    try:
+                        with self.interrupts.held_back:
+                            self._finish(row, until)
+                            self._save(path)
+                            if on_epoch is not None and self.first:
+                                on_epoch(history)
+                    except KeyboardInterrupt:
+                        # It waited for the books to be closed, so nobody tells of them later.
+                        self.reporter.epoch_finished(row)
+                        raise
                     self.processes.wait()
                     self.reporter.epoch_finished(row)
             except KeyboardInterrupt:
