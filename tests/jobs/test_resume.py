@@ -508,3 +508,8 @@ def test_folders_are_numbered(tmp_path):
     assert next_folder(tmp_path, "a") == tmp_path / "a-003"
     assert next_folder(tmp_path, "a", last=True) == tmp_path / "a-002"
     assert next_folder(tmp_path, "b") == tmp_path / "b-001"
+    # The last run stays the last one where earlier ones are deleted.
+    (tmp_path / "a-001").rmdir()
+    (tmp_path / "a-notes").mkdir()
+    assert next_folder(tmp_path, "a") == tmp_path / "a-003"
+    assert next_folder(tmp_path, "a", last=True) == tmp_path / "a-002"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import count
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +158,7 @@ class RunFolder:
 
 
 def next_folder(parent: Path, stem: str, *, last: bool = False) -> Path:
-    """The first numbered folder name that is free, or the last one that is taken."""
-    for number in count(1):
-        path = parent / f"{stem}-{number:03d}"
-        if not path.exists():
-            return parent / f"{stem}-{number - 1:03d}" if last and number > 1 else path
-    raise AssertionError
+    """The numbered folder name behind all that are taken, or the last one that is taken."""
+    taken = [path.name.removeprefix(f"{stem}-") for path in parent.glob(f"{escape(stem)}-*")]
+    greatest = max((int(end) for end in taken if end.isdecimal() and len(end) >= 3), default=0)
+    return parent / f"{stem}-{greatest if last and greatest else greatest + 1:03d}"
