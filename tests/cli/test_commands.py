@@ -84,6 +84,22 @@ def test_fit_writes_a_run_folder(cellwright, data, tmp_path):
     assert (tmp_path / "runs/classify-data-002/model.cw").exists()
 
 
+def test_runs_that_are_started_together_get_folders_of_their_own(
+    cellwright, data, tmp_path, monkeypatch
+):
+    folders = []
+
+    def run(config, folder, **how):
+        folders.append(folder.path.name)
+        if len(folders) < 3:
+            cellwright("fit", "classify", "--data", data)
+
+    monkeypatch.setattr("cellwright.jobs.run", run)
+    cellwright("fit", "classify", "--data", data)
+    assert folders == ["classify-data-001", "classify-data-002", "classify-data-003"]
+    assert not (tmp_path / "runs").exists(), "nothing was written"
+
+
 def test_flags_reach_the_model(cellwright, data, tmp_path):
     flags = ["--cell", "projected_lstm", "--sizes", "proj=2", "--layers", "4,3", "--seed", "7"]
     flags += ["--bidirectional", "--zoneout", "0.1", "--pooling", "mean", "--gradient-clip", "none"]

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 
 import cellwright as cw
 from cellwright.data import as_sequences
-from cellwright.errors import ModelFileError, RunError, SettingError
+from cellwright.errors import DataError, ModelFileError, RunError, SettingError
 from cellwright.jobs import Reporter, RunFolder, configure, read_config, run
 from cellwright.jobs.options import TrainingOptions, validated
 from cellwright.jobs.registry import job_of
@@ -402,6 +403,33 @@ def test_an_overwrite_that_is_cut_off_never_looks_finished(small, tmp_path, monk
     assert removed == ["result.json"]
     with pytest.raises(RunError, match="started with epochs=4, not 2"):
         run(small(epochs=2), folder, resume=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
+@pytest.mark.parametrize("how", ["new", "resume", "overwrite"])
+def test_a_folder_that_another_process_works_on_is_left_alone(small, tmp_path, how):
+    folder = RunFolder(tmp_path / "new/run")
+
+    class Second(Reporter):
+        """Another process, which comes in the middle; a lock does not know whose it is."""
+
+        tries = 0
+
+        def epoch_finished(self, row):
+            before = sorted(folder.path.iterdir())
+            with pytest.raises(RunError, match="another process is working on .*run"):
+                run(small(epochs=1), RunFolder(folder.path), **{how: True} if how != "new" else {})
+            assert sorted(folder.path.iterdir()) == before
+            self.tries += 1
+
+    second = Second()
+    assert run(small(), folder, reporter=second)["epochs"] == second.tries == 4
+
+
+def test_nothing_is_left_of_a_folder_in_which_nothing_began(small, tmp_path):
+    with pytest.raises(DataError):
+        run(small(validation_fraction=0.99), RunFolder(tmp_path / "new/run"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(small, tmp_path):

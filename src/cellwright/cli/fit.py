@@ -4,8 +4,8 @@
 # not be put off.
 
 import shlex
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,19 +94,40 @@ def _command(entry: Entry) -> Callable[..., None]:
         chosen = given(context, asked)
         if config is not None:
             asked = _settings(config, entry.name) | chosen
-        stem = Path(asked["data"]).name.partition(".")[0]
-        folder = jobs.RunFolder(out or jobs.next_folder(_RUNS, f"{entry.name}-{stem}", last=resume))
-        if resume and config is None and folder.config_file.exists():
-            asked = _settings(folder.config_file, entry.name) | chosen
+        stem = f"{entry.name}-{Path(asked['data']).name.partition('.')[0]}"
+        if resume and config is None:
+            last = jobs.RunFolder(out or jobs.next_folder(_RUNS, stem, last=True))
+            if last.config_file.exists():
+                asked = _settings(last.config_file, entry.name) | chosen
         wanted = jobs.configure(job=entry.name, **asked)
         names = [] if log == "none" else [name.strip() for name in log.split(",")]
-        loggers = make_loggers(names, folder.path)
-        shown = choose_reporter(quiet=quiet, as_json=as_json)
-        with closing(Several([shown, *loggers])) as reporter:
-            _run(wanted, folder, reporter, resume=resume, overwrite=overwrite)
+        with _run_folder(out, stem, resume) as folder:
+            loggers = make_loggers(names, folder.path)
+            shown = choose_reporter(quiet=quiet, as_json=as_json)
+            with closing(Several([shown, *loggers])) as reporter:
+                _run(wanted, folder, reporter, resume=resume, overwrite=overwrite)
 
     fit.__doc__ = entry.about
     return fit
+
+
+@contextmanager
+def _run_folder(out: Path | None, stem: str, resume: bool) -> "Iterator[jobs.RunFolder]":
+    """The folder that is named, or a numbered one; of a new one no other process has the number."""
+    if out is not None or resume or not is_first():
+        yield jobs.RunFolder(out or jobs.next_folder(_RUNS, stem, last=resume))
+        return
+    while True:
+        taken = jobs.next_folder(_RUNS, stem)
+        with suppress(FileExistsError):
+            taken.mkdir(parents=True)
+            break
+    try:
+        yield jobs.RunFolder(taken)
+    finally:
+        with suppress(OSError):  # what is not empty stays
+            taken.rmdir()
+            _RUNS.rmdir()
 
 
 def _run(

@@ -117,26 +117,27 @@ class LearnTask:
 
     def run(self, trial: Trial, folder: RunFolder, reporter: Reporter) -> None:
         """One training with its test, each epoch of it kept."""
-        self._begin(trial, folder)
-        if folder.read_result() is not None:
-            return
-        result = learn(
-            self._task,
-            **self._asked(trial),
-            seconds=self._seconds,
-            checkpoint=folder.checkpoint,
-            resume=True,
-            reporter=reporter,
-            on_epoch=folder.write_metrics,
-        )
-        folder.write_metrics(result.history)
-        folder.write_result(self._result(result))
+        with folder.occupied():
+            self._begin(trial, folder)
+            if folder.read_result() is not None:
+                return
+            result = learn(
+                self._task,
+                **self._asked(trial),
+                seconds=self._seconds,
+                checkpoint=folder.checkpoint,
+                resume=True,
+                reporter=reporter,
+                on_epoch=folder.write_metrics,
+            )
+            folder.write_metrics(result.history)
+            folder.write_result(self._result(result))
 
     def _begin(self, trial: Trial, folder: RunFolder) -> None:
         if folder.config_file.exists():
             folder.remove_leftovers()
         else:
-            folder.create()
+            folder.clear()
             folder.write_config(self._config_of(trial))
 
     def _config_of(self, trial: Trial) -> dict[str, Any]:

@@ -13,7 +13,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,12 @@ import yaml
 from cellwright.errors import RunError
 from cellwright.jobs.model_file import MODEL_FILE
 from cellwright.storage import json_text, replace_file
+
+try:
+    # Not filelock, which would leave a file of its own in every run folder.
+    import fcntl
+except ImportError:  # another system: two processes are not told apart
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["RunFolder", "next_folder"]
 
@@ -48,7 +56,6 @@ class RunFolder:
 
     def __init__(self, path: Path, own: Sequence[str] = ()) -> None:
         self.path, self.own = path, tuple(own)
-        self._made = False
 
     def of_job(self, own: Sequence[str]) -> RunFolder:
         """The same folder, of a job that adds these files."""
@@ -92,40 +99,60 @@ class RunFolder:
                 f"--overwrite replaces it, --out names another folder"
             )
 
-    def create(self, earlier: Sequence[str] = ()) -> None:
-        """Make the folder, empty of any run; files that are no run's stay.
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Make the folder, and keep other processes out; one that was made goes if it stays empty.
+
+        Raises
+        ------
+        RunError
+            It cannot be made, or another process works there.
+        """
+        made = [place for place in (self.path, *self.path.parents) if not place.exists()]
+        try:
+            try:
+                self.path.mkdir(parents=True)
+            except FileExistsError:
+                if not self.path.is_dir():
+                    raise
+                made = []  # maybe by another process, just now
+            lock = None if fcntl is None else os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}") from error
+        try:
+            self._lock(lock)
+            yield
+        finally:
+            with suppress(OSError):  # what is not empty stays
+                for place in made:
+                    place.rmdir()
+            if lock is not None:
+                os.close(lock)
+
+    def _lock(self, folder: int | None) -> None:
+        if folder is None:
+            return
+        with suppress(OSError):  # a file system that knows no locks
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"another process is working on {self.path}") from error
+
+    def clear(self, earlier: Sequence[str] = ()) -> None:
+        """Remove any run; files that are no run's stay.
 
         Parameters
         ----------
         earlier
             Names of the files that the job of an earlier run has added.
-
-        Raises
-        ------
-        RunError
-            It cannot be made.
         """
-        self._made = not self.path.exists()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be made: {error.strerror}") from error
         either = self.of_job(sorted({*self.own, *earlier}))
-        either._remove_run()
+        for name in either._found():
+            (self.path / name).unlink()
         either.remove_leftovers()
-
-    def undo_create(self) -> None:
-        """Remove the run that `create` began, and the folder if it made it and it is empty."""
-        self._remove_run()
-        if self._made and not any(self.path.iterdir()):
-            self.path.rmdir()
 
     def _found(self) -> list[str]:
         return [name for name in self._files if (self.path / name).exists()]
-
-    def _remove_run(self) -> None:
-        for name in self._found():
-            (self.path / name).unlink()
 
     def remove_leftovers(self) -> None:
         """Remove files that a process was writing when it was killed."""

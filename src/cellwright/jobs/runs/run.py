@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from cellwright.errors import CellwrightError, RunError
@@ -52,14 +53,22 @@ def run(
     Raises
     ------
     RunError
-        The folder holds a run and neither `resume` nor `overwrite` is set, or the run that
-        is to go on was started with other options; the message names the first.
+        The folder holds a run and neither `resume` nor `overwrite` is set, another process
+        works on it, or the run that is to go on was started with other options; the message
+        names the first.
     DataError, SettingError, TrainingError
         Data or options cannot be used.
     """
     # Of several processes the first has the word.
     reporter = (reporter if is_first() else None) or Reporter()
     config = configure(job=config.job, **config.settings)
+    with folder.occupied() if is_first() else nullcontext():
+        return _run(config, folder, resume, overwrite, reporter)
+
+
+def _run(
+    config: RunConfig, folder: RunFolder, resume: bool, overwrite: bool, reporter: Reporter
+) -> dict[str, Any]:
     job: Job[Estimator, Data] = job_of(config.job)
     folder = folder.of_job(job.files)
     going_on = resume and folder.config_file.exists()
@@ -83,7 +92,7 @@ def run(
     def start() -> None:
         nonlocal created
         if not going_on:
-            folder.create(_earlier_files(folder))
+            folder.clear(_earlier_files(folder))
             created = True
             folder.write_config(config.model_dump())
         reporter.started(_started(config, dataset.name, job.facts(dataset), folder))
@@ -101,7 +110,7 @@ def run(
     except CellwrightError:
         # Without a finished epoch there is nothing to go on with.
         if created and not folder.checkpoint.exists():
-            folder.undo_create()
+            folder.clear()
         raise
     if not is_first():
         return {}
