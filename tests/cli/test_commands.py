@@ -212,6 +212,8 @@ def test_a_finished_run_that_was_not_yet_replaced_is_none_to_go_on_with(
     monkeypatch.setattr(cw.jobs, "run", interrupted)
     again = ["fit", "classify", "--data", "data.npz", "--out", "run"]
     assert cellwright(*again, "--overwrite") == (130, "", "")
+    Path("run/result.json").write_text("{")
+    assert cellwright(*again, "--overwrite") == (130, "", "")
     Path("run/result.json").unlink()
     assert "go on with: cellwright fit classify --out run --resume" in cellwright(*again)[1]
 

@@ -137,7 +137,7 @@ def _run(
         jobs.run(wanted, folder, reporter=reporter, **how)
     except KeyboardInterrupt:
         # One that is finished has not been begun to be replaced.
-        begun = folder.config_file.exists() and folder.read_result() is None
+        begun = folder.config_file.exists() and not folder.finished
         if is_first() and begun:
             place = shlex.quote(str(folder.path))
             reporter.note(

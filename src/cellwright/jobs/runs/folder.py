@@ -81,6 +81,11 @@ class RunFolder:
         return self.path / MODEL_FILE
 
     @property
+    def finished(self) -> bool:
+        """Whether there is a result, be it one that cannot be read."""
+        return (self.path / "result.json").exists()
+
+    @property
     def learning_curve(self) -> Path:
         """Loss and accuracy by epoch."""
         return self.path / "learning_curve.png"
