@@ -181,6 +181,19 @@ def test_a_store_that_refuses_is_named(fake, tmp_path, monkeypatch):
         tell(MLflowLogger(tmp_path), [1], finish=False)
 
 
+class Shown(Reporter):
+    """What a user sees."""
+
+    def __init__(self):
+        self.epochs, self.notes = [], []
+
+    def epoch_finished(self, row):
+        self.epochs.append(row["epoch"])
+
+    def note(self, message):
+        self.notes.append(message)
+
+
 def test_a_store_that_is_lost_later_is_named_too(fake, tmp_path, monkeypatch):
     logger = MLflowLogger(tmp_path)
     tell(logger, [1], finish=False)
@@ -191,6 +204,21 @@ def test_a_store_that_is_lost_later_is_named_too(fake, tmp_path, monkeypatch):
         logger.epoch_finished(row(3, 0.4))
     with pytest.raises(SettingError, match="MLflow cannot keep the run: division"):
         logger.close()
+
+
+def test_a_logger_that_fails_later_does_not_end_the_run(fake, tmp_path, monkeypatch):
+    shown = Shown()
+    several = Several([shown, MLflowLogger(tmp_path)])
+    several.epoch_finished(row(1, 1.0))
+    monkeypatch.setattr(fake, "log_metric", lambda *a, **k: 1 / 0)
+    several.epoch_finished(row(2, 0.5))
+    several.epoch_finished(row(3, 0.4))
+    several.close()
+    assert shown.epochs == [1, 2, 3]
+    (note,) = shown.notes
+    assert note.startswith("log='mlflow': MLflow cannot keep the run: division by zero; the run")
+    with pytest.raises(SettingError, match="cannot keep the run"):
+        Several([shown, MLflowLogger(tmp_path)]).epoch_finished(row(1, 1.0))
 
 
 def test_names_that_mlflow_refuses_are_written_otherwise(fake, tmp_path):

@@ -123,6 +123,7 @@ class MLflowLogger(Logger):
         MLflow is not installed.
     SettingError
         Raised with an epoch: MLflow has no place to keep the run, or does not reach it.
+        Beside other reporters only the first epoch ends the run, see `Several`.
     """
 
     def __init__(
@@ -204,6 +205,9 @@ class MLflowLogger(Logger):
 class Several(Logger):
     """Tells several reporters, one after the other.
 
+    A logger that has kept an epoch and fails later is left out from then on, with a note: a
+    store that cannot be reached for a while is no reason to end a training.
+
     Parameters
     ----------
     reporters
@@ -213,43 +217,46 @@ class Several(Logger):
     def __init__(self, reporters: Sequence[Reporter]) -> None:
         super().__init__()
         self.reporters = list(reporters)
+        self._kept = False
 
     def started(self, description: dict[str, Any]) -> None:
         """Tell all."""
-        for reporter in self.reporters:
-            reporter.started(description)
+        self._tell(lambda reporter: reporter.started(description))
 
     def advanced(self, progress: Progress) -> None:
         """Tell all."""
-        for reporter in self.reporters:
-            reporter.advanced(progress)
+        self._tell(lambda reporter: reporter.advanced(progress))
 
     def epoch_finished(self, row: dict[str, Any]) -> None:
         """Tell all."""
-        for reporter in self.reporters:
-            reporter.epoch_finished(row)
+        self._tell(lambda reporter: reporter.epoch_finished(row))
+        self._kept = True
 
     def testing(self) -> None:
         """Tell all."""
-        for reporter in self.reporters:
-            reporter.testing()
+        self._tell(lambda reporter: reporter.testing())
 
     def finished(self, result: dict[str, Any]) -> None:
         """Tell all."""
-        for reporter in self.reporters:
-            reporter.finished(result)
+        self._tell(lambda reporter: reporter.finished(result))
 
     def note(self, message: str) -> None:
         """Tell all."""
-        for reporter in self.reporters:
-            reporter.note(message)
+        self._tell(lambda reporter: reporter.note(message))
 
     def close(self) -> None:
         """Close all that can be closed."""
-        for reporter in self.reporters:
-            close = getattr(reporter, "close", None)
-            if close is not None:
-                close()
+        self._tell(lambda reporter: getattr(reporter, "close", int)())
+
+    def _tell(self, say: Callable[[Reporter], object]) -> None:
+        for reporter in tuple(self.reporters):
+            try:
+                say(reporter)
+            except Exception as error:
+                if not (self._kept and isinstance(reporter, Logger)):
+                    raise
+                self.reporters.remove(reporter)
+                self.note(f"{error}; the run goes on without it, metrics.csv has every epoch")
 
 
 LOGGERS: dict[str, Callable[[Path], Logger]] = {
