@@ -327,6 +327,7 @@ def test_the_equation_of_a_mistake_is_shown():
         ({"state": ()}, lambda x: x, "one or more states"),
         ({"state": None}, lambda x: x, r"write @cell\(state="),
         ({"state": ("h", 3)}, lambda x, h: h, r"write @cell\(state="),
+        ({"state": {"h", "c"}}, lambda x, h, c: (h, c), r"write @cell\(state="),
         ({"inputs": ["gap"]}, lambda x, h, c, gap: (h, c), r"write inputs=\{"),
         ({"inputs": {"gap": 0}}, lambda x, h, c, gap: (h, c), "'gap': a size is a name or a pos"),
     ],

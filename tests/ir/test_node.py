@@ -82,6 +82,10 @@ def test_threads_get_the_same_node():
         (lambda: node("add", state(), state("p", "proj")), "hidden and proj"),
         (lambda: node("per_unit", values=(), size="hidden"), "list of numbers"),
         (lambda: node("per_unit", values=(1.0, float("inf")), size="hidden"), "finite"),
+        (
+            lambda: node("vector", name="b", size=1, role="bias", init=float("nan")),
+            "starts at a fin",
+        ),
         (lambda: node("per_unit", values=(1.0,), size="hidden", even=1), "true or false, got 1"),
         (
             lambda: node("bernoulli", name="d", probability=1.5, per="step", size="hidden"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any
 
@@ -61,7 +61,7 @@ def cell(
     """
     given = (state,) if isinstance(state, str) or not isinstance(state, Iterable) else state
     names = tuple(given)
-    if not all(isinstance(name, str) for name in names):
+    if isinstance(state, Set) or not all(isinstance(name, str) for name in names):  # no order
         raise CellError('write @cell(state=("h", …)), with the names of the states')
     if not isinstance(inputs, Mapping | None):
         raise CellError('write inputs={"gap": 1, …}, with the size of each extra input')

@@ -183,6 +183,13 @@ def _number(value: object) -> float:
     return number
 
 
+def _start(value: object) -> float:
+    number = _number(value)
+    if not math.isfinite(number):
+        raise GraphError(f"a learned vector starts at a finite number, not {number}")
+    return number
+
+
 def _probability(value: object) -> float:
     number = _number(value)
     if not 0 <= number <= 1:
@@ -236,6 +243,6 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "per": _choice("step", "sequence"),
     "origin": _choice("later", "outside"),
     "role": _choice("bias", "scale"),
-    "init": _number,
+    "init": _start,
     "mask": _mask,
 }
