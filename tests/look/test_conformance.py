@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from odd_cells import everything
@@ -205,6 +206,8 @@ def test_nothing_to_compare_with(monkeypatch):
         (GraphError, ("lstm", 0), "positive whole number"),
         (GraphError, ("lstm", 3, 4, {"proj": 2}), "no size 'proj'"),
         (GraphError, ("clockwork", 3, 5), "5"),
+        (SettingError, ("lstm", 3, 4, ["proj"]), "sizes must be a mapping"),
+        (SettingError, ("lstm", 3, 4, {"hidden": 5}), "that is hidden_size"),
     ],
 )
 def test_what_is_asked_for_is_checked(error, arguments, message):
@@ -212,12 +215,25 @@ def test_what_is_asked_for_is_checked(error, arguments, message):
         cw.check(*arguments)
 
 
-@pytest.mark.parametrize("precisions", [(), (torch.int8,), (torch.float64, "float32")])
+@pytest.mark.parametrize(
+    "precisions", [(), (torch.int8,), (torch.float64, "float32"), None, "float32", [[1]]]
+)
 def test_precisions_are_checked(precisions):
     with pytest.raises(SettingError, match=r"precisions=.*: choose from torch.float64"):
         cw.check("lstm", precisions=precisions)
-    with pytest.raises(SettingError, match="seed='a'"):
-        cw.check("lstm", seed="a")
+
+
+@pytest.mark.parametrize("seed", ["a", None, 1.5, True, 2**70])
+def test_a_seed_is_checked(seed):
+    with pytest.raises(SettingError, match=f"seed={seed!r}: must be a whole number of 64 bits"):
+        cw.check("lstm", seed=seed)
+
+
+def test_numbers_are_those_of_numpy_too_and_precisions_come_in_any_form(only):
+    only(Spoiled())
+    for precisions in (torch.float64, iter([torch.float64])):
+        found = cw.check(leaky, np.int64(2), np.int64(3), precisions=precisions, seed=np.int64(1))
+        assert [line.precision for line in found.lines] == ["float64"]
 
 
 def test_the_random_numbers_of_others_are_left_alone(only):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from cellwright.cells.cell import Cell
 from cellwright.errors import BackendError, ConformanceError, SettingError
 from cellwright.ir import HIDDEN, INPUT
 from cellwright.look.conformance_runs import TOLERANCE, Run, runs_of
+from cellwright.nn.arguments import bound_sizes
 
 __all__ = ["Agreement", "Conformance", "check"]
 
@@ -155,26 +156,31 @@ def check(
     """
     cell = get(cell)
     graph = cell.graph
-    chosen = dict(sizes or {})
-    chosen |= {k: n for k, n in ((INPUT, input_size), (HIDDEN, hidden_size)) if n is not None}
-    wrong = [dtype for dtype in precisions if dtype not in TOLERANCE]
-    if wrong or not precisions:
+    chosen = bound_sizes((1,), sizes)[0]
+    del chosen[HIDDEN]
+    for name, number in ((INPUT, input_size), (HIDDEN, hidden_size)):
+        if number is not None:
+            whole = as_whole(number)
+            chosen[name] = number if whole is None else whole  # which is refused in words
+    asked = list(precisions) if isinstance(precisions, Iterable) else [precisions]
+    if not asked or any(dtype not in list(TOLERANCE) for dtype in asked):
         known = ", ".join(map(str, TOLERANCE))
-        raise SettingError(f"precisions={list(precisions)}: choose from {known}")
-    if as_whole(seed) is None:
-        raise SettingError(f"seed={seed!r}: must be a whole number")
+        raise SettingError(f"precisions={precisions!r}: choose from {known}")
+    whole = as_whole(seed)
+    if whole is None or not -(2**63) <= whole < 2**63:
+        raise SettingError(f"seed={seed!r}: must be a whole number of 64 bits")
     answers = {
         (name, dtype): backend.answer(graph, torch.device("cpu"), dtype)
         for name, backend in BACKENDS.items()
         if name != ReferenceBackend.name
-        for dtype in precisions
+        for dtype in asked
     }
     able = [each for each, answer in answers.items() if answer.possible]
     refused = {name: a.reason for (name, _), a in answers.items() if not a.possible}
     if not able:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise BackendError(f"no backend but the reference can run cell {graph.name!r}: {reasons}")
-    runs = list(runs_of(cell, chosen, seed))
+    runs = list(runs_of(cell, chosen, whole))
     lines, finite = zip(*(_agreement(runs, *each) for each in able), strict=True)
     numbers = sum(line.numbers for line in lines)
     found = Conformance(graph.name, lines, refused, sum(finite) / numbers)
