@@ -106,6 +106,16 @@ def test_a_backend_that_is_wrong_in_one_thing_is_found(only, fault):
         cw.check(leaky)
 
 
+@pytest.mark.parametrize(
+    "mode", [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")]
+)
+def test_what_the_caller_has_chosen_for_itself_changes_nothing(only, mode):
+    spoiled, where = FAULTS["gradients"]
+    only(Spoiled(**spoiled))
+    with mode(), pytest.raises(ConformanceError, match=where):
+        cw.check(leaky)
+
+
 def test_a_step_that_is_miscounted_is_found(only):
     only(Spoiled(before=lambda call: replace(call, start=None)))
     assert cw.check(leaky).agrees  # which does not look at the step

@@ -14,7 +14,7 @@ from cellwright.cells import get
 from cellwright.cells.cell import Cell
 from cellwright.errors import BackendError, ConformanceError, SettingError
 from cellwright.ir import HIDDEN, INPUT
-from cellwright.look.conformance_runs import TOLERANCE, Run, runs_of
+from cellwright.look.conformance_runs import CPU, TOLERANCE, Run, runs_of
 from cellwright.nn.arguments import bound_sizes
 
 __all__ = ["Agreement", "Conformance", "check"]
@@ -170,7 +170,7 @@ def check(
     if whole is None or not -(2**63) <= whole < 2**63:
         raise SettingError(f"seed={seed!r}: must be a whole number of 64 bits")
     answers = {
-        (name, dtype): backend.answer(graph, torch.device("cpu"), dtype)
+        (name, dtype): backend.answer(graph, CPU, dtype)
         for name, backend in BACKENDS.items()
         if name != ReferenceBackend.name
         for dtype in asked
@@ -180,8 +180,10 @@ def check(
     if not able:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise BackendError(f"no backend but the reference can run cell {graph.name!r}: {reasons}")
-    runs = list(runs_of(cell, chosen, whole))
-    lines, finite = zip(*(_agreement(runs, *each) for each in able), strict=True)
+    # Whatever the caller has chosen for computations of its own.
+    with torch.inference_mode(False), torch.enable_grad():
+        runs = list(runs_of(cell, chosen, whole))
+        lines, finite = zip(*(_agreement(runs, *each) for each in able), strict=True)
     numbers = sum(line.numbers for line in lines)
     found = Conformance(graph.name, lines, refused, sum(finite) / numbers)
     if not found.agrees:

@@ -20,24 +20,18 @@ from cellwright.nn.layer import Layer
 from cellwright.nn.recurrent import Recurrent
 from cellwright.pipeline import lower
 
-__all__ = ["FLAT", "TOLERANCE", "Compared", "Run", "outcome", "rounded", "runs_of"]
+__all__ = ["CPU", "TOLERANCE", "Compared", "Run", "outcome", "runs_of"]
 
 # Of an error, relative to the greatest magnitude of the tensor in question, or to 1. Double
 # precision sums hundreds of products at 1e-16 each, single precision at 6e-8; bfloat16 is what
 # tensors are stored in between two runs, eight bits each.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 1e-2}
 
-# A zero that goes back through a flat op and meets an infinite slope becomes NaN in torch, but
-# not in the gradient table, which lets nothing through (see `autodiff.derivative`).
-FLAT = {op: lambda a, op=MEANING[op]: op(a.detach()) for op in ("sign", "floor")}
+# How much more than a rounding of all that a cell is given a rounding of all that it computes
+# may do.
+_ROUNDINGS = 16.0
 
-# Operations that round; the others are exact.
-_PRODUCTS = ("matmul", "matmul_transposed")
-_FUNCTIONS = ("exp", "log", "log1p", "sqrt", "sin", "cos", "sigmoid", "tanh")
-_ROUNDED = (*_FUNCTIONS, "add", "sub", "mul", "div", "sum", *_PRODUCTS)
-
-# How often as much as one rounding of every result another order of the same sums may do.
-_ROUNDINGS = 8.0
+CPU = torch.device("cpu")  # whatever torch's default device is
 _FIELDS = ("inputs", "states", "below", "weights")
 _MOST_GROUPS = 4096  # into which a cell may cut its units
 
@@ -145,7 +139,8 @@ class Run:
 
     def __init__(self, cell: Cell, sizes: Mapping[str, int], case: _Case, seed: int) -> None:
         self.graph, self.sizes, self.case = cell.graph, sizes, case
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(CPU).manual_seed(seed)
+        self.reference = ReferenceBackend().build(cell.graph, sizes)
         self.call = self._call(cell, seed)
         self._known: dict[torch.dtype, tuple[Call, dict[str, Tensor], dict[str, float]]] = {}
 
@@ -204,6 +199,7 @@ class Run:
                 self.sizes[INPUT],
                 self.sizes[HIDDEN],
                 sizes=own or None,
+                device=CPU,
                 dtype=torch.float64,
                 backend=ReferenceBackend.name,
             )
@@ -215,7 +211,8 @@ class Run:
             else w.detach() + 0.3 * self._normal(*w.shape)
             for name, w in layer().items()
         }
-        start = layer.start(torch.zeros(1, case.batch, self.sizes[INPUT], dtype=torch.float64))
+        like = torch.zeros(1, case.batch, self.sizes[INPUT], device=CPU, dtype=torch.float64)
+        start = layer.start(like)
         start.pop("t", None)
         call = Call(
             inputs=self._sequences({leaf.name: leaf.size for leaf in graph.inputs}),
@@ -225,8 +222,9 @@ class Run:
             draws={leaf.name: self._draw(leaf.attributes) for leaf in graph.leaves("bernoulli")},
         )
         if case.begun:
-            behind = self._kernel({})(call)
-            call = replace(call, states=behind.states, start=torch.arange(case.batch).view(-1, 1))
+            behind = self.reference(call)
+            passed = torch.arange(case.batch, device=CPU).view(-1, 1)
+            call = replace(call, states=behind.states, start=passed)
             call = replace(call, inputs=self._sequences({v.name: v.size for v in graph.inputs}))
         recorded = tuple(graph.observable) if case.recorded else ()
         return replace(call, active=self._active(), reverse=case.reverse, record=recorded)
@@ -237,8 +235,9 @@ class Run:
             return None
         if self.case.lengths == "interrupted":
             return self._uniform(steps, batch) < 0.6
-        lengths = torch.arange(batch) * 5 % (steps + 1)  # none, some, and all of the steps
-        return torch.arange(steps)[:, None] < lengths.flip(0)
+        rows, times = (torch.arange(n, device=CPU) for n in (batch, steps))
+        lengths = rows * 5 % (steps + 1)  # none, some, and all of the steps
+        return times[:, None] < lengths.flip(0)
 
     def _sequences(self, wanted: Mapping[str, object]) -> dict[str, Tensor]:
         shape = (self.case.steps, self.case.batch)
@@ -254,10 +253,10 @@ class Run:
         return units_of(size, self.sizes)
 
     def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.generator, dtype=torch.float64)
+        return torch.randn(shape, generator=self.generator, device=CPU, dtype=torch.float64)
 
     def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.generator, dtype=torch.float64)
+        return torch.rand(shape, generator=self.generator, device=CPU, dtype=torch.float64)
 
 
 def _fitting(graph: Graph, case: _Case, chosen: Mapping[str, int]) -> dict[str, int]:
@@ -292,4 +291,4 @@ def _greatest(value: Tensor, least: float = 0.0) -> float:
 def _weights_of(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """A gradient from outside in which every entry is different."""
     entries = torch.Size(shape).numel()
-    return torch.cos(torch.arange(entries, dtype=torch.float64)).view(*shape).to(dtype)
+    return torch.cos(torch.arange(entries, device=CPU, dtype=torch.float64)).view(*shape).to(dtype)
