@@ -186,6 +186,48 @@ def test_what_rounding_does_to_a_cell_is_allowed_for(only):
     assert found.lines[1].allowed > 1e-3 > found.lines[0].allowed
 
 
+def test_what_rounding_does_within_a_cell_is_allowed_for(only):
+    @cw.cell(state="h")
+    def centred(x, h):
+        """Of one unit only the rounding of its mean is left."""
+        a = cw.affine("a", x)
+        h = 1e4 * (a - cw.mean_units(a)) + 0 * h
+        return h
+
+    def rounded(result):
+        return replace(result, output=result.output + 3e3 * torch.finfo(result.output.dtype).eps)
+
+    only(Spoiled(behind=lambda r: r if r.call.active is not None else rounded(r)))  # no padding
+    assert cw.check(centred, hidden_size=1).agrees
+    with pytest.raises(ConformanceError):
+        cw.check(leaky)
+
+
+def test_what_is_too_great_for_a_precision_is_no_fault_of_the_backend(only):
+    @cw.cell(state="h")
+    def steep(x, h):
+        """Numbers up to 1e80."""
+        h = cw.exp(50 * cw.tanh(cw.affine("h", x))) * cw.exp(50 * cw.sigmoid(h))
+        return h
+
+    only(Spoiled())
+    found = cw.check(steep)
+    assert found.lines[1].unknown > 0 == found.lines[1].unlike
+    assert "spoiled, float32: nothing is said of " in str(found)
+
+
+def test_that_nothing_is_known_of_chaos_is_said(only):
+    @cw.cell(state="h")
+    def chaotic(x, h):
+        """Each step makes a hundred of every difference."""
+        h = cw.sin(100 * cw.affine("h", x, h))
+        return h
+
+    only(Spoiled())
+    for line in cw.check(chaotic).lines:
+        assert line.unknown > 0.5 * line.numbers
+
+
 def test_numbers_that_are_not_finite_are_counted(only):
     @cw.cell(state="h")
     def logarithm(x, h):

@@ -79,7 +79,7 @@ class ReferenceBackend:
 
 
 class ReferenceKernel:
-    """One cell of given sizes; `meaning` is what its operations do."""
+    """One cell of given sizes; `meaning` is another one of its operations, if there is."""
 
     def __init__(
         self,

@@ -33,11 +33,15 @@ class Agreement:
     error, allowed
         Of the tensor that comes closest to its bound: its greatest error, relative to its
         greatest magnitude (or to 1), and the bound. The bound is greater than that of the
-        precision where a rounding of what the cell is given makes as much of a difference.
+        precision where a rounding of what the cell is given or computes makes as much of a
+        difference.
     where
         Which tensor, in which run.
     unlike
         How many numbers are not finite in one of the two and something else in the other.
+    unknown
+        How many numbers nothing is said of: roundings decide whether they are finite, or change
+        them so much that a tenth of the greatest would not be seen.
     """
 
     backend: str
@@ -48,6 +52,7 @@ class Agreement:
     allowed: float
     where: str
     unlike: int = 0
+    unknown: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -92,6 +97,12 @@ class Conformance:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         more = [f"{name}: {reason}" for name, reason in self.refused.items()]
+        more += [
+            f"{line.backend}, {line.precision}: nothing is said of "
+            f"{line.unknown / line.numbers:.2%} of these numbers, which roundings decide"
+            for line in self.lines
+            if line.unknown
+        ]
         if self.finite < 1:
             more.append(f"of these numbers {1 - self.finite:.2%} are not finite")
         return "\n".join([f"{self.cell} {verdict}", *table, *more])
@@ -118,7 +129,7 @@ def check(
     \epsilon \max(1, \lvert v_{\text{reference}} \rvert)$$
 
     with $\epsilon$ = 1e-12 in double and 4e-6 in single precision, and more where a rounding of
-    what the cell is given would itself make as much of a difference.
+    what the cell is given, or of what it computes, would itself make as much of a difference.
 
     Parameters
     ----------
@@ -207,6 +218,7 @@ def _agreement(runs: Sequence[Run], backend: str, dtype: torch.dtype) -> tuple[A
         allowed=worst.allowed,
         where=worst.where,
         unlike=sum(one.unlike for one in compared),
+        unknown=sum(one.unknown for one in compared),
     )
     return line, sum(one.finite for one in compared)
 
