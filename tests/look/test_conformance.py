@@ -116,6 +116,59 @@ def test_what_the_caller_has_chosen_for_itself_changes_nothing(only, mode):
         cw.check(leaky)
 
 
+def test_what_is_computed_without_a_gradient_is_held_against_it_too(only):
+    def wrong(result):
+        return result if torch.is_grad_enabled() else replace(result, output=result.output + 1e-4)
+
+    only(Spoiled(behind=wrong))
+    with pytest.raises(ConformanceError, match="output without a gradient; "):
+        cw.check(leaky)
+
+
+def test_all_kinds_of_calls_come_up(only):
+    shapes, draws, threads = set(), set(), set()
+
+    def note(call):
+        shapes.add(tuple(call.inputs["x"].shape[:2]))
+        draws.add(len(call.draws))
+        threads.add(torch.get_num_threads())
+        return call
+
+    only(Spoiled(before=note))
+    before = torch.get_num_threads()
+    cw.check(everything, precisions=[torch.float64])
+    assert {0 in shape for shape in shapes} == {True, False}
+    assert {0, *(steps for steps, _ in shapes)} == {steps for steps, _ in shapes}
+    assert max(steps * rows for steps, rows in shapes) > 1024  # of which a kernel makes chunks
+    assert draws == {0, 2}
+    assert threads == {before}
+
+
+@pytest.mark.parametrize("silent", ["after", "output"])
+def test_a_gradient_through_some_values_only_that_is_wrong_is_found(only, silent):
+    class Needing(torch.autograd.Function):
+        """A gradient that is wrong where only one of the two values has one."""
+
+        @staticmethod
+        def forward(ctx, output, after):
+            ctx.set_materialize_grads(False)
+            return output.clone(), after.clone()
+
+        @staticmethod
+        def backward(ctx, output, after):
+            if (after if silent == "after" else output) is None:
+                return (None, 2 * after) if output is None else (2 * output, None)
+            return output, after
+
+    def wrong(result):
+        output, after = Needing.apply(result.output, result.states["h"])
+        return replace(result, output=output, states={"h": after})
+
+    only(Spoiled(behind=wrong))
+    with pytest.raises(ConformanceError, match="gradient of"):
+        cw.check(leaky)
+
+
 def test_a_step_that_is_miscounted_is_found(only):
     only(Spoiled(before=lambda call: replace(call, start=None)))
     assert cw.check(leaky).agrees  # which does not look at the step
@@ -147,7 +200,7 @@ def test_the_compiled_backend_is_right(cell):
     assert found.agrees
     assert found.finite == 1
     double, half = found.lines
-    assert (double.runs, double.precision, half.precision) == (9, "float64", "bfloat16")
+    assert (double.runs, double.precision, half.precision) == (12, "float64", "bfloat16")
     assert 0 < double.error < double.allowed <= 1e-10
     assert double.numbers == half.numbers > 10_000
     assert f"{double.numbers:,}" in str(found)
@@ -165,7 +218,7 @@ def test_sizes_are_those_that_are_given(only):
     assert seen == {(4, 2, 6)}
     seen.clear()
     cw.check("projected_lstm", hidden_size=6)
-    assert seen == {(n, m, 6) for n, m in ((3, 5), (17, 33), (1, 1), (32, 64), (8, 160))}
+    assert seen == {(n, m, 6) for n, m in ((3, 5), (17, 33), (1, 1), (32, 64), (8, 160), (2, 3))}
     seen.clear()
     cw.check(cw.cells.clockwork(periods=(1, 2, 3, 5, 7, 9, 11)))  # groups want to be equal
     assert {units % 7 for _, units in seen} == {0}

@@ -122,7 +122,8 @@ def check(
     The output at every step, the last states, every signal and the gradient with respect to
     every weight, input and first state are compared: forwards and in reverse, of full, ragged and
     interrupted sequences, from nothing and from states that the cell has reached, recorded or
-    not, for batches and units that fill the processor's vectors and that do not. The reference
+    not, with a gradient, through some of the values only, and without one, for none, few and many
+    rows, for units that fill the processor's vectors and that do not. The reference
     computes in double precision from the same numbers; a tensor $v$ agrees where
 
     $$\max \lvert v - v_{\text{reference}} \rvert \le
