@@ -42,8 +42,9 @@ def only(monkeypatch):
     """Make one backend the only one beside the reference."""
 
     def make(backend):
-        monkeypatch.delitem(BACKENDS, "cpu")
-        monkeypatch.setitem(BACKENDS, backend.name, backend)
+        # Not in the table itself, whose order tells which is best.
+        found = {backend.name: backend, "reference": BACKENDS["reference"]}
+        monkeypatch.setattr("cellwright.look.conformance.BACKENDS", found)
 
     return make
 

@@ -208,7 +208,7 @@ def check(
 
 def _agreement(runs: Sequence[Run], backend: str, dtype: torch.dtype) -> tuple[Agreement, int]:
     """What a backend does in a precision, and how many of the compared numbers are finite."""
-    compared = [one for run in runs for one in run.compared(backend, dtype)]
+    compared = [one for run in runs for one in run.compared(BACKENDS[backend], dtype)]
     worst = max(compared, key=lambda one: (one.unlike > 0, one.error / one.allowed))
     line = Agreement(
         backend=backend,
