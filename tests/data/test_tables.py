@@ -62,7 +62,7 @@ def test_rows_keep_the_order_of_their_ids(write):
         ("\n\n", "not a readable CSV"),
         ("id,step,a\n", "no rows"),
         ("id,step,label\n1,0,5\n", "no feature column"),
-        ("ID,step,a\n1,0,5\n", r"no column 'id' among ID, step, a\. A long"),
+        ("ID,step,a\n1,0,5\n", r"no column 'id' among ID, step, a\. Did you mean 'ID'\? A long"),
         ("id,stp,a\n1,0,5\n", "no column 'step'.*Did you mean 'stp'"),
         (
             "id,step,a\n1,0,5\n1,1,five\n",
