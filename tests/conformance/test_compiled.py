@@ -41,17 +41,10 @@ SCHEDULES = [
         (1, 2, 3), (False, True), (False, True), (0, 1, 2, 3)
     )
 ]
-# Sums over many units of what is not bounded lose more digits than a gate does.
-LOOSER = {("everything", torch.float32): 4e-5}
-LOOSER |= {("layer_norm_lstm", torch.float32): 4e-5, ("layer_norm_gru", torch.float32): 4e-5}
-LOOSER |= {("tied", torch.float32): 2e-5, ("normed_lstm", torch.float32): 4e-5}
-# So does a bias whose gradient is a sum of hundreds of rows that nearly cancel.
-LOOSER |= {
-    (name, torch.float32): 2e-5
-    for name in ("jordan", "fastgrnn", "projected_lstm", "delayed", "resting", "one_number")
-}
 # Where a rounding falls to the other side, one matrix three times in a row makes more of it.
-LOOSER |= {("tied", torch.bfloat16): 2e-2}
+LOOSER = {("tied", torch.bfloat16): 2e-2}
+# What flows back to a single input through a norm nearly cancels, within the gradient itself.
+LOOSER |= {(f"layer_norm_{kind}", torch.float32): 4e-5 for kind in ("lstm", "gru")}
 
 
 @dataclass(frozen=True)
@@ -190,16 +183,14 @@ def test_it_equals_the_reference_in_less_precision(name, dtype, backend, record_
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_it_equals_the_reference_all_over(name, dtype, backend, record_property):
-    # Among so many there are always some in which the rows of a bias's gradient nearly cancel.
-    rarer = 4 if dtype == torch.float32 else 1
-    grid(name, dtype, backend, record_property, walk(400, f"{name} again"), rarer)
+    grid(name, dtype, backend, record_property, walk(400, f"{name} again"))
 
 
-def grid(name, dtype, backend, record_property, cases, rarer=1):
+def grid(name, dtype, backend, record_property, cases):
     graph = GRAPHS[name]
     cases = [case for case in (suited(graph, case) for case in cases) if fits(graph, case)]
     record_property("cases", len(cases))
-    tolerance = LOOSER.get((name, dtype), TOLERANCE[dtype]) * rarer
+    tolerance = LOOSER.get((name, dtype))
     for case in cases:
         call = call_of(graph, case, dtype)
         with scheduled(**SCHEDULES[case.schedule]):

@@ -16,7 +16,7 @@ from cellwright.backends import BACKENDS
 from cellwright.backends.cpu import engine as engine_module
 from cellwright.backends.cpu.library import Schedule
 from cellwright.backends.reference import MEANING, ReferenceKernel
-from cellwright.look.conformance_runs import FLAT, TOLERANCE, outcome, rounded
+from cellwright.look.conformance_runs import FLAT, ROUNDINGS, TOLERANCE, outcome, rounded
 from cellwright.pipeline import lower
 from cellwright.toolchain import compiler
 
@@ -89,8 +89,11 @@ def by_backend(name, graph, sizes, call, silent=()):
     return outcome(BACKENDS[name].build(lower(graph), sizes), call, silent)
 
 
-def assert_same(found, expected, tolerance, where=None):
-    """Every tensor agrees; NaN and infinities stand in the same places."""
+def assert_same(found, expected, tolerance, where=None, shifts=MappingProxyType({})):
+    """Every tensor agrees; NaN and infinities stand in the same places.
+
+    `shifts` is how far roundings move a tensor; several times as much is allowed then.
+    """
     assert list(found) == list(expected), where
     for key, wanted in expected.items():
         got = found[key].to(wanted.dtype)
@@ -101,7 +104,7 @@ def assert_same(found, expected, tolerance, where=None):
             got,
             wanted,
             rtol=0,
-            atol=tolerance * scale,
+            atol=max(tolerance * scale, ROUNDINGS * shifts.get(key, 0.0)),
             equal_nan=True,
             msg=lambda m, w=message: f"{w}: {m}",
         )
@@ -113,7 +116,17 @@ def check(name, graph, sizes, call, silent=(), tolerance=None, where=None):
     expected = by_reference(graph, sizes, call, silent)
     found = by_backend(name, graph, sizes, call, silent)
     assert found["output"].dtype == dtype
-    assert_same(found, expected, tolerance or TOLERANCE[dtype], where)
+    tolerance = tolerance or TOLERANCE[dtype]
+    try:
+        assert_same(found, expected, tolerance, where)
+    except AssertionError:
+        if dtype != torch.float32:
+            raise
+        # A sum over many units of what is not bounded, or over hundreds of rows that nearly
+        # cancel: single precision has no more digits of it, whoever adds it up.
+        _, spread = sensitivity(graph, sizes, call, silent, torch.finfo(dtype).eps)
+        shifts = {name: float(value.max()) for name, value in spread.items() if value.numel()}
+        assert_same(found, expected, tolerance, where, shifts)
 
 
 @contextmanager
@@ -123,7 +136,7 @@ def scheduled(**choices):
         yield
 
 
-def sensitivity(graph, sizes, call, silent=()):
+def sensitivity(graph, sizes, call, silent=(), by=4e-16):
     """How much every outcome changes when each operation is off by its rounding.
 
     A random cell may cancel all digits, or ask for the sine of 1e30. What the reference itself
@@ -132,7 +145,7 @@ def sensitivity(graph, sizes, call, silent=()):
     exact = by_reference(graph, sizes, call, silent)
     spread = {name: torch.zeros_like(value) for name, value in exact.items()}
     for seed in range(3):
-        off = rounded(4e-16, torch.Generator().manual_seed(seed))
+        off = rounded(by, torch.Generator().manual_seed(seed))
         other = by_reference(graph, sizes, call, silent, off)
         for name, value in exact.items():
             same = (other[name] == value) | (other[name].isnan() & value.isnan())

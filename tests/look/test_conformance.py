@@ -93,7 +93,7 @@ FAULTS = {
     "reverse": ({"before": lambda c: replace(c, reverse=False)}, "in reverse"),
     "first state": (
         {"before": lambda c: off(c, "states", lambda v: v * 0)},
-        "full|ragged",
+        "(full|ragged)",
     ),
     "not a number": ({"behind": lambda r: replace(r, output=a_nan(r.output))}, "not finite alike"),
 }

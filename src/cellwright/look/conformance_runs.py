@@ -20,7 +20,17 @@ from cellwright.nn.layer import Layer
 from cellwright.nn.recurrent import Recurrent
 from cellwright.pipeline import lower
 
-__all__ = ["CPU", "FLAT", "TOLERANCE", "Compared", "Run", "outcome", "rounded", "runs_of"]
+__all__ = [
+    "CPU",
+    "FLAT",
+    "ROUNDINGS",
+    "TOLERANCE",
+    "Compared",
+    "Run",
+    "outcome",
+    "rounded",
+    "runs_of",
+]
 
 # Of an error, relative to the greatest magnitude of the tensor in question, or to 1. Double
 # precision sums hundreds of products at 1e-16 each, single precision at 6e-8; bfloat16 is what
@@ -29,7 +39,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 1e-2}
 
 # How much more than one rounding of each number, of what a cell is given and of what it computes,
 # those of another order of the same sums may do.
-_ROUNDINGS = 8.0
+ROUNDINGS = 8.0
 # Operations that round; the others are exact.
 _ROUNDED = {"exp", "log", "log1p", "sqrt", "sin", "cos", "sigmoid", "tanh"}
 _ROUNDED |= {"add", "sub", "mul", "div", "matmul", "matmul_transposed", "sum"}
@@ -183,7 +193,7 @@ class Run:
             got = value.to(wanted.dtype)
             scale = _greatest(wanted[steady], least=1.0)
             finite = wanted.isfinite()
-            allowed = max(TOLERANCE[dtype], _ROUNDINGS * shift / scale)
+            allowed = max(TOLERANCE[dtype], ROUNDINGS * shift / scale)
             yield Compared(
                 error=_greatest((got - wanted)[steady]) / scale,
                 allowed=allowed,
