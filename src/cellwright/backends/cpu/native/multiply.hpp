@@ -6,6 +6,13 @@ INLINE Vector add(Vector sum, Real factor, Vector numbers) {
   return TURNED ? sum + factor * numbers : multiply_add(sum, factor, numbers);
 }
 
+// Loaded once: as an operand in memory a vector is loaded again for every row.
+INLINE void hold(Vector& loaded) {
+#if defined(__x86_64__)
+  asm("" : "+v"(loaded));
+#endif
+}
+
 // sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products. Turned, the rows
 // of the segments lie across: entry (r, k) at rows[k stride + r] instead of rows[r stride + k].
 // Of the last panel often only the first half is wanted, and the other is left alone.
@@ -40,6 +47,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
         Vector first = *(const Anywhere*)(panel + (k + apart) * PANEL);
         Vector second = {};
         if (!HALF) second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
+        if (R > 1) hold(first), hold(second);
         if (APART == 1) __builtin_prefetch(next, 0, 2), next += further;
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
