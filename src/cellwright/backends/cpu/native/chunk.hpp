@@ -69,8 +69,8 @@ struct Chunks : Layout {
 
   // While tiles of rows are multiplied with a panel, the next one comes into the second cache:
   // each tile fetches as many of its lines.
-  static void fetch_ahead(Segment& here, const Segment& next, Int rows) {
-    if (rows <= FEW_ROWS || !here.depth) return;
+  void fetch_ahead(Segment& here, const Segment& next, Int rows) const {
+    if (rows <= FEW_ROWS || !here.depth || !fetches_panels) return;
     here.next = next.panel;
     here.further = next.depth * PANEL / (here.depth * ((rows + TILE_ROWS - 1) / TILE_ROWS));
   }

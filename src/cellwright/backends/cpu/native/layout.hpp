@@ -85,6 +85,7 @@ struct Layout {
   bool is_stream = false;       // which has its panels to itself
   bool far = false;             // whether what is only written goes past the caches
   bool fetches = false;         // whether what a step reads has to be fetched from beyond them
+  bool fetches_panels = false;  // the same of panels
 
   Layout(const Program& p, const Call& c)
       : program(p), call(c), base(p.array_count), stride(p.array_count), panels(p.matrix_count),
@@ -164,6 +165,7 @@ struct Layout {
     far = bytes_of_steps(true) > FAR, fetches = bytes_of_steps(false) > FAR;
     if (program.keeps_panels && !is_stream) look_for_panels();
     size_t total = 0;
+    Int packed_numbers = 0;
     auto count = [&](Int numbers) { total += ((size_t)numbers * sizeof(Real) + 191) / 64 * 64; };
     for (int pass = 0; pass < 2; pass++) {
       if (pass && !arena.reserve(total)) return false;
@@ -178,6 +180,7 @@ struct Layout {
       Real* next = kept ? kept->memory : nullptr;
       place_panels([&](Int numbers) {
         Real* where = next;
+        if (!pass) packed_numbers += numbers;
         if (kept) next += numbers; else place(where, numbers);
         return where;
       });
@@ -186,6 +189,7 @@ struct Layout {
       place(thin_columns, thin_size * call.threads);
       place(copies, copies_size() * call.threads);
     }
+    fetches_panels = FETCHES_ARE_FREE || packed_numbers * (Int)sizeof(Real) > FAR_PANELS;
     return true;
   }
 
@@ -193,6 +197,7 @@ struct Layout {
   static constexpr Int MOST_THIN = 1 << 16;  // numbers of a matrix that is multiplied column by column
 
   static constexpr Int FAR = 8 << 20;  // bytes, of which a later step would find little in a cache
+  static constexpr Int FAR_PANELS = 7 << 20;  // the same of panels, which are read in order
 
   // What is given or taken for all steps, or only what is not read here.
   Int bytes_of_steps(bool only_written) const {

@@ -16,7 +16,7 @@ INLINE void hold(Vector& loaded) {
 // sums (R, PANEL) = addend (R, PANEL; none is zero) + the segments' products. Turned, the rows
 // of the segments lie across: entry (r, k) at rows[k stride + r] instead of rows[r stride + k].
 // Of the last panel often only the first half is wanted, and the other is left alone.
-template <int R, bool TURNED, bool HALF>
+template <int R, bool TURNED, bool HALF, bool FETCHES>
 static void multiply(const Segment* segments, Int count, const Real* addend, Int addend_stride,
                      Real* sums, Int sums_stride) {
   // Of few rows several depths are taken at once.
@@ -48,7 +48,7 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
         Vector second = {};
         if (!HALF) second = *(const Anywhere*)(panel + (k + apart) * PANEL + LANES);
         if (R > 1) hold(first), hold(second);
-        if (APART == 1) __builtin_prefetch(next, 0, 2), next += further;
+        if (FETCHES) __builtin_prefetch(next, 0, 2), next += further;
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
           Real factor = TURNED ? rows[(k + apart) * stride + r] : row(r)[apart];
@@ -81,19 +81,24 @@ static void multiply(const Segment* segments, Int count, const Real* addend, Int
   }
 }
 
-template <bool TURNED, bool HALF, int... R>
-constexpr Multiply multiply_by_rows[] = {multiply<R + 1, TURNED, HALF>...};
+template <bool TURNED, bool HALF, bool FETCHES, int... R>
+constexpr Multiply multiply_by_rows[] = {
+    multiply<R + 1, TURNED, HALF, FETCHES && (R >= FEW_ROWS)>...};
 
-template <bool TURNED, bool HALF, int N, int... R>
-struct Count : Count<TURNED, HALF, N - 1, N - 1, R...> {};
-template <bool TURNED, bool HALF, int... R>
-struct Count<TURNED, HALF, 0, R...> {
-  static constexpr const Multiply* table = multiply_by_rows<TURNED, HALF, R...>;
+template <bool TURNED, bool HALF, bool FETCHES, int N, int... R>
+struct Count : Count<TURNED, HALF, FETCHES, N - 1, N - 1, R...> {};
+template <bool TURNED, bool HALF, bool FETCHES, int... R>
+struct Count<TURNED, HALF, FETCHES, 0, R...> {
+  static constexpr const Multiply* table = multiply_by_rows<TURNED, HALF, FETCHES, R...>;
 };
 
-static const Tiles every_tile[] = {
-    {Count<false, false, TILE_ROWS>::table, Count<false, true, TILE_ROWS>::table},
-    {Count<true, false, TILE_ROWS>::table, Count<true, true, TILE_ROWS>::table},
-};
+// Of half a panel, the last one at most, there is no kind that does not fetch.
+template <bool TURNED, bool FETCHES>
+constexpr Tiles both_widths = {Count<TURNED, false, FETCHES, TILE_ROWS>::table,
+                               Count<TURNED, true, true, TILE_ROWS>::table};
+
+// In the order of `Kind`.
+static const Tiles every_tile[] = {both_widths<false, true>, both_widths<true, true>,
+                                   both_widths<false, FETCHES_ARE_FREE>};
 
 PUBLIC const Tiles* tiles() { return every_tile; }
