@@ -19,6 +19,7 @@ from cellwright.backends.cpu.library import (
     Batch,
     Function,
     RaggedFunctions,
+    Schedule,
     StreamFunctions,
     compiled,
 )
@@ -184,7 +185,7 @@ class Engine:
         addresses = [*_addresses(given), *self._addresses_in(run.weights)]
         addresses += [*_addresses(seen), *self._addresses_of(saved, places), *_addresses(after)]
         batch = run.batch
-        (self._train if training else self._use)(batch, schedule(self.spec, batch), addresses)
+        (self._train if training else self._use)(batch, self._schedule(batch), addresses)
         found = run.outside([*seen, *after], [3] * len(seen) + [2] * len(after))
         return list(found[: len(seen)]), list(found[len(seen) :]), saved
 
@@ -198,7 +199,7 @@ class Engine:
         and those of inputs, of first states and of blocks of weights, 0 for what is left out.
         """
         function = {"use": self._use, "train": self._train, "learn": self._learn}[way]
-        run = function.ready(batch, schedule(self.spec, batch))
+        run = function.ready(batch, self._schedule(batch))
         if all(offsets == [0] for offsets in self._offsets):
             return run
         wide, offsets = self._cuts[1], self._offsets
@@ -253,8 +254,11 @@ class Engine:
         addresses += _addresses([*coming, *found[:rows]])
         addresses += self._addresses_in(found[rows:])
         batch = run.batch
-        self._learn(batch, schedule(self.spec, batch), addresses)
+        self._learn(batch, self._schedule(batch), addresses)
         return [*run.outside(found[:rows], [t.dim() for t in tensors[:rows]]), *found[rows:]]
+
+    def _schedule(self, batch: Batch) -> Schedule:
+        return schedule(self.spec, batch, self.code.use.tile_rows)
 
     def _addresses_in(self, blocks: Sequence[Tensor | None]) -> list[int]:
         """The address of each weight, or of its gradient, within its block."""

@@ -39,6 +39,7 @@ _OF_THE_RUNNER = (
     "step_stream",
     "step_chain",
     "panel_width",
+    "tile_rows",
     "order_steps",
     "move_rows",
 )
@@ -81,9 +82,10 @@ class Batch(NamedTuple):
 class Function:
     """One program, compiled."""
 
-    def __init__(self, program: Program, call: Callable[..., int]) -> None:
+    def __init__(self, program: Program, call: Callable[..., int], tile_rows: int) -> None:
         self.program = program
         self.call = call
+        self.tile_rows = tile_rows
         self.sizes = sizes_of(program)
         self.matrices = [matrix.name for matrix in matrices_of(program)]
         self.gradients = [matrix.name for matrix in gradients_of(program)]
@@ -156,7 +158,7 @@ def compiled(
     library.program.restype = ctypes.c_void_p
     tables = [ctypes.c_void_p(library.program(number)) for number in range(len(programs))]
     functions = [
-        Function(program, partial(run.run_program, table))
+        Function(program, partial(run.run_program, table), run.tile_rows())
         for program, table in zip(programs, tables, strict=True)
     ]
     # Streams use the first program, which computes a cell without a thought of gradients.

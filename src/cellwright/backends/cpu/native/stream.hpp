@@ -157,4 +157,5 @@ PUBLIC void step_stream(void* stream, Int number, Member* me, Team* team, bool l
   ((Stream*)stream)->step(number, *me, *team, last);
 }
 PUBLIC Int panel_width() { return PANEL; }
+PUBLIC Int tile_rows() { return TILE_ROWS; }
 PUBLIC void step_chain(void* chain, Int steps) { run_chain((Chain*)chain, steps); }
