@@ -97,7 +97,7 @@ template <bool TURNED, bool FETCHES>
 constexpr Tiles both_widths = {Count<TURNED, false, FETCHES, TILE_ROWS>::table,
                                Count<TURNED, true, true, TILE_ROWS>::table};
 
-// In the order of `Kind`.
+// In the order of `TileKind`.
 static const Tiles every_tile[] = {both_widths<false, true>, both_widths<true, true>,
                                    both_widths<false, FETCHES_ARE_FREE>};
 

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-static const Tiles* tiles;  // of every `Kind`; another library holds them
+static const Tiles* tiles;  // of every `TileKind`; another library holds them
 
 PUBLIC void take_tiles(const Tiles* given) { tiles = given; }
 
@@ -12,7 +12,7 @@ PUBLIC void take_tiles(const Tiles* given) { tiles = given; }
 template <bool TURNED>
 INLINE void multiply_rows(Int rows, Int units, const Segment* segments, Int count,
                           const Real* addend, Int addend_stride, Real* sums, Int sums_stride) {
-  Kind kind = TURNED ? TURNED_ROWS : count && segments->further ? PLAIN : NOTHING_TO_FETCH;
+  TileKind kind = TURNED ? TURNED_ROWS : count && segments->further ? PLAIN : NOTHING_TO_FETCH;
   const Multiply* table = units > LANES ? tiles[kind].whole : tiles[kind].half;
   table[rows - 1](segments, count, addend, addend_stride, sums, sums_stride);
 }

@@ -18,7 +18,7 @@ typedef void (*Multiply)(const Segment*, Int, const Real*, Int, Real*, Int);
 struct Tiles {
   const Multiply *whole, *half;
 };
-enum Kind { PLAIN, TURNED_ROWS, NOTHING_TO_FETCH };
+enum TileKind { PLAIN, TURNED_ROWS, NOTHING_TO_FETCH };
 
 // In tiles of few rows, which have the time of few multiply-adds for it, a fetch costs some 6 %.
 static constexpr bool FETCHES_ARE_FREE = TILE_ROWS > 6;
