@@ -27,8 +27,12 @@ def schedule_of_stream(spec: Spec) -> Schedule:
     return Schedule(threads=threads, share_units=threads > 1)
 
 
-def _entries(spec: Spec) -> int:
+def _entries(spec: Spec, of_inputs: bool = False) -> int:
+    """The number of weights in matrices: in all, or in those that inputs are multiplied with."""
     matrices = [w for w in spec.graph.weights.values() if w.op == "matrix"]
+    if of_inputs:
+        inputs = {leaf.size for leaf in spec.graph.inputs}
+        matrices = [m for m in matrices if m.attributes["columns"] in inputs]
     return sum(spec.units(m.size) * spec.units(m.attributes["columns"]) for m in matrices)
 
 
@@ -38,8 +42,10 @@ def _schedule(spec: Spec, steps: int, rows: int, tile_rows: int, threads: int) -
     work = entries * rows * steps
     threads = threads if work > _WORTH_SHARING else 1
     # Products of few rows are slow, and go faster for many steps at once. A processor with narrow
-    # vectors has enough to do with less: there, two rows lose 10 % by it and six 25 %.
-    few = 8 if tile_rows > 8 else 1
+    # vectors has enough to do with less: there, two rows lose 10 % by it and six 25 %, unless the
+    # inputs are most of what there is to read, which then is read once and not at every step.
+    most = 4 * _entries(spec, of_inputs=True) > 3 * entries
+    few = 8 if tile_rows > 8 else 4 if most else 1
     hoist = rows < few * threads
     # Few rows cannot be shared. To share the units where weights do not fit into a core's own
     # cache gains nothing: the cores' common one gives them in time, and meetings cost.
