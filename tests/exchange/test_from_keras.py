@@ -381,6 +381,34 @@ def test_refuses_by_name(layer, words):
         cw.from_keras(layer)
 
 
+def test_what_is_not_trainable_is_frozen():
+    def frozen(layer):
+        ours = cw.from_keras(layer)
+        return {name for name, value in ours.named_parameters() if not value.requires_grad}
+
+    layer = filled(L.GRU(5, **DOUBLE))
+    assert not frozen(layer)
+    layer.cell.recurrent_kernel.trainable = False
+    with torch.inference_mode():
+        assert frozen(layer) == {"layer0.r_h", "layer0.z_h", "layer0.m_h"}
+    layer = filled(L.Bidirectional(L.LSTM(5, **DOUBLE), **DOUBLE))
+    layer.forward_layer.trainable = False
+    names = {name for name, _ in cw.from_keras(layer).layer0.named_parameters()}
+    assert frozen(layer) == {f"layer0.{name}" for name in names}
+
+
+def test_says_what_took_part_in_training_alone():
+    layer = L.LSTM(5, kernel_regularizer="l2", bias_constraint="non_neg", activity_regularizer="l1")
+    filled(layer, X.float())
+    with pytest.warns(CellwrightWarning, match="only Keras' training") as caught:
+        cw.from_keras(layer)
+    (message,) = [str(warning.message) for warning in caught]
+    assert "kernel_regularizer of Keras' LSTMCell 'lstm_cell" in message
+    assert "bias_constraint of" in message
+    assert "activity_regularizer of Keras' LSTM 'lstm" in message
+    assert "recurrent" not in message
+
+
 def test_refuses_what_is_not_ready_and_what_is_not_keras():
     with pytest.raises(SettingError, match="has no weights yet"):
         cw.from_keras(L.LSTM(5))

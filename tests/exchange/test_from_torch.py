@@ -195,6 +195,13 @@ def test_what_is_frozen_stays_so():
     )
 
 
+def test_weights_of_different_types_are_refused():
+    theirs = nn.LSTM(3, 5)
+    theirs.bias_ih_l0 = nn.Parameter(theirs.bias_ih_l0.double())
+    with pytest.raises(SettingError, match="i_x is torch.float32 on cpu; .*_bias is torch.float64"):
+        cw.from_torch(theirs)
+
+
 def test_it_is_a_copy():
     theirs = nn.RNN(3, 5)
     ours = cw.from_torch(theirs)

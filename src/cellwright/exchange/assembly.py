@@ -20,7 +20,7 @@ from cellwright.ir import HIDDEN, INPUT, units_of
 from cellwright.nn.layer import Layer
 from cellwright.nn.recurrent import Recurrent
 
-__all__ = ["Side", "assemble", "biases", "blocks", "check_shape", "tensor_of"]
+__all__ = ["Side", "assemble", "biases", "blocks", "check_shape", "frozen", "tensor_of"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ def biases(
     return found
 
 
+def frozen(weights: Mapping[str, Tensor]) -> list[str]:
+    """The names of weights that their library does not train: they want no gradient."""
+    return [name for name, value in weights.items() if not value.requires_grad]
+
+
 def tensor_of(where: str, name: str, array: NDArray[Any]) -> Tensor:
     """An array as a tensor of its own, on the CPU.
 
@@ -137,7 +142,8 @@ def assemble(
     Raises
     ------
     SettingError
-        The layers have different cells or numbers of directions.
+        The layers have different cells or numbers of directions, or their weights different
+        types or devices.
     ShapeError
         A layer does not read what the one below it writes.
     """
@@ -146,6 +152,7 @@ def assemble(
     for lower, upper in pairwise(layers):
         _check_neighbours(lower, upper)
     sides = [side for layer in layers for side in layer]
+    _check_alike(sides)
     weight = next(iter(sides[0].weights.values()))
     network = Recurrent(
         sides[0].cell,
@@ -187,6 +194,17 @@ def _layer(side: Side, learned: bool) -> Layer:
     if values:
         raise SettingError(f"{side.where}: nothing in cell {side.cell.name!r} takes {[*values]}")
     return layer
+
+
+def _check_alike(sides: Sequence[Side]) -> None:
+    """Weights that do not go together anywhere else are not made to here."""
+    found: dict[str, str] = {}
+    for side in sides:
+        for name, value in side.weights.items():
+            kind = f"{value.dtype} on {value.device}"
+            found.setdefault(kind, f"{side.where}: {name} is {kind}")
+    if len(found) > 1:
+        raise SettingError("; ".join(found.values()) + "; one Recurrent has one type and device")
 
 
 def _axes(parameter: Tensor) -> dict[str, int]:

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from cellwright.errors import (
     ArgumentError,
     CellwrightWarning,
@@ -41,7 +43,8 @@ def from_keras(layer: Any) -> Recurrent:
     -------
     Recurrent
         With the same outputs and last states, batch first, of the same dtype, on the CPU, in
-        evaluation mode; in training mode it drops what Keras' layers drop.
+        evaluation mode; in training mode it drops what Keras' layers drop. Weights that are not
+        `trainable` are frozen.
 
         It always returns the whole sequence beside the last states. What Keras returns without
         `return_sequences` is the last state ``h``. Outputs stand at the steps that they belong
@@ -57,7 +60,8 @@ def from_keras(layer: Any) -> Recurrent:
     Warns
     -----
     CellwrightWarning
-        Keras would return the sequence from its end (`go_backwards` with `return_sequences`).
+        Keras would return the sequence from its end (`go_backwards` with `return_sequences`), or
+        a regularizer or constraint would take part in training it there.
 
     Examples
     --------
@@ -74,8 +78,11 @@ def from_keras(layer: Any) -> Recurrent:
             f"{type(layer).__name__}{_hint(layer)}"
         )
     parts = _flat(keras, layer)
-    layers, rates, flipped = _read(keras, parts)
+    # With gradients, because a weight that has none is frozen.
+    with torch.inference_mode(False), torch.enable_grad():
+        layers, rates, flipped = _read(keras, parts)
     _check_precision(parts)
+    _warn_of_training(parts)
     last = parts[-1]
     if flipped and getattr(last, "return_sequences", False):
         warnings.warn(
@@ -177,6 +184,21 @@ def _check_precision(parts: Sequence[Any]) -> None:
         shown = ", ".join(f"{_name(layer)} in {dtype}" for dtype, layer in found.items())
         raise SettingError(
             f"layers that compute in different precision cannot be taken over exactly: {shown}"
+        )
+
+
+def _warn_of_training(parts: Sequence[Any]) -> None:
+    """What changes no output, but what Keras' fit makes of the weights."""
+    found: dict[str, None] = {}  # in order; two directions have cells of one name
+    for layer in (inner for part in parts for inner in part._flatten_layers()):
+        kinds = "_regularizer", "_constraint"
+        names = [n for n, value in vars(layer).items() if n.endswith(kinds) and value is not None]
+        found |= {f"{name} of {_name(layer)}": None for name in names}
+    if found:
+        warnings.warn(
+            f"{'; '.join(found)}: only Keras' training knows of that, and it is not taken over",
+            CellwrightWarning,
+            stacklevel=3,
         )
 
 

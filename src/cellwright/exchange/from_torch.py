@@ -14,7 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from cellwright.cells.cell import Cell
 from cellwright.errors import ArgumentError, SettingError
 from cellwright.exchange.activations import RELU, TANH
-from cellwright.exchange.assembly import Side, assemble, biases, blocks, check_shape
+from cellwright.exchange.assembly import Side, assemble, biases, blocks, check_shape, frozen
 from cellwright.exchange.equations import elman_cell, gru_cell, lstm_cell
 from cellwright.nn import GRU, LSTM, RNN, Recurrent
 
@@ -55,7 +55,7 @@ def from_torch(module: nn.Module) -> Recurrent:
         It is something else.
     SettingError
         Something else than torch's own computes what it gives: its class, its own attribute
-        ``forward``, or a hook.
+        ``forward``, or a hook. Or its weights have different types or devices.
     ShapeError
         A weight was replaced by one of another shape.
 
@@ -163,7 +163,7 @@ def _side(module: Any, weight: Callable[[str], Tensor], name: str, suffix: str, 
         hidden,
         reverse=suffix.endswith("_reverse"),
         sizes=sizes,
-        frozen=[name for name, value in weights.items() if not value.requires_grad],
+        frozen=frozen(weights),
     )
 
 

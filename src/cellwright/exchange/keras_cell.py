@@ -13,7 +13,7 @@ from torch import Tensor
 from cellwright.cells.cell import Cell
 from cellwright.errors import SettingError
 from cellwright.exchange.activations import Activation
-from cellwright.exchange.assembly import Side, biases, blocks, check_shape, tensor_of
+from cellwright.exchange.assembly import Side, biases, blocks, check_shape, frozen, tensor_of
 from cellwright.exchange.dropout import with_dropout
 from cellwright.exchange.equations import elman_cell, gru_cell, lstm_cell
 
@@ -90,7 +90,7 @@ def read_cell(keras: Any, where: str, cell: Any, reverse: bool) -> Side:
     by_gate = getattr(cell, "implementation", 2) == 1
     weights = _weights(keras, where, cell, states, gates)
     equations = with_dropout(equations, **rates, by_gate=by_gate)
-    return Side(where, equations, weights, int(cell.units), reverse=reverse)
+    return Side(where, equations, weights, int(cell.units), reverse=reverse, frozen=frozen(weights))
 
 
 _Names = tuple[tuple[str, str], ...]
@@ -134,10 +134,13 @@ def _activation(keras: Any, where: str, option: str, function: Any) -> Activatio
 
 def _weights(keras: Any, where: str, cell: Any, resets: str, gates: _Names) -> dict[str, Tensor]:
     def weight(name: str) -> Tensor:
-        value = getattr(cell, name).value
+        variable = getattr(cell, name)
+        value = variable.value
         if isinstance(value, Tensor):  # Keras on torch
-            return value.detach().cpu()
-        return tensor_of(where, name, keras.ops.convert_to_numpy(value))
+            found = value.detach().cpu()
+        else:
+            found = tensor_of(where, name, keras.ops.convert_to_numpy(value))
+        return found.requires_grad_(variable.trainable)
 
     units, wide = int(cell.units), len(gates) * int(cell.units)
     kernel, recurrent = weight("kernel"), weight("recurrent_kernel")
