@@ -32,7 +32,8 @@ def test_every_cell_is_explained(name):
     assert f"= {found.parameter_count:,} for I = 6, H = 8" in text
     assert found.latex in found._repr_html_().replace("&lt;", "<").replace("&amp;", "&")
     assert "<svg" in found._repr_html_()
-    assert json.loads(json.dumps(found.facts()))["work"]["multiply_adds"] >= 6 * 8
+    work = json.loads(json.dumps(found.facts()))["work"]
+    assert work["multiply_adds"] >= (47 if work["averaged"] else 6 * 8)  # units of clockwork rest
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,6 +160,18 @@ def test_work_counts_what_a_mask_keeps(kind, kept):
         return h
 
     assert cw.explain(masked, 3, 8).work.multiply_adds == 3 * 8 + kept * 2 * 2
+
+
+def test_work_leaves_out_what_rests():
+    cell = cw.cells.clockwork(periods=(1, 3))
+    a_step = 4 * (2 + 8) + 4 * (2 + 4) * 334 / 1000  # of 1,000 steps, 334 begin with the slow ones
+    work = cw.explain(cell, 2, 8).work
+    assert work.averaged
+    assert work.multiply_adds == round(a_step)
+    assert work.training_multiply_adds == round(3 * a_step)
+    assert work.hoisted_multiply_adds == round(4 * 2 + 4 * 2 * 334 / 1000)
+    assert "on average, because units rest" in str(cw.explain(cell, 2, 8))
+    assert not cw.explain("lstm", 2, 8).work.averaged
 
 
 def test_a_mask_is_told_beside_the_equations():

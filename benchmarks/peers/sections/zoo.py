@@ -52,7 +52,10 @@ def _row(name: str, setting: Setting, peak: float, bandwidth: float) -> Row:
     for candidate in candidates.values():
         candidate.call()  # compiles
     timed = measure(candidates, setting.budget)
-    flops = {key: 2.0 * batch * steps * _multiply_adds(net, steps) for key, net in nets.items()}
+    flops = {
+        key: 2.0 * batch * steps * work(net.graph, net.layer0.sizes, steps).training_multiply_adds
+        for key, net in nets.items()
+    }
     row = Row(name, timed.samples, flops=flops[OURS], meanwhile=timed.meanwhile)
     graph = lower(cells.get(name).graph)
     if recurrent_matrices(graph):
@@ -80,19 +83,6 @@ def _candidate(net: Recurrent, x: Tensor) -> Candidate:
     grad = Setting.random(*x.shape[:2], net.output_size)
     weights = dict(net.layer0.named_parameters())
     return training_step(lambda x: net(x)[0], x, weights, grad)
-
-
-def _multiply_adds(net: Recurrent, steps: int) -> float:
-    """Of a training step, a row and step: without what a mask leaves out, or a unit that rests."""
-    sizes = net.layer0.sizes
-    if net.cell.name != "clockwork":
-        return work(net.graph, sizes).training_multiply_adds
-    periods = net.cell.options["periods"]
-    groups, total = len(periods), 0.0
-    for group, period in enumerate(periods):
-        sees = sizes["input"] + sizes["hidden"] * (groups - group) / groups
-        total += sizes["hidden"] / groups * sees * (-(-steps // period) / steps)
-    return 3 * total
 
 
 def _numbers(graph: Graph, net: Recurrent) -> float:

@@ -24,7 +24,7 @@ from cellwright.backends.contract import (
 )
 from cellwright.ir import Graph, Node, Size, block_of_units, units_of, weight_shapes
 
-__all__ = ["MEANING", "ReferenceBackend", "ReferenceKernel"]
+__all__ = ["MEANING", "ReferenceBackend", "ReferenceKernel", "kept_by_mask"]
 
 # What each operation means, on tensors whose last axis runs over the units.
 MEANING: dict[str, Callable[..., Tensor]] = {
@@ -237,18 +237,24 @@ class _Run:
         mask: Any = value.attributes.get("mask")
         if mask is None:
             return weight
-        kind, blocks = mask
-        rows, columns = (
-            torch.tensor(block_of_units(units, blocks), device=self.device)
-            for units in weight.shape
-        )
-        difference = rows.unsqueeze(1) - columns
-        kept = {
-            "block_diagonal": difference == 0,
-            "block_lower": difference >= 0,
-            "block_upper": difference <= 0,
-        }[kind]
-        return weight.where(kept, 0)
+        rows, columns = weight.shape
+        return weight.where(kept_by_mask(mask, rows, columns, self.device), 0)
+
+
+def kept_by_mask(
+    mask: tuple[str, int], rows: int, columns: int, device: torch.device | None = None
+) -> Tensor:
+    """Which entries of a matrix a mask keeps, (rows, columns)."""
+    kind, blocks = mask
+    row, column = (
+        torch.tensor(block_of_units(units, blocks), device=device) for units in (rows, columns)
+    )
+    difference = row.unsqueeze(1) - column
+    return {
+        "block_diagonal": difference == 0,
+        "block_lower": difference >= 0,
+        "block_upper": difference <= 0,
+    }[kind]
 
 
 def _existing(call: Call, step: int) -> Tensor | None:

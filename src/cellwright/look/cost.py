@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cellwright.ir import Graph, Node, kept_entries, simplify, units_of
-from cellwright.plan import Array, Group, Program, plan
+from cellwright.plan import Array, Group, Part, Program, plan
 
 __all__ = ["Memory", "Work", "memory", "work"]
 
@@ -17,6 +17,9 @@ _COUNT, _COUNT_BYTES = "t", 8
 @dataclass(frozen=True)
 class Work:
     """Work of one step, for each sequence of a batch.
+
+    Where units rest at some steps, as in a clockwork network, only those products count that
+    somebody looks at: an average over steps.
 
     Attributes
     ----------
@@ -32,6 +35,8 @@ class Work:
     training_multiply_adds
         Multiply-adds of a training step: forward, backward and the gradients of the matrices. That
         of x is among them, whether or not somebody asks for it.
+    averaged
+        Whether steps differ.
     """
 
     multiply_adds: int
@@ -39,6 +44,7 @@ class Work:
     pointwise: int
     hoisted_pointwise: int
     training_multiply_adds: int
+    averaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Memory:
         return sum(self.kept.values()) * self.bytes_per_number
 
 
-def work(graph: Graph, sizes: Mapping[str, int]) -> Work:
+def work(graph: Graph, sizes: Mapping[str, int], steps: int = 1000) -> Work:
     """Count the work of a step.
 
     Parameters
@@ -86,26 +92,23 @@ def work(graph: Graph, sizes: Mapping[str, int]) -> Work:
         The cell's equations.
     sizes
         Symbol -> number of units, all of them.
+    steps
+        How many of them to average over, where not all are alike.
     """
     graph = simplify(graph)
     used = plan(graph).forward
     learning = plan(graph, training=True)
     assert learning.backward is not None
-    ahead = [group for sweep in used.ahead for group in sweep.groups]
-    hoisted = _products(ahead, sizes) + sum(
-        _entries(part.matrix, sizes)
-        for sweep in used.sweeps
-        for group in sweep.groups
-        for part in group.parts
-        if part.hoistable
-    )
+    products = _Products(graph, sizes, steps)
     return Work(
-        multiply_adds=_multiply_adds(used, sizes),
-        hoisted_multiply_adds=hoisted,
+        multiply_adds=round(products.of(used)),
+        hoisted_multiply_adds=round(products.hoisted(used)),
         pointwise=_pointwise(used, sizes),
         hoisted_pointwise=_pointwise(used, sizes, only_ahead=True),
-        training_multiply_adds=_multiply_adds(learning.forward, sizes)
-        + _multiply_adds(learning.backward, sizes),
+        training_multiply_adds=round(
+            products.of(learning.forward) + products.of(learning.backward)
+        ),
+        averaged=bool(used.clocks),
     )
 
 
@@ -132,15 +135,46 @@ def memory(graph: Graph, sizes: Mapping[str, int], bytes_per_number: int = 4) ->
     )
 
 
-def _multiply_adds(program: Program, sizes: Mapping[str, int]) -> int:
-    sweeps = (*program.ahead, *program.sweeps)
-    total = sum(_products(sweep.groups, sizes) for sweep in sweeps)
-    total += sum(_entries(part.matrix, sizes) for sunk in program.sunk for part in sunk.parts)
-    return total + sum(_entries(outer.matrix, sizes) for outer in program.outers)
+class _Products:
+    """Counts multiply-adds, of what ticks where a clock says which units do."""
 
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], steps: int) -> None:
+        self.graph, self.sizes, self.steps = graph, sizes, steps
 
-def _products(groups: Iterable[Group], sizes: Mapping[str, int]) -> int:
-    return sum(_entries(part.matrix, sizes) for group in groups for part in group.parts)
+    def of(self, program: Program) -> float:
+        """All products of a program, a step."""
+        sweeps = (*program.ahead, *program.sweeps)
+        total = sum(self._group(group, group.parts) for sweep in sweeps for group in sweep.groups)
+        total += sum(self._part(part) for sunk in program.sunk for part in sunk.parts)
+        return total + sum(self._entries(outer.matrix, outer.clock) for outer in program.outers)
+
+    def hoisted(self, program: Program) -> float:
+        """Those that can be done for many steps at once."""
+        total = sum(self._group(group, group.parts) for s in program.ahead for group in s.groups)
+        groups = [group for sweep in program.sweeps for group in sweep.groups]
+        return total + sum(self._group(g, [p for p in g.parts if p.hoistable]) for g in groups)
+
+    def _group(self, group: Group, parts: Iterable[Part]) -> float:
+        return sum(self._part(part, group.clock) for part in parts)
+
+    def _part(self, part: Part, clock: Node | None = None) -> float:
+        clocks = (part.clock, clock) if part.transposed else (clock, part.clock)
+        return self._entries(part.matrix, *clocks)
+
+    def _entries(
+        self, matrix: Node, rows_clock: Node | None = None, columns_clock: Node | None = None
+    ) -> float:
+        """Entries of a matrix that its mask keeps, in rows and columns that tick."""
+        columns_of, mask = matrix.attributes["columns"], matrix.attributes["mask"]
+        assert isinstance(columns_of, (str, int))
+        rows, columns = units_of(matrix.size, self.sizes), units_of(columns_of, self.sizes)
+        if rows_clock is columns_clock is None:
+            return kept_entries(rows, columns, mask)
+        # Few cells rest, and torch, which only they need, takes seconds to load.
+        from cellwright.look.resting import entries_that_tick  # noqa: PLC0415
+
+        axes = (rows, rows_clock), (columns, columns_clock)
+        return entries_that_tick(*axes, mask, self.graph, self.sizes, self.steps)
 
 
 def _pointwise(program: Program, sizes: Mapping[str, int], *, only_ahead: bool = False) -> int:
@@ -154,11 +188,3 @@ def _pointwise(program: Program, sizes: Mapping[str, int], *, only_ahead: bool =
             listed = group.value in sweep.nodes
             total += (len(group.others) - listed) * units_of(group.value.size, sizes)
     return total
-
-
-def _entries(matrix: Node, sizes: Mapping[str, int]) -> int:
-    """Entries of a matrix that its mask keeps."""
-    columns_of = matrix.attributes["columns"]
-    assert isinstance(columns_of, (str, int))
-    rows, columns = units_of(matrix.size, sizes), units_of(columns_of, sizes)
-    return kept_entries(rows, columns, matrix.attributes["mask"])

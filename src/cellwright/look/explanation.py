@@ -212,10 +212,11 @@ class Explanation:
         if others := len(m.kept) - len(named):
             units = sum(m.kept.values()) - sum(named.values())
             kept.append(f"{others} array{'s' * (others != 1)} without a name: {units:,}")
+        mean = " on average, because units rest" if w.averaged else ""
         return [
             ("", f"= {self.parameter_count:,} for {sizes}{twice}{learned}"),
             *(("", line.replace("\u00a0", " ")) for line in wrap(", ".join(weights), 84)),
-            ("work", f"{w.multiply_adds:,} multiply-adds a step of a sequence, of which"),
+            ("work", f"{w.multiply_adds:,} multiply-adds a step of a sequence{mean}, of which"),
             ("", f"{w.hoisted_multiply_adds:,} for many steps at once, outside the loop;"),
             ("", f"{w.pointwise:,} pointwise operations, {w.hoisted_pointwise:,} of them outside;"),
             ("", f"{w.training_multiply_adds:,} multiply-adds in training"),
