@@ -35,18 +35,19 @@ def test_weights_that_are_told_apart_by_few_bits(dtype):
     follows(2, 2, torch.tensor(twice, dtype=dtype).view(-1, 2, 2), dtype)
 
 
-def test_whole_vectors_that_are_told_apart_by_few_bits():
+@pytest.mark.parametrize("lanes", [4, 8, 16])  # of one processor or another
+def test_whole_vectors_that_are_told_apart_by_few_bits(lanes):
     first, second = torch.zeros(2, 4, 4)
     first[0, 0], first[0, 2], first[1, 0], first[1, 2] = 0.5, 2.0, 1.0, 0.25
     second[0, 0], second[0, 2], second[1, 0], second[1, 2] = 1.0, 0.125, 0.5, 4.0
     follows(4, 4, [first, second, first], torch.float32)
     # Three vectors of a row: their bits, summed where they stand, are the same.
-    net, x = cw.Recurrent("elman_relu", 48, 1), torch.ones(1, 1, 48)
-    x[0, 0, 16] = 2
+    net, x = cw.Recurrent("elman_relu", 3 * lanes, 1), torch.ones(1, 1, 3 * lanes)
+    x[0, 0, lanes] = 2
     with torch.no_grad():
         for weight in net.parameters():
             weight.zero_()
         for one, two in ((-1.0, 2.0), (1.0, 3.0)):
             net.layer0.h_x.data[0, 1] = one
-            net.layer0.h_x.data[0, 16:33:16] = two
+            net.layer0.h_x.data[0, lanes::lanes] = two
             assert net(x)[0].item() == one + 3 * two
