@@ -53,18 +53,22 @@ struct Chunks : Layout {
     return {to - first * apart, apart};
   }
 
-  Segment segment(const Part& part, const Rows& source, Int row, Int panel,
-                  const Range* ticking = nullptr) const {
-    Int m = part.weight;
+  // Written where it is read, number by number: a copy would wait for what was just written.
+  void look_at_part(Segment& to, const Part& part, const Rows& source, Int row, Int panel,
+                    const Range* ticking) const {
+    Int m = part.weight, from = 0, end = words_of(depth(m));
     const Matrix& x = program.matrices[m];
-    Int wide = units(x.transposed ? x.columns : x.rows);
-    Range kept = kept_depths(x.mask, x.blocks, x.transposed, wide, depth(m), panel * PANEL,
-                             least((panel + 1) * PANEL, wide));
-    if (ticking && part.clock >= 0) kept = common(ticking[part.clock], kept);
-    Int from = word_of(kept.first);
-    return {source.at + row * source.stride + from, source.stride,
-            panels[m] + panel * panel_stride[m] + from * PANEL, words_of(kept.end) - from,
-            panels[m], 0};
+    if (x.mask || (ticking && part.clock >= 0)) {
+      Range kept = x.mask ? kept_of[m][panel] : Range{0, depth(m)};
+      if (ticking && part.clock >= 0) kept = common(ticking[part.clock], kept);
+      from = word_of(kept.first), end = words_of(kept.end);
+    }
+    to.rows = source.at + row * source.stride + from;
+    to.stride = source.stride;
+    to.panel = panels[m] + panel * panel_stride[m] + from * PANEL;
+    to.depth = end - from;
+    to.next = panels[m];
+    to.further = 0;
   }
 
   // While tiles of rows are multiplied with a panel, the next one comes into the second cache:
@@ -104,11 +108,12 @@ struct Chunks : Layout {
       for (Int p = 0; p < panels_of(n); p++)
         each_tile_of(steps, from, block_end, [&](Int row, Int rows, const Range* ticking) {
           for (Int k = 0; k < count; k++) {
-            segments[k] = segment(*used[k], sources[k], row, p, ticking);
+            look_at_part(segments[k], *used[k], sources[k], row, p, ticking);
             if (p == 0) {
               fetch_rows(segments[k], rows);
-            } else if (p + 1 < panels_of(n)) {
-              Segment next = segment(*used[k], sources[k], row, p + 1, ticking);
+            } else if (fetches_panels && p + 1 < panels_of(n)) {
+              Segment next;
+              look_at_part(next, *used[k], sources[k], row, p + 1, ticking);
               next.panel += next.depth * PANEL * (row - from) / (block_end - from);
               fetch_ahead(segments[k], next, block_end - from);
             }
@@ -169,31 +174,30 @@ struct Chunks : Layout {
     }
   }
 
-  // Gradients of vectors from the rows of one chunk: one of several pieces of their units.
+  // Gradients of vectors from the rows of one chunk: one of several pieces of their units. Row by
+  // row, as they lie in memory, and some rows at once, because sums are read and written for each.
   void add_sums(Int piece, Int pieces, Int rows, bool fresh) const {
     for (Int s = 0; s < program.sum_count; s++) {
       Real* to = call.sums[s];
       if (!to) continue;
       Int from = program.sums[s], n = units(program.arrays[from].size), wide = stride[from];
-      Int end = n * (piece + 1) / pieces;
-      Int unit = n * piece / pieces;
-      for (; unit + BESIDE * LANES <= end; unit += BESIDE * LANES)
-        add_sum<BESIDE>(base[from] + unit, rows, wide, to + unit, BESIDE * LANES, fresh);
-      for (; unit < end; unit += LANES)
-        add_sum<1>(base[from] + unit, rows, wide, to + unit, end - unit, fresh);
+      Int unit = n * piece / pieces, left = n * (piece + 1) / pieces - unit, row = 0;
+      const Real* at = base[from] + unit;
+      if (fresh) memset(to + unit, 0, left * sizeof(Real));
+      for (; row + AT_ONCE <= rows; row += AT_ONCE) add_rows<AT_ONCE>(at + row * wide, wide, to + unit, left);
+      for (; row < rows; row++) add_rows<1>(at + row * wide, wide, to + unit, left);
     }
   }
 
-  // Vectors that are summed side by side: an addition waits for the one of the row before.
-  static constexpr int BESIDE = 4;
+  static constexpr int AT_ONCE = 4;
 
-  template <int VECTORS>
-  static void add_sum(const Real* from, Int rows, Int wide, Real* to, Int left, bool fresh) {
-    Vector sums[VECTORS];
-    for (int v = 0; v < VECTORS; v++)
-      sums[v] = fresh ? Vector{} : load<false>(to + v * LANES, left - v * LANES);
-    for (Int row = 0; row < rows; row++)
-      for (int v = 0; v < VECTORS; v++) sums[v] += *(const Anywhere*)(from + row * wide + v * LANES);
-    for (int v = 0; v < VECTORS; v++) store<false>(to + v * LANES, sums[v], left - v * LANES);
+  template <int ROWS>
+  static void add_rows(const Real* from, Int wide, Real* sums, Int left) {
+    each_vector(0, left, [&](auto whole, Int unit, Int left) ALWAYS_INLINE {
+      constexpr bool WHOLE = decltype(whole)::value;
+      Vector sum = load<WHOLE>(sums + unit, left);
+      for (int r = 0; r < ROWS; r++) sum += load<WHOLE>(from + r * wide + unit, left);
+      store<WHOLE>(sums + unit, sum, left);
+    });
   }
 };

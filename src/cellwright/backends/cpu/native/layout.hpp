@@ -74,6 +74,7 @@ struct Layout {
   std::vector<Int> stride;
   std::vector<Real*> panels;      // first panel of each matrix
   std::vector<Int> panel_stride;  // from one of its panels to the next
+  std::vector<std::vector<Range>> kept_of;  // for each panel of one with a mask the depths it keeps
   Real* packed;       // a block of the right side of gradients of matrices
   Real* thin_columns; // (threads, thin_size), a column of a matrix that has few
   Int thin_size = 0;
@@ -89,7 +90,7 @@ struct Layout {
 
   Layout(const Program& p, const Call& c)
       : program(p), call(c), base(p.array_count), stride(p.array_count), panels(p.matrix_count),
-        panel_stride(p.matrix_count) {}
+        panel_stride(p.matrix_count), kept_of(p.matrix_count) {}
 
   Int units(Int size) const { return call.sizes[size]; }
   Int wide(Int size) const { return panels_of(units(size)) * PANEL; }
@@ -162,6 +163,7 @@ struct Layout {
       }
     }
     choose_chunk();
+    look_at_masks();
     far = bytes_of_steps(true) > FAR, fetches = bytes_of_steps(false) > FAR;
     if (program.keeps_panels && !is_stream) look_for_panels();
     size_t total = 0;
@@ -232,6 +234,16 @@ struct Layout {
   Int depth(Int m) const {
     const Matrix& x = program.matrices[m];
     return units(x.transposed ? x.rows : x.columns);
+  }
+
+  void look_at_masks() {
+    for (Int m = 0; m < program.matrix_count; m++) {
+      const Matrix& x = program.matrices[m];
+      Int wide = units(x.transposed ? x.columns : x.rows);
+      for (Int unit = 0; x.mask && unit < wide; unit += PANEL)
+        kept_of[m].push_back(kept_depths(x.mask, x.blocks, x.transposed, wide, depth(m), unit,
+                                         least(unit + PANEL, wide)));
+    }
   }
 
   // Everything that a sweep multiplies with for one panel of units lies together, in the order
