@@ -183,9 +183,11 @@ struct Chunks : Layout {
       Int from = program.sums[s], n = units(program.arrays[from].size), wide = stride[from];
       Int unit = n * piece / pieces, left = n * (piece + 1) / pieces - unit, row = 0;
       const Real* at = base[from] + unit;
-      if (fresh) memset(to + unit, 0, left * sizeof(Real));
-      for (; row + AT_ONCE <= rows; row += AT_ONCE) add_rows<AT_ONCE>(at + row * wide, wide, to + unit, left);
-      for (; row < rows; row++) add_rows<1>(at + row * wide, wide, to + unit, left);
+      to += unit;
+      if (fresh) memset(to, 0, left * sizeof(Real));
+      for (; row + AT_ONCE <= rows; row += AT_ONCE)
+        add_rows<AT_ONCE>(at + row * wide, wide, to, left);
+      for (; row < rows; row++) add_rows<1>(at + row * wide, wide, to, left);
     }
   }
 

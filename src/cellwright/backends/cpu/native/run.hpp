@@ -74,7 +74,8 @@ struct Run : Gradients {
       if (rests(group.clock, f, panel)) return count;
       for (Int k = group.first_part; k < group.first_part + group.parts; k++)
         if (!(call.hoist && program.parts[k].hoistable))
-          look_at_part(to[count++], program.parts[k], sources[k - first_part], first, panel, f.ticking);
+          look_at_part(to[count++], program.parts[k], sources[k - first_part], first, panel,
+                       f.ticking);
       return count;
     };
     Int count = look_at_parts(0, p, here);
