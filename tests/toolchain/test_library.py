@@ -410,13 +410,15 @@ def test_a_full_disk_anywhere_is_survived(cache, monkeypatch, room):
             used.append(1)
             raise OSError(errno.ENOSPC, "No space left on device")
         if str(cache) in place:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device", place)
         return real(*arguments, **named)
 
     used = []
     monkeypatch.setattr(room, name, full)
     with pytest.warns(CellwrightWarning, match="No space left on device"):
         assert load(SOURCE, name="add").add(1) == 2
+    # Of the next one nothing is said any more.
+    assert load(SOURCE.replace("+", "-"), name="less").add(1) == 0
 
 
 def test_a_lock_that_cannot_be_had_is_survived(cache, monkeypatch, capsys):

@@ -87,7 +87,8 @@ def in_a_folder(action: Callable[[Path], _Made]) -> _Made:
             f"hangs or is stopped, end it or let it go on"
         )
     except OSError as error:
-        why = reason(error)
+        # Without the file's name, so that it is said once and not of every library.
+        why = error.strerror or reason(error)
         _warn_once(
             f"compiled code cannot be kept in {folder} ({why}), and will be compiled again by "
             f"every process; set CELLWRIGHT_CACHE_DIR to another folder"
