@@ -9,8 +9,9 @@ from odd_cells import everything
 
 import cellwright as cw
 from cellwright.backends import BACKENDS, Answer
-from cellwright.backends.reference import ReferenceBackend
+from cellwright.backends.reference import MEANING, ReferenceBackend
 from cellwright.errors import BackendError, CellError, ConformanceError, GraphError, SettingError
+from cellwright.look.conformance_runs import rounded
 
 
 @cw.cell(state="h")
@@ -349,3 +350,21 @@ def test_the_random_numbers_of_others_are_left_alone(only):
     torch.manual_seed(3)
     cw.check(leaky)
     assert torch.equal(torch.rand(3), first)
+
+
+@pytest.mark.parametrize("units", [17, 64, 500])
+@pytest.mark.parametrize("op", ["sum", "matmul"])
+def test_sums_are_off_by_what_single_precision_does_to_terms_that_cancel(op, units):
+    generator = torch.Generator().manual_seed(0)
+    terms = 100 * torch.randn(1000, units, generator=generator)
+    terms[:, -1] -= terms.sum(1)
+    given = {"sum": (terms,), "matmul": (torch.ones(1, units), terms)}[op]
+    exact = terms.double().sum(1, keepdim=True)
+    off = rounded(torch.finfo(torch.float32).eps, generator)[op]
+    modelled = off(*(value.double().requires_grad_() for value in given)).detach() - exact
+    one_by_one = torch.zeros(1000, 1)
+    for column in terms.split(1, 1):
+        one_by_one += column
+    for found in (MEANING[op](*given), one_by_one):
+        share = modelled.square().mean().sqrt() / (found - exact).square().mean().sqrt()
+        assert 0.25 < share < 4

@@ -42,7 +42,8 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.bfloat16: 1e-2}
 ROUNDINGS = 8.0
 # Operations that round; the others are exact.
 _ROUNDED = {"exp", "log", "log1p", "sqrt", "sin", "cos", "sigmoid", "tanh"}
-_ROUNDED |= {"add", "sub", "mul", "div", "matmul", "matmul_transposed", "sum"}
+_ADDED_UP = {"matmul", "matmul_transposed", "sum"}
+_ROUNDED |= {"add", "sub", "mul", "div", *_ADDED_UP}
 # A zero that goes back through a flat op and meets an infinite slope becomes NaN in torch, but
 # not in the gradient table, which lets nothing through (see `autodiff.derivative`).
 FLAT = {op: lambda a, op=MEANING[op]: op(a.detach()) for op in ("sign", "floor")}
@@ -147,7 +148,14 @@ def rounded(by: float, generator: torch.Generator) -> dict[str, Callable[..., Te
     def noisy(op: str, *inputs: Tensor) -> Tensor:
         value = MEANING[op](*inputs)
         # Without a gradient it follows from the step alone: times are exact, and decide who rests.
-        return _off(value, by, generator) if value.requires_grad else value
+        if not value.requires_grad:
+            return value
+        found = _off(value, by, generator)
+        if op in _ADDED_UP:
+            # Each term has a rounding of its own, which stays where the terms nearly cancel.
+            terms = MEANING[op](*(given.detach().square() for given in inputs)).sqrt()
+            found = found + (_off(terms, by, generator) - terms)
+        return found
 
     return {op: partial(noisy, op) for op in _ROUNDED}
 
