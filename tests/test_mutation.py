@@ -337,8 +337,8 @@ MUTANTS = (
     Mutant(
         "native: one piece of a vector's gradient is lost",
         "backends/cpu/native/chunk.hpp",
-        "Int unit = n * piece / pieces;",
-        "Int unit = piece ? end : 0;",
+        "left = n * (piece + 1) / pieces - unit",
+        "left = piece ? 0 : n * (piece + 1) / pieces",
         "tests/conformance/test_compiled.py -k 'spread and lstm'",
     ),
     Mutant(
@@ -412,10 +412,24 @@ MUTANTS = (
         "tests/conformance/test_random_compiled.py",
     ),
     Mutant(
-        "native: sums over rows that are taken side by side are one and the same",
+        "native: rows behind the last that are added at once are lost",
         "backends/cpu/native/chunk.hpp",
-        "from + row * wide + v * LANES",
-        "from + row * wide",
+        "for (; row < rows; row++) add_rows<1>",
+        "for (; row + AT_ONCE < rows; row++) add_rows<1>",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
+    ),
+    Mutant(
+        "native: what a mask keeps of one panel it keeps of all",
+        "backends/cpu/native/chunk.hpp",
+        "kept_of[m][panel]",
+        "kept_of[m][0]",
+        "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and clockwork'",
+    ),
+    Mutant(
+        "native: rows that are added at once are one and the same",
+        "backends/cpu/native/chunk.hpp",
+        "from + r * wide + unit",
+        "from + unit",
         "tests/conformance/test_compiled.py -k 'equals_the_reference and not less and cpu-lstm'",
     ),
     Mutant(
