@@ -352,6 +352,13 @@ def test_the_random_numbers_of_others_are_left_alone(only):
     assert torch.equal(torch.rand(3), first)
 
 
+def test_sums_that_are_infinite_have_no_rounding():
+    off = rounded(1e-7, torch.Generator().manual_seed(0))["sum"]
+    for number in (torch.inf, -torch.inf, 1e300):
+        given = torch.tensor([[number, 1.0]], dtype=torch.float64, requires_grad=True)
+        torch.testing.assert_close(off(given).item(), number, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("units", [17, 64, 500])
 @pytest.mark.parametrize("op", ["sum", "matmul"])
 def test_sums_are_off_by_what_single_precision_does_to_terms_that_cancel(op, units):

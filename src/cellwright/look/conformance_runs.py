@@ -154,7 +154,8 @@ def rounded(by: float, generator: torch.Generator) -> dict[str, Callable[..., Te
         if op in _ADDED_UP:
             # Each term has a rounding of its own, which stays where the terms nearly cancel.
             terms = MEANING[op](*(given.detach().square() for given in inputs)).sqrt()
-            found = found + (_off(terms, by, generator) - terms)
+            left = _off(terms, by, generator) - terms
+            found = found + left.nan_to_num(0, 0, 0)  # an infinite sum is exact
         return found
 
     return {op: partial(noisy, op) for op in _ROUNDED}

@@ -19,7 +19,8 @@ class Work:
     """Work of one step, for each sequence of a batch.
 
     Where units rest at some steps, as in a clockwork network, only those products count that
-    somebody looks at: an average over steps.
+    somebody looks at: an average over steps. For few rows, whose products with inputs are done
+    before the loop, a backend does them for units that rest, too.
 
     Attributes
     ----------
