@@ -5,6 +5,7 @@ from cellwright.plan.clocks import follows_from_step
 from cellwright.plan.program import (
     Array,
     Group,
+    Lasting,
     Outer,
     Part,
     Place,
@@ -18,6 +19,7 @@ from cellwright.plan.program import (
 __all__ = [
     "Array",
     "Group",
+    "Lasting",
     "Outer",
     "Part",
     "Place",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cellwright.autodiff import Derivative, differentiate
 from cellwright.ir import Graph, Node, topological
 from cellwright.plan.clocks import known_beforehand
+from cellwright.plan.lasting import states_that_rest
 from cellwright.plan.program import Array, Program
 from cellwright.plan.saving import values_to_save
 from cellwright.plan.step import Step
@@ -142,7 +143,14 @@ def _forward(arrays: _Arrays) -> Step:
         leaves[state] = before
         states[state.name] = (before, after)
     stores += [(graph.observable[name], array) for name, array in arrays.seen.items()]
-    return Step(f"{graph.name} forward", leaves, stores, states, list(arrays.saved.items()))
+    return Step(
+        f"{graph.name} forward",
+        leaves,
+        stores,
+        states,
+        saved=list(arrays.saved.items()),
+        rests=states_that_rest(graph),
+    )
 
 
 def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
@@ -182,6 +190,7 @@ def _backward(arrays: _Arrays, derivative: Derivative) -> Step:
         outers=outers,
         sums=sums,
         backward=True,
+        rests=states_that_rest(graph),
     )
 
 

@@ -11,6 +11,7 @@ from cellwright.ir import Node, Size
 __all__ = [
     "Array",
     "Group",
+    "Lasting",
     "Outer",
     "Part",
     "Place",
@@ -171,6 +172,36 @@ class Outer:
 
 
 @dataclass(frozen=True)
+class Lasting:
+    """Products with a state that rests, which need not be multiplied at every step.
+
+    Attributes
+    ----------
+    clock
+        Says for which units the state stays as it is at a step.
+    sweep
+        In which sweep they are multiplied.
+    parts
+        The products: with the state, or backward those that flow to it.
+    state
+        Where the state lies before a step; none where nothing reads it.
+    """
+
+    clock: Node
+    sweep: int
+    parts: tuple[Part, ...]
+    state: Array | None
+
+    def number(self, of: Part | Outer) -> int:
+        """To which of the products this one belongs, or the gradient of its matrix; -1 to none."""
+        for number, part in enumerate(self.parts):
+            gradient = (part.matrix, part.source, self.state)
+            if of == part or (isinstance(of, Outer) and (of.matrix, of.left, of.right) == gradient):
+                return number
+        return -1
+
+
+@dataclass(frozen=True)
 class Sum:
     """Gradient of a vector: the sum over all rows and steps of an array."""
 
@@ -200,6 +231,8 @@ class Program:
         Name -> the array before and the array after a step.
     backward
         Whether it runs from the last step to the first.
+    lasting
+        Products with a state that rests, if there are any.
     """
 
     name: str
@@ -213,6 +246,7 @@ class Program:
     backward: bool
     ahead: tuple[Sweep, ...] = ()
     ahead_loads: Mapping[Node, Array] = field(default_factory=dict)
+    lasting: Lasting | None = None
 
     @property
     def passes(self) -> tuple[Sweep, ...]:
@@ -233,6 +267,7 @@ class Program:
         found += [sweep.clock for sweep in self.sweeps]
         found += [part.clock for part in self.parts]
         found += [outer.clock for outer in self.outers]
+        found += [self.lasting.clock] if self.lasting else []
         return tuple(dict.fromkeys(clock for clock in found if clock is not None))
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cellwright.ir import Node, topological
 from cellwright.plan.clocks import Clocks
@@ -34,6 +34,8 @@ class Step:
         Vectors and what is to be summed over rows and steps for each.
     states
         Name -> the array before and the array after a step.
+    rests
+        State of the cell -> the clock without which a unit of it stays as it is.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Step:
     outers: Sequence[tuple[Node, Node, Node]] = ()
     sums: Sequence[tuple[Node, Node]] = ()
     backward: bool = False
+    rests: Mapping[Node, Node] = field(default_factory=dict)
 
     @property
     def written(self) -> list[tuple[Node, Array]]:

@@ -19,6 +19,7 @@ from functools import reduce
 
 from cellwright.ir import SCALAR, Node, Size, node, topological
 from cellwright.plan.clocks import follows_from_step
+from cellwright.plan.lasting import find_lasting
 from cellwright.plan.program import (
     Array,
     Group,
@@ -216,6 +217,7 @@ class _Planner:
             backward=self.step.backward,
             ahead=self.ahead.sweeps if self.ahead else (),
             ahead_loads=self.ahead.loads if self.ahead else {},
+            lasting=find_lasting(self.step, sweeps) if self.in_loop else None,
         )
 
     def _with_clock(self, sweep: Sweep) -> Sweep:

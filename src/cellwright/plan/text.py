@@ -67,7 +67,7 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
     for number, sweep in enumerate(program.ahead, 1):
         yield from _sweep(f"ahead, for many steps at once, {number}", sweep, names)
     for number, sweep in enumerate(program.sweeps, 1):
-        yield from _sweep(str(number), sweep, names)
+        yield from _sweep(str(number), sweep, names, program)
     hoisted = [_product(p) for g in _groups(program) for p in g.parts if p.hoistable]
     if hoisted:
         yield f"#   may be done for many steps before the loop: {_joined(hoisted)}"
@@ -82,8 +82,13 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
         yield f"#   behind the loop, one sum for each gradient of: {_joined(sums)}"
 
 
-def _sweep(number: str, sweep: Sweep, names: Mapping[Node, str]) -> Iterator[str]:
-    products = _joined(_product(part) + _resting(group, part) for group, part in _parts(sweep))
+def _sweep(
+    number: str, sweep: Sweep, names: Mapping[Node, str], program: Program | None = None
+) -> Iterator[str]:
+    products = _joined(
+        _product(part) + _resting(group, part) + _lasting(part, program)
+        for group, part in _parts(sweep)
+    )
     writes = _joined(array.name for _, array in sweep.stores)
     reduced = "".join(f"; reduces to {r.result.name}" for r in sweep.reductions)
     named = _joined(names[value] for value in sweep.nodes if value in names)
@@ -117,6 +122,13 @@ def _resting(group: Group, part: Part) -> str:
     """What of a product is left out, because units rest."""
     shown = " for units that tick" if group.clock else ""
     return shown + (" of units that tick" if part.clock else "")
+
+
+def _lasting(part: Part, program: Program | None) -> str:
+    """When a product with a state that rests comes anew."""
+    if program is None or program.lasting is None or part not in program.lasting.parts:
+        return ""
+    return " (once between ticks)" if program.backward else " (anew where it has changed)"
 
 
 def _joined(words: Iterable[str]) -> str:

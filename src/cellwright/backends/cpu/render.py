@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from cellwright.backends.cpu.equations import Equations, clock_text, time_lines
 from cellwright.ir import SCALAR, Node, Size
-from cellwright.plan import Part, Program
+from cellwright.plan import Outer, Part, Program
 
 __all__ = ["gradients_of", "matrices_of", "render", "runner", "sizes_of", "tiles"]
 
@@ -49,7 +49,7 @@ def runner(real: str, narrow: bool) -> str:
         Whether products may be computed from numbers rounded to bfloat16.
     """
     tables = ("vectors", "tile", "program", "products", "team", "kept", "layout")
-    walks = ("chunk", "gradients", "run", "stream", "ragged")
+    walks = ("chunk", "lasting", "gradients", "run", "stream", "ragged")
     return "\n".join([*_head(real, narrow), *map(_native, (*tables, *walks))])
 
 
@@ -179,7 +179,7 @@ class _Tables:
             "outers",
             (
                 f"{index[o.left]}, {index[o.right]}, {self.wanted[o.matrix]}, {_mask(o.matrix)}, "
-                f"{self._clock(o.clock)}"
+                f"{self._clock(o.clock)}, {self._lasting(o)}"
                 for o in program.outers
             ),
         )
@@ -235,9 +235,17 @@ class _Tables:
             f"{n}_states, {len(p.states)}, {n}_clocks, {len(self.clock)}",
             f"{len(self.size)}, {int(p.backward)}",
             # The first program is the one without gradients: weights last for many calls.
-            str(int(self.number == 0)),
+            f"{int(self.number == 0)}, {{{self._products_that_last()}}}",
         ]
         return f"static constexpr Program {n} = {{{', '.join(fields)}}};"
+
+    def _products_that_last(self) -> str:
+        lasting = self.program.lasting
+        if lasting is None:
+            return "0, -1, 1, -1"
+        blocks = lasting.parts[0].matrix.attributes["mask"][1]  # type: ignore[index]
+        sweep = len(self.program.ahead) + lasting.sweep
+        return f"{len(lasting.parts)}, {self._clock(lasting.clock)}, {blocks}, {sweep}"
 
     def _table(self, kind: str, name: str, rows: Iterable[str]) -> str:
         lines = [f"    {{{row}}}," for row in rows] or ["    {},"]
@@ -246,7 +254,11 @@ class _Tables:
     def _part(self, part: Part) -> str:
         matrix = self.matrices[part.matrix, part.transposed]
         hoistable, clock = int(part.hoistable), self._clock(part.clock)
-        return f"{self.index[part.source]}, {matrix}, {hoistable}, {clock}"
+        last = self._lasting(part)
+        return f"{self.index[part.source]}, {matrix}, {hoistable}, {clock}, {last}"
+
+    def _lasting(self, of: Part | Outer) -> int:
+        return self.program.lasting.number(of) if self.program.lasting else -1
 
     def _clock(self, clock: Node | None) -> int:
         return self.clock[clock] if clock else -1

@@ -3,11 +3,6 @@
 struct Chunks : Layout {
   using Layout::Layout;
 
-  struct Stretch {  // steps of a chunk, and for each of them and each clock what ticks
-    Int first, end, chunk_row;
-    const Range* ticking;  // or none, where steps of few rows are not worth a look
-  };
-
   // Tiles of the rows [first, end) of a chunk, each within one step if it is told what ticks: a
   // tile of two steps would be multiplied with what ticks at either.
   template <class Body>

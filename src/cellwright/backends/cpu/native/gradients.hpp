@@ -1,15 +1,16 @@
 // Gradients of matrices: sums over the rows of a chunk, left (outer) right.
 
-struct Gradients : Chunks {
-  using Chunks::Chunks;
+struct Gradients : Lasting {
+  using Lasting::Lasting;
 
   struct Lefts {  // the left sides of some matrices with one right side, row under row
     Int first, end, rows;
     bool uneven;  // some rows are less work than others
+    bool last;    // all wait for blocks of the right side to tick, see lasting.hpp
   };
 
   Lefts lefts_from(Int first) const {
-    Lefts lefts = {first, first, 0, false};
+    Lefts lefts = {first, first, 0, false, lasts};
     for (Int& o = lefts.end; o < program.outer_count; o++) {
       const Outer& x = program.outers[o];
       bool again = false;  // who adds to a gradient comes after who begins it
@@ -17,6 +18,7 @@ struct Gradients : Chunks {
       if (again || x.right != program.outers[first].right) break;
       lefts.rows += gradient(o) ? units(program.arrays[x.left].size) : 0;
       lefts.uneven |= x.mask || x.clock >= 0;
+      lefts.last &= x.lasting >= 0;
     }
     return lefts;
   }
@@ -47,13 +49,15 @@ struct Gradients : Chunks {
   }
 
   // Rows [first, end) of a block into panels over its units.
-  void pack_right(const Outer& x, const Stretch& steps, const Block& block, Int first, Int end) {
+  void pack_right(const Lefts& lefts, const Stretch& steps, const Block& block, Int first, Int end) {
+    const Outer& x = program.outers[lefts.first];
     first += block.from, end += block.from;
     for (Int step = steps.first; step < steps.end; step++) {
       Int before = at(step) - steps.chunk_row;
       Int row = first > before ? first - before : 0, last = least(rows_at(step), end - before);
-      for (; row < last; row++)
-        pack_row(right_row(x, step, row, steps.chunk_row) + block.unit, block.units,
+      Int wide = lefts.last ? least(end_of_asked(steps, step) - block.unit, block.units) : block.units;
+      for (; wide > 0 && row < last; row++)
+        pack_row(right_row(x, step, row, steps.chunk_row) + block.unit, wide,
                  packed + (before + row - block.from) * PANEL, block.depth * PANEL);
     }
   }
@@ -98,10 +102,18 @@ struct Gradients : Chunks {
     Int m = units(program.arrays[x.left].size), n = units(program.arrays[x.right].size), c = block.unit;
     Range kept = kept_depths(x.mask, x.blocks, false, m, n, row, row + rows);
     kept = {kept.first < c ? 0 : kept.first - c, least(kept.end - c, block.units)};
-    Int found = pieces_of(x, steps, block.from, block.depth, row, row + rows, packed, pieces);
     Int apart = call.gradients[2 * x.gradient + 1];
-    outer_tile(pieces, found, block.depth, rows, block.units, kept, gradient(o) + row * apart + c,
-               apart, block.fresh && first_of_gradient(o));
+    Real* to = gradient(o) + row * apart + c;
+    bool fresh = block.fresh && first_of_gradient(o);
+    if (lasts && x.lasting >= 0) {
+      each_block(kept, c, [&](Int unit_block, Range columns) {
+        Int found = pieces_waited(x, steps, block.from, block.depth, row, row + rows, unit_block, pieces);
+        outer_tile(pieces, found, block.depth, rows, block.units, columns, to, apart, fresh);
+      });
+      return;
+    }
+    Int found = pieces_of(x, steps, block.from, block.depth, row, row + rows, packed, pieces);
+    outer_tile(pieces, found, block.depth, rows, block.units, kept, to, apart, fresh);
   }
 
   void add_thin_outer(Int o, const Block& block, Int first, Int end) const {

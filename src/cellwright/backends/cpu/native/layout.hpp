@@ -84,6 +84,9 @@ struct Layout {
   KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
+  Real* lasting;                // see lasting.hpp: (count, blocks, rows_of_lasting(), lasting_stride)
+  Int lasting_stride = 0;
+  bool lasts = false;           // whether products with a state that rests do not come anew
   bool far = false;             // whether what is only written goes past the caches
   bool fetches = false;         // whether what a step reads has to be fetched from beyond them
   bool fetches_panels = false;  // the same of panels
@@ -138,9 +141,28 @@ struct Layout {
     Int wanted = call.chunk;
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
     if (!wanted) wanted = chunk_rows() / (call.batch ? call.batch : 1);
+    lasts = may_last() && (!call.chunk || call.chunk <= MOST_PIECES);
+    if (lasts) wanted = least(wanted, MOST_PIECES);
     chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
     most_rows = chunk * call.batch;
   }
+
+  // Steps of fewer rows are too many to look at each of them.
+  static constexpr Int WORTH_A_LOOK = 8;
+
+  // Where rows, and not units, are shared; blocks are whole panels; and all rows tick together.
+  bool may_last() const {
+    const LastingProducts& x = program.lasting;
+    if (NARROW || !x.count || is_stream || call.hoist || call.share_units) return false;
+    bool whole = units(program.clocks[x.clock].size) % (x.blocks * PANEL) == 0;
+    return whole && call.batch >= WORTH_A_LOOK && start_together();
+  }
+  bool start_together() const {
+    for (Int row = 1; call.start && row < call.batch; row++)
+      if (call.start[row] != call.start[0]) return false;
+    return true;
+  }
+  Int rows_of_lasting() const { return program.backward ? most_rows : call.batch; }
 
   // Lays out everything that is not given.
   bool prepare(Arena& arena) {
@@ -189,6 +211,11 @@ struct Layout {
       place(packed, program.outer_count ? OUTER_NUMBERS + OUTER_DEPTH * PANEL : 0);
       thin_size = program.sunk_count ? MOST_THIN : 0;
       place(thin_columns, thin_size * call.threads);
+      if (lasts) {
+        const LastingProducts& x = program.lasting;
+        lasting_stride = wide(program.clocks[x.clock].size) + LINE;
+        place(lasting, x.count * x.blocks * rows_of_lasting() * lasting_stride);
+      }
       place(copies, copies_size() * call.threads);
     }
     fetches_panels = FETCHES_ARE_FREE || packed_numbers * (Int)sizeof(Real) > FAR_PANELS;
@@ -386,9 +413,7 @@ struct Layout {
   // Rows that have one time tick together.
   void look_at_start(Frame& f) const {
     f.start = call.start, f.started = 0;
-    if (!call.start || !call.batch) return;
-    for (Int row = 1; row < call.batch; row++)
-      if (call.start[row] != call.start[0]) return;
+    if (!call.start || !call.batch || !start_together()) return;
     f.start = nullptr, f.started = call.start[0];
   }
 

@@ -51,12 +51,18 @@ struct Part {  // one matrix times one array
   Int source, weight;
   bool hoistable;  // the source is known before the loop
   Int clock;       // says where the source is zero at a step, or -1
+  Int lasting;     // which of the products with a state that rests it is, or -1
 };
 
 struct Group {  // products that are added up together
   Int first_part, parts;
   Int hoisted;  // the CHUNK array that holds what was multiplied before the loop, or -1
   Int clock;    // says for which units nobody looks at the sum at a step, or -1
+};
+
+struct Stretch {  // steps of a chunk, and for each of them and each clock what ticks
+  Int first, end, chunk_row;
+  const Range* ticking;  // or none, where steps of few rows are not worth a look
 };
 
 struct alignas(64) Frame {  // where everything is at one step, for one thread
@@ -70,6 +76,7 @@ struct alignas(64) Frame {  // where everything is at one step, for one thread
   Real* room;    // for rows of sources in the form in which products want them
   Int step;
   Range* ticking;  // for each clock, all units that tick at this step lie within
+  const Stretch* stretch;  // the steps around, where products last from one to the next, or none
 };
 
 static constexpr Int BLOCK_ROWS = 8 * TILE_ROWS;  // rows that are multiplied with a panel
@@ -119,10 +126,18 @@ struct Outer {  // gradient of a matrix: sum over rows of left (outer) right
   Int gradient;
   Int mask, blocks;
   Int clock;  // says where the left side is zero at a step, or -1
+  Int lasting;  // of which of the products with a state that rests it is the gradient, or -1
 };
 
 struct State {
   Int before, after;
+};
+
+struct LastingProducts {  // with a state that rests, see lasting.hpp
+  Int count;
+  Int clock;   // says for which units it stays as it is
+  Int blocks;  // of the matrices' masks
+  Int sweep;
 };
 
 struct Program {
@@ -151,4 +166,5 @@ struct Program {
   Int size_count;
   bool backward;      // runs from the last step to the first
   bool keeps_panels;  // for the next call, whose weights are likely the same
+  LastingProducts lasting;
 };

@@ -13,13 +13,19 @@ struct Run : Gradients {
   }
 
   // Products of a block of rows with one panel of one group.
-  void multiply_group(const Group& group, const Frame& f, Segment* parts, Int count, Int first,
-                      Int end, Int panel, Int units, Real* products) {
+  void multiply_group(const Group& group, const Frame& f, Segment* parts, Int count,
+                      const Rows* sources, Int first, Int end, Int panel, Int units, Real* products) {
     const Real* addend = nullptr;
     Int addend_stride = 0;
     if (call.hoist && group.hoisted >= 0) {
       addend_stride = stride[group.hoisted];
       addend = f.at[group.hoisted] + first * addend_stride + panel * PANEL;
+    }
+    for (Int k = 0; f.stretch && !program.backward && k < group.parts; k++) {
+      const Part& part = program.parts[group.first_part + k];
+      if (part.lasting < 0) continue;
+      addend_stride = lasting_stride;
+      addend = lasting_sums(f, part, sources[k], first, end, panel);
     }
     each_tile(first, end, [&](Int, Int rows) {
       multiply_rows<false>(rows, units - panel * PANEL, parts, count, addend, addend_stride, products, PANEL);
@@ -74,8 +80,7 @@ struct Run : Gradients {
       if (rests(group.clock, f, panel)) return count;
       for (Int k = group.first_part; k < group.first_part + group.parts; k++)
         if (!(call.hoist && program.parts[k].hoistable))
-          look_at_part(to[count++], program.parts[k], sources[k - first_part], first, panel,
-                       f.ticking);
+          count += look_at_product(to[count], program.parts[k], sources[k - first_part], f, first, panel);
       return count;
     };
     Int count = look_at_parts(0, p, here);
@@ -87,7 +92,8 @@ struct Run : Gradients {
         for (Int k = 0; k < least(count, following); k++) fetch_ahead(here[k], next[k], end - first);
         const Group& group = program.groups[w.first_group + g];
         Real* sums = products + g * BLOCK_ROWS * PANEL;
-        if (!rests(group.clock, f, p)) multiply_group(group, f, here, count, first, end, p, n, sums);
+        if (!rests(group.clock, f, p)) 
+          multiply_group(group, f, here, count, sources + (group.first_part - first_part), first, end, p, n, sums);
         else if (group.clock != w.clock) memset(sums, 0, (end - first) * PANEL * sizeof(Real));
         std::swap(here, next);
         count = following;
@@ -154,6 +160,18 @@ struct Run : Gradients {
     });
   }
 
+  // What ticks at each step of a chunk, if there are clocks and anybody asks.
+  void look_around(Frame& f, Stretch& steps, std::vector<Range>& ticking) {
+    bool few = call.batch < WORTH_A_LOOK || steps.end - steps.first > MOST_PIECES;
+    if (!program.clock_count || few || !(lasts || behind())) return;
+    ticking.clear();
+    for (Int step = steps.first; step < steps.end; step++) {
+      look_at(f, step, steps.chunk_row);
+      ticking.insert(ticking.end(), f.ticking, f.ticking + program.clock_count);
+    }
+    steps.ticking = ticking.data();
+  }
+
   // The steps of a chunk. Threads either share the units and meet after every pass over them,
   // or each does some rows without a look at the others; rows are few where one does them all.
   void run_chunk(Member& me, Frame& f, Int first_step, Int end_step, Int chunk_row) {
@@ -163,6 +181,8 @@ struct Run : Gradients {
       if (s == program.ahead_count) look_at(f, step(), chunk_row);
       // Behind the last step of a gradient often nobody asks for that of the first states.
       bool asked = step() || !program.backward || wants_states() || !program.sweeps[s].only_carries;
+      if (lasts && program.backward && s == program.lasting.sweep)
+        add_waiting(f, first, least(end, rows_at(step())));
       if (asked)
         run_sweep(program.sweeps[s], f, first, least(end, rows_at(step())), shared ? me.id : -1);
       if (++s == program.sweep_count) s = program.ahead_count, n++;
@@ -252,20 +272,8 @@ struct Run : Gradients {
     });
   }
 
-  // Steps of fewer rows are too many to look at each of them.
-  static constexpr Int WORTH_A_LOOK = 8;
-
-  void behind_chunk(Member& me, Frame& f, Int first_step, Int end_step, Int chunk_row, Int rows,
-                    bool fresh) {
-    Stretch steps = {first_step, end_step, chunk_row, nullptr};
-    std::vector<Range> ticking;
-    if (program.clock_count && call.batch >= WORTH_A_LOOK && end_step - first_step <= MOST_PIECES) {
-      for (Int step = first_step; step < end_step; step++) {
-        look_at(f, step, chunk_row);
-        ticking.insert(ticking.end(), f.ticking, f.ticking + program.clock_count);
-      }
-      steps.ticking = ticking.data();
-    }
+  void behind_chunk(Member& me, Frame& f, const Stretch& steps, Int rows, bool fresh) {
+    Int chunk_row = steps.chunk_row;
     share(me, turns_of(rows), [&](Int piece, Int pieces) {
       Int first = rows * piece / pieces, end = rows * (piece + 1) / pieces;
       for (Int s = 0; s < program.sunk_count; s++) {
@@ -293,7 +301,7 @@ struct Run : Gradients {
       block.depth = least(OUTER_DEPTH, rows - block.from);
       for (block.unit = 0; block.unit < n; block.unit += block.units) {
         block.units = least(units_of_block(block.depth), n - block.unit);
-        share_rows(me, block.depth, 1, [&](Int first, Int end) { pack_right(x, steps, block, first, end); });
+        share_rows(me, block.depth, 1, [&](Int first, Int end) { pack_right(lefts, steps, block, first, end); });
         share_rows(me, lefts.rows, turns, [&](Int first, Int end) { add_outers(lefts, steps, block, first, end); });
       }
     }
@@ -302,6 +310,7 @@ struct Run : Gradients {
   void run_chunks(Member& me, Frame& f) {
     Int chunks = chunk ? (call.steps + chunk - 1) / chunk : 0;
     bool fresh = true;
+    std::vector<Range> ticking;
     for (Int n = 0; n < chunks; n++) {
       Int which = program.backward ? chunks - 1 - n : n;
       Int first_step = which * chunk, end_step = least(first_step + chunk, call.steps);
@@ -310,8 +319,11 @@ struct Run : Gradients {
       for (Int step = first_step; step < end_step; step++) rows += rows_at(step);
       if (!rows) continue;
       if (program.ahead_count || call.hoist) before_chunk(me, f, chunk_row, rows);
+      Stretch steps = {first_step, end_step, chunk_row, nullptr};
+      look_around(f, steps, ticking);
+      f.stretch = lasts ? &steps : nullptr;
       run_chunk(me, f, first_step, end_step, chunk_row);
-      if (behind()) behind_chunk(me, f, first_step, end_step, chunk_row, rows, fresh);
+      if (behind()) behind_chunk(me, f, steps, rows, fresh);
       fresh = false;
     }
     share(me, 1, [&](Int piece, Int pieces) {
@@ -329,7 +341,7 @@ struct Run : Gradients {
     ON_STACK(Range, ticking, program.clock_count);
     Frame f;
     f.at = places, f.ticking = ticking, f.stride = stride.data(), f.sizes = call.sizes;
-    f.far = far;
+    f.far = far, f.stretch = nullptr;
     look_at_start(f);
     f.room = copies_of(me.id);
     me.since = microseconds();
