@@ -3,19 +3,16 @@
 struct Chunks : Layout {
   using Layout::Layout;
 
-  // Tiles of the rows [first, end) of a chunk, each within one step if it is told what ticks: a
-  // tile of two steps would be multiplied with what ticks at either.
+  // The rows [first, end) of a chunk, step by step if it is told what ticks: a tile of two steps
+  // would be multiplied with what ticks at either.
   template <class Body>
-  void each_tile_of(const Stretch* steps, Int first, Int end, Body body) const {
-    if (!steps || !steps->ticking) {
-      each_tile(first, end, [&](Int row, Int rows) { body(row, rows, nullptr); });
-      return;
-    }
+  void each_step_of(const Stretch* steps, Int first, Int end, Body body) const {
+    if (!steps || !steps->ticking) return body(first, end, nullptr);
     for (Int step = steps->first; step < steps->end; step++) {
       Int row = at(step) - steps->chunk_row, last = least(row + rows_at(step), end);
       const Range* ticking = steps->ticking + (step - steps->first) * program.clock_count;
       row = row < first ? first : row;
-      if (row < last) each_tile(row, last, [&](Int r, Int rows) { body(r, rows, ticking); });
+      if (row < last) body(row, last, ticking);
     }
   }
 
@@ -101,28 +98,32 @@ struct Chunks : Layout {
         used[count++] = &part;
       }
       for (Int p = 0; p < panels_of(n); p++)
-        each_tile_of(steps, from, block_end, [&](Int row, Int rows, const Range* ticking) {
-          for (Int k = 0; k < count; k++) {
-            look_at_part(segments[k], *used[k], sources[k], row, p, ticking);
-            if (p == 0) {
-              fetch_rows(segments[k], rows);
-            } else if (fetches_panels && p + 1 < panels_of(n)) {
-              Segment next;
-              look_at_part(next, *used[k], sources[k], row, p + 1, ticking);
-              next.panel += next.depth * PANEL * (row - from) / (block_end - from);
-              fetch_ahead(segments[k], next, block_end - from);
+        each_step_of(steps, from, block_end, [&](Int start, Int last, const Range* ticking) {
+          for (Int k = 0; k < count; k++)
+            look_at_part(segments[k], *used[k], sources[k], start, p, ticking);
+          each_tile(start, last, [&](Int row, Int rows) {
+            for (Int k = 0; k < count; k++) {
+              if (p == 0) {
+                fetch_rows(segments[k], rows);
+              } else if (fetches_panels && p + 1 < panels_of(n)) {
+                Segment next;
+                look_at_part(next, *used[k], sources[k], row, p + 1, ticking);
+                next.panel += next.depth * PANEL * (row - from) / (block_end - from);
+                fetch_ahead(segments[k], next, block_end - from);
+              }
             }
-          }
-          Real* to = target + row * target_stride + p * PANEL;
-          Int left = least(PANEL, n - p * PANEL);
-          if (left == PANEL || target_stride >= (p + 1) * PANEL) {
-            multiply_rows<false>(rows, left, segments, count, adds ? to : nullptr, target_stride, to,
-                                 target_stride);
-          } else {
-            alignas(64) Real products[TILE_ROWS * PANEL];
-            multiply_rows<false>(rows, left, segments, count, nullptr, 0, products, PANEL);
-            put_columns(products, rows, left, to, target_stride, adds);
-          }
+            Real* to = target + row * target_stride + p * PANEL;
+            Int left = least(PANEL, n - p * PANEL);
+            if (left == PANEL || target_stride >= (p + 1) * PANEL) {
+              multiply_rows<false>(rows, left, segments, count, adds ? to : nullptr, target_stride, to,
+                                   target_stride);
+            } else {
+              alignas(64) Real products[TILE_ROWS * PANEL];
+              multiply_rows<false>(rows, left, segments, count, nullptr, 0, products, PANEL);
+              put_columns(products, rows, left, to, target_stride, adds);
+            }
+            for (Int k = 0; k < count; k++) segments[k].rows += rows * segments[k].stride;
+          });
         });
     }
   }

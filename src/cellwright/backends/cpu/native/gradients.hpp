@@ -55,7 +55,8 @@ struct Gradients : Lasting {
     for (Int step = steps.first; step < steps.end; step++) {
       Int before = at(step) - steps.chunk_row;
       Int row = first > before ? first - before : 0, last = least(rows_at(step), end - before);
-      Int wide = lefts.last ? least(end_of_asked(steps, step) - block.unit, block.units) : block.units;
+      Int wide = block.units;
+      if (lefts.last) wide = least(asked_until(steps, step) - block.unit, wide);
       for (; wide > 0 && row < last; row++)
         pack_row(right_row(x, step, row, steps.chunk_row) + block.unit, wide,
                  packed + (before + row - block.from) * PANEL, block.depth * PANEL);
@@ -107,7 +108,8 @@ struct Gradients : Lasting {
     bool fresh = block.fresh && first_of_gradient(o);
     if (lasts && x.lasting >= 0) {
       each_block(kept, c, [&](Int unit_block, Range columns) {
-        Int found = pieces_waited(x, steps, block.from, block.depth, row, row + rows, unit_block, pieces);
+        Int found = pieces_waited(x, steps, block.from, block.depth, row, row + rows, unit_block,
+                                  pieces);
         outer_tile(pieces, found, block.depth, rows, block.units, columns, to, apart, fresh);
       });
       return;

@@ -7,9 +7,6 @@
 struct Lasting : Chunks {
   using Chunks::Chunks;
 
-  Int block_units() const {
-    return units(program.clocks[program.lasting.clock].size) / program.lasting.blocks;
-  }
   Real* lasting_rows(Int number, Int block, Int row) const {
     Int before = (number * program.lasting.blocks + block) * rows_of_lasting() + row;
     return lasting + before * lasting_stride;
@@ -21,32 +18,33 @@ struct Lasting : Chunks {
   }
   bool ticks(const Stretch& steps, Int step, Int block) const {
     Range range = ticking(steps, step);
-    return block * block_units() < range.end && (block + 1) * block_units() > range.first;
+    return block * block_units < range.end && (block + 1) * block_units > range.first;
   }
 
-  // Forward: behind this block nothing has changed since a block was last summed. Only steps of
+  // Forward: from this unit on nothing has changed since a block was last summed. Only steps of
   // the chunk count, because a thread may not know those before it.
-  Int end_of_changes(const Stretch& steps, Int step, Int block) const {
-    Int end = 0;
-    while (step-- > steps.first) {
-      Int here = (ticking(steps, step).end + block_units() - 1) / block_units();
+  Int changed_until(const Stretch& steps, Int step, Int block) const {
+    for (Int end = 0; step-- > steps.first;) {
+      Int here = ticking(steps, step).end;
       end = here > end ? here : end;
       if (ticks(steps, step, block)) return end;
     }
-    return program.lasting.blocks;
+    return program.lasting.blocks * block_units;
   }
 
   // Sums of products with all blocks behind that of a panel, from what has changed, or none.
   const Real* lasting_sums(const Frame& f, const Part& part, const Rows& source, Int first, Int end,
                            Int panel) const {
-    Int m = part.weight, deep = block_units(), own = panel * PANEL / deep;
+    Int m = part.weight, deep = block_units, own = panel * PANEL / deep;
     auto sums = [&](Int block) {
       if (block == program.lasting.blocks) return (Real*)nullptr;
       return lasting_rows(part.lasting, block, first) + panel * PANEL;
     };
-    for (Int block = end_of_changes(*f.stretch, f.step, own) - 1; block > own; block--) {
+    Int changed = changed_until(*f.stretch, f.step, own);
+    for (Int block = (changed - 1) / deep; block > own; block--) {
+      const Real* rows = source.at + first * source.stride + block * deep;
       const Real* weights = panels[m] + panel * panel_stride[m] + block * deep * PANEL;
-      Segment segment = {source.at + first * source.stride + block * deep, source.stride, weights, deep, weights, 0};
+      Segment segment = {rows, source.stride, weights, deep, weights, 0};
       const Real* addend = sums(block + 1);
       Real* to = sums(block);
       each_tile(first, end, [&](Int, Int rows) {
@@ -64,9 +62,10 @@ struct Lasting : Chunks {
     return step == steps.first || ticks(steps, step - 1, block);
   }
   // Units of blocks that are asked for lie before this one.
-  Int end_of_asked(const Stretch& steps, Int step) const {
-    Int deep = block_units(), end = step == steps.first ? program.lasting.blocks * deep : ticking(steps, step - 1).end;
-    return (end + deep - 1) / deep * deep;
+  Int asked_until(const Stretch& steps, Int step) const {
+    Int units = program.lasting.blocks * block_units;
+    if (step > steps.first) units = ticking(steps, step - 1).end;
+    return (units + block_units - 1) / block_units * block_units;
   }
   // Since which step gradients wait for a block.
   Int waits_since(const Stretch& steps, Int step, Int block) const {
@@ -88,7 +87,7 @@ struct Lasting : Chunks {
       for (Int block = 0; part.lasting >= 0 && block < program.lasting.blocks; block++) {
         Int since = waits_since(steps, f.step, block), wide = stride[part.source];
         if (since == f.step && is_asked(steps, f.step, block)) continue;
-        Int flows = (block + 1) * block_units(), known = since == f.step ? 0 : rows_at(f.step + 1);
+        Int flows = (block + 1) * block_units, known = since == f.step ? 0 : rows_at(f.step + 1);
         Range here = common(ticking(steps, f.step), {0, flows});
         Real* sums = waiting(steps, part.lasting, block, since);
         for (Int row = first; row < end; row++) {
@@ -109,10 +108,10 @@ struct Lasting : Chunks {
       look_at_part(to, part, source, row, panel, f.ticking);
       return true;
     }
-    Int block = panel * PANEL / block_units();
+    Int block = panel * PANEL / block_units;
     if (!program.backward) {
       look_at_part(to, part, source, row, panel, nullptr);
-      to.depth = block_units();  // of those behind it there are sums
+      to.depth = block_units;  // of those behind it there are sums
       return true;
     }
     if (!is_asked(*f.stretch, f.step, block)) return false;
@@ -126,7 +125,7 @@ struct Lasting : Chunks {
   // Columns of a gradient, of which `before` are not among them, block by block.
   template <class Body>
   void each_block(Range columns, Int before, Body body) const {
-    Int deep = block_units();
+    Int deep = block_units;
     for (Int block = (columns.first + before) / deep; block * deep < columns.end + before; block++)
       body(block, common({block * deep - before, (block + 1) * deep - before}, columns));
   }

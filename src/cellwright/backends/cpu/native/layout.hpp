@@ -85,7 +85,7 @@ struct Layout {
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
   Real* lasting;                // see lasting.hpp: (count, blocks, rows_of_lasting(), lasting_stride)
-  Int lasting_stride = 0;
+  Int lasting_stride = 0, block_units = 0;
   bool lasts = false;           // whether products with a state that rests do not come anew
   bool far = false;             // whether what is only written goes past the caches
   bool fetches = false;         // whether what a step reads has to be fetched from beyond them
@@ -213,7 +213,8 @@ struct Layout {
       place(thin_columns, thin_size * call.threads);
       if (lasts) {
         const LastingProducts& x = program.lasting;
-        lasting_stride = wide(program.clocks[x.clock].size) + LINE;
+        Int size = program.clocks[x.clock].size;
+        lasting_stride = wide(size) + LINE, block_units = units(size) / x.blocks;
         place(lasting, x.count * x.blocks * rows_of_lasting() * lasting_stride);
       }
       place(copies, copies_size() * call.threads);

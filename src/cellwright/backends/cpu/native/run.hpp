@@ -80,7 +80,8 @@ struct Run : Gradients {
       if (rests(group.clock, f, panel)) return count;
       for (Int k = group.first_part; k < group.first_part + group.parts; k++)
         if (!(call.hoist && program.parts[k].hoistable))
-          count += look_at_product(to[count], program.parts[k], sources[k - first_part], f, first, panel);
+          count += look_at_product(to[count], program.parts[k], sources[k - first_part], f, first,
+                                   panel);
       return count;
     };
     Int count = look_at_parts(0, p, here);
@@ -92,8 +93,8 @@ struct Run : Gradients {
         for (Int k = 0; k < least(count, following); k++) fetch_ahead(here[k], next[k], end - first);
         const Group& group = program.groups[w.first_group + g];
         Real* sums = products + g * BLOCK_ROWS * PANEL;
-        if (!rests(group.clock, f, p)) 
-          multiply_group(group, f, here, count, sources + (group.first_part - first_part), first, end, p, n, sums);
+        const Rows* read = sources + group.first_part - first_part;
+        if (!rests(group.clock, f, p)) multiply_group(group, f, here, count, read, first, end, p, n, sums);
         else if (group.clock != w.clock) memset(sums, 0, (end - first) * PANEL * sizeof(Real));
         std::swap(here, next);
         count = following;
