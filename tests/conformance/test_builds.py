@@ -21,7 +21,7 @@ pytestmark = [
         platform.system() != "Linux" or shutil.which("g++") is None, reason="needs g++ on Linux"
     ),
 ]
-COMPILED = "tests/conformance/test_compiled.py"
+COMPILED, LASTING = (f"tests/conformance/test_{name}.py" for name in ("compiled", "lasting"))
 
 
 def run(tests, flags, tmp_path, **environment):
@@ -59,11 +59,13 @@ def test_other_processors(flags, tmp_path):
     if flags == "-mavx -mno-fma":
         flags = "-march=x86-64 -mavx"
     names = "(lstm or gru or normed or everything) and not record and not padding"
-    run([COMPILED, "tests/backends/test_vectors.py", "-k", f"{names} or vectors"], flags, tmp_path)
+    tests = [COMPILED, LASTING, "tests/backends/test_vectors.py"]
+    run([*tests, "-k", f"{names} or vectors or (lasting and 7-)"], flags, tmp_path)
 
 
 # Dense and ragged, rows shared and units shared, one thread and several, gradients and all.
-WATCHED = [COMPILED, "-k", "spread and (gru or tied or normed or jordan or delayed) or padding"]
+CELLS = "gru or tied or normed or jordan or delayed"
+WATCHED = [COMPILED, LASTING, "-k", f"spread and ({CELLS}) or padding or (lasting and 7-)"]
 
 
 def test_addresses(tmp_path):

@@ -7,7 +7,6 @@ and every pair of many; the slow set walks much further.
 """
 
 import itertools
-import os
 import random
 from dataclasses import dataclass, replace
 
@@ -118,24 +117,6 @@ def fits(graph, case):
     blocks = [v.attributes["mask"][1] for v in graph.weights.values() if v.attributes.get("mask")]
     blocks += [len(v.attributes["values"]) for v in graph.leaves("per_unit")]
     return max([1, *blocks]) <= min(case.features, case.units)
-
-
-def compiled_backends():
-    graph = GRAPHS["elman"]
-    return [
-        name
-        for name, backend in BACKENDS.items()
-        if name != "reference" and backend.answer(graph, CPU, torch.float64).possible
-    ]
-
-
-@pytest.fixture(params=["cpu"])
-def backend(request, monkeypatch):
-    if os.environ.get("CELLWRIGHT_TEST_OWN_THREADS"):  # see test_builds.py
-        monkeypatch.setattr("cellwright.backends.cpu.library.openmp", lambda: (0, 0))
-    if request.param not in compiled_backends():
-        pytest.skip("there is no compiler here")
-    return request.param
 
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)

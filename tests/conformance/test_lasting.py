@@ -66,38 +66,38 @@ def test_the_planner_sees_them(name):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("chunk", [0, 1, 7])
-def test_it_equals_the_reference(name, reverse, threads, chunk):
+def test_it_equals_the_reference(name, reverse, threads, chunk, backend):
     graph = GRAPHS[name]
     sizes = sizes_of(graph, 1 + threads % 2)
     drawn = torch.Generator().manual_seed(chunk)
     with scheduled(threads=threads, chunk=chunk):
         for lengths in (None, torch.randint(0, 22, (9,), generator=drawn).tolist()):
-            check("cpu", graph, sizes, call_of(graph, sizes, lengths=lengths, reverse=reverse))
+            check(backend, graph, sizes, call_of(graph, sizes, lengths=lengths, reverse=reverse))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_gap_a_long_batch_and_single_precision(name):
+def test_a_gap_a_long_batch_and_single_precision(name, backend):
     graph, sizes = GRAPHS[name], sizes_of(GRAPHS[name], 2)
     active = torch.rand(40, 67, generator=torch.Generator().manual_seed(0)) < 0.6
     with scheduled(threads=2):
-        check("cpu", graph, sizes, random_call(graph, sizes, steps=40, batch=67, active=active))
+        check(backend, graph, sizes, random_call(graph, sizes, steps=40, batch=67, active=active))
         call = call_of(graph, sizes, steps=150, batch=8, dtype=torch.float32)
-        check("cpu", graph, sizes, call)
+        check(backend, graph, sizes, call)
         # More rows than gradients of matrices are summed over at once.
-        check("cpu", graph, sizes, call_of(graph, sizes, steps=3, batch=1200))
+        check(backend, graph, sizes, call_of(graph, sizes, steps=3, batch=1200))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("first", [[5], [0, 3, 1, 7, 8, 2, 2, 4, 6]])
-def test_rows_that_have_steps_behind_them(name, first):
+def test_rows_that_have_steps_behind_them(name, first, backend):
     graph, sizes = GRAPHS[name], sizes_of(GRAPHS[name])
     start = torch.tensor(first, dtype=torch.int64).expand(9).reshape(9, 1)
     with scheduled(threads=2):
-        check("cpu", graph, sizes, call_of(graph, sizes, start=start.contiguous()))
+        check(backend, graph, sizes, call_of(graph, sizes, start=start.contiguous()))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_sums_that_last_are_to_the_bit_what_they_would_be_anew(name):
+def test_sums_that_last_are_to_the_bit_what_they_would_be_anew(name, backend):
     graph, sizes = GRAPHS[name], sizes_of(GRAPHS[name])
     call = call_of(graph, sizes)
     call.inputs["x"][3, 2, 0] = float("nan")
@@ -105,14 +105,14 @@ def test_sums_that_last_are_to_the_bit_what_they_would_be_anew(name):
     found = []
     for chunk in (1, 5, 0):  # in the first, every sum is one of a first step
         with scheduled(threads=2, chunk=chunk):
-            found.append(by_backend("cpu", graph, sizes, call)["output"])
+            found.append(by_backend(backend, graph, sizes, call)["output"])
     for other in found[1:]:
         assert torch.equal(other.nan_to_num(7.0), found[0].nan_to_num(7.0))
 
 
-def test_a_stream_and_a_network_say_the_same():
+def test_a_stream_and_a_network_say_the_same(backend):
     torch.manual_seed(0)
-    net = cw.Recurrent("clockwork", 5, 4 * PANEL, batch_first=False)
+    net = cw.Recurrent("clockwork", 5, 4 * PANEL, batch_first=False, backend=backend)
     x = torch.randn(30, 9, 5)
     stream = net.stream(9)
     with torch.inference_mode():
