@@ -144,7 +144,7 @@ def test_runs_are_protected(cellwright, trained, data):
     assert errors.count("\n") == 1
     code, _, errors = cellwright(*words, "--resume", "--seed", "3")
     assert code == 1
-    assert "started with random_state=0, not 3" in errors
+    assert "started with --seed=0, not 3" in errors
     code, _, errors = cellwright(*words, "--resume", "--overwrite")
     assert code == 1
     assert "give one" in errors
@@ -225,7 +225,7 @@ def test_a_finished_run_that_was_not_yet_replaced_is_none_to_go_on_with(
         ("fit classify --data digts", 1, "no data set 'digts'. Did you mean 'digits'?"),
         ("fit classify --data none.csv", 1, "none.csv"),
         ("fit classify --data-dir nowhere --data mnist", 1, "nowhere holds neither"),
-        ("fit classify --layers 0", 1, "layers=0: must be at least 1"),
+        ("fit classify --layers 0", 1, "cellwright: --layers=0: must be at least 1"),
         ("fit classify --layers wide", 1, "layers='wide'"),
         ("fit classify --cell lstn --data data.npz", 1, "Did you mean 'lstm'"),
         (
@@ -248,7 +248,11 @@ def test_a_finished_run_that_was_not_yet_replaced_is_none_to_go_on_with(
         ("predict run --out run", 1, "cellwright: run: Is a directory"),
         ("fit classify --config some.csv", 1, "some.csv is not the config.yaml of a run"),
         ("fit classify --config odd.yaml", 1, "options: must be names with their values"),
-        ("fit classify --test-fraction 2", 1, "test_fraction=2.0: must be less than 1"),
+        (
+            "fit classify --test-fraction 2",
+            1,
+            "cellwright: --test-fraction=2.0: must be less",
+        ),
         ("fit classify --sizes proj", 1, "write proj=32"),
         ("fit classify --epochs many", 2, "--epochs"),
         ("fit classify --optimizer adams", 2, "adamw"),

@@ -1,6 +1,7 @@
 import pytest
 
-from cellwright.cli.flags import option_parameters, parsed
+from cellwright.cli.app import app
+from cellwright.cli.flags import in_flags, option_parameters, parsed
 from cellwright.jobs.options import ClassifierOptions, option_types
 from cellwright.jobs.options.base import validated
 from cellwright.jobs.registry import ENTRIES
@@ -56,3 +57,22 @@ def test_every_option_has_a_flag_whose_default_is_the_options_own():
         own = validated(options)[name]
         setattr(options, name, parsed(ClassifierOptions, name, parameter.default))
         assert validated(options)[name] == own, name
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "shown"),
+    [
+        ("fit classify", "random_state=-1: too small", "--seed=-1: too small"),
+        ("fit classify", "batch_size=3, layers=(0,): no", "--batch-size=3, --layers=(0,): no"),
+        ("fit forecast", "output='x' has no (transform=3)", "--output='x' has no (--transform=3)"),
+        # Flags of another command, texts, and what stands in a path.
+        ("fit classify", "transform='log': no", "transform='log': no"),
+        ("fit classify", "sizes='proj': write proj=32", "--sizes='proj': write proj=32"),
+        ("fit classify", "/a/data=3/b.csv: no", "/a/data=3/b.csv: no"),
+        ("compare classify", "seeds=0: no", "--seeds=0: no"),
+        ("doctor", "threads=0: no", "threads=0: no"),
+        ("", "threads=0: no", "threads=0: no"),
+    ],
+)
+def test_a_message_names_the_flags_of_the_command(command, message, shown):
+    assert in_flags(message, app, [*command.split(), "--data", "fit"]) == shown

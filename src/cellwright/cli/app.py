@@ -16,10 +16,11 @@ from cellwright.cli.cells import cells
 from cellwright.cli.compare import compare
 from cellwright.cli.doctor import doctor
 from cellwright.cli.fit import fit_app
+from cellwright.cli.flags import in_flags
 from cellwright.cli.generate import generate
 from cellwright.cli.signs import print_any_sign
 from cellwright.cli.use import predict, score
-from cellwright.errors import CellwrightError, CellwrightWarning
+from cellwright.errors import CellwrightError, CellwrightWarning, RunError, SettingError
 from cellwright.jobs.training.ranks import is_first
 
 __all__ = ["app", "run"]
@@ -54,6 +55,8 @@ def run() -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}")
+    except (RunError, SettingError) as error:
+        _fail(in_flags(str(error), app, sys.argv[1:]))
     except CellwrightError as error:
         _fail(str(error))
     except KeyboardInterrupt:

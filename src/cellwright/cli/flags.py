@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from types import UnionType
@@ -12,7 +13,7 @@ import typer
 
 from cellwright.jobs.options import option_types
 
-__all__ = ["given", "parsed", "with_options"]
+__all__ = ["given", "in_flags", "parsed", "with_options"]
 
 # Flags whose name differs from the option's.
 _FLAGS = {"random_state": "--seed"}
@@ -62,6 +63,18 @@ def parsed(classes: type | Sequence[type], name: str, value: Any) -> Any:
     if Sequence in kinds and ("," in value or not _PLAIN_KINDS.intersection(kinds)):
         return [_as(_kinds_within(hint), part) for part in value.split(",") if part.strip()]
     return _as(kinds, value)
+
+
+def in_flags(message: str, app: typer.Typer, arguments: Sequence[str]) -> str:
+    """A message on options, ``random_state=-1``, with the flags of a command: ``--seed=-1``."""
+    command: Any = typer.main.get_command(app)
+    for argument in arguments:
+        command = getattr(command, "commands", {}).get(argument, command)
+    flags: dict[str, str] = {
+        each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")
+    }
+    words = re.compile(r"(?<![^\s,(])([a-z]\w*)(?==)")
+    return words.sub(lambda found: flags.get(found[1], str(found[1])), message)
 
 
 def with_options(
