@@ -488,8 +488,13 @@ def test_a_damaged_result_is_a_run_error(small, tmp_path, text):
     folder = RunFolder(tmp_path / "run")
     run(small(epochs=1), folder)
     (folder.path / "result.json").write_text(text)
-    with pytest.raises(RunError, match=r"result\.json cannot be read"):
+    model = folder.model.read_bytes()
+    folder.model.unlink()
+    with pytest.raises(RunError, match=r"result\.json cannot be read.*; delete it, and --resume"):
         run(small(epochs=1), folder, resume=True)
+    (folder.path / "result.json").unlink()
+    run(small(epochs=1), folder, resume=True)
+    assert folder.model.read_bytes() == model
 
 
 def test_a_damaged_checkpoint_is_refused(small, tmp_path):
@@ -497,7 +502,7 @@ def test_a_damaged_checkpoint_is_refused(small, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(small(), folder, reporter=Interrupt(7))
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
-    with pytest.raises(ModelFileError, match="checkpoint"):
+    with pytest.raises(ModelFileError, match=r"checkpoint.*; --overwrite begins anew"):
         run(small(), folder, resume=True)
 
 

@@ -186,7 +186,9 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+            raise RunError(
+                f"{path} cannot be read: {error}; delete it, and --resume writes it anew"
+            ) from error
 
 
 def next_folder(parent: Path, stem: str, *, last: bool = False) -> Path:

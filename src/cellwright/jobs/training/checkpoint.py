@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cellwright.errors import RunError
+from cellwright.errors import ModelFileError, RunError
 from cellwright.jobs.training.examples import Carrying, Objective
 from cellwright.jobs.training.tensor_file import read_tensors, write_tensors
 
@@ -103,8 +103,13 @@ class Checkpoint:
         ------
         RunError
             It was written with other data or options, or does not fit this network.
+        ModelFileError
+            It is damaged.
         """
-        tensors, document = read_tensors(path)
+        try:
+            tensors, document = read_tensors(path)
+        except ModelFileError as error:
+            raise ModelFileError(f"{error}; --overwrite begins anew") from error
         if not isinstance(document, dict) or document.pop("identity", None) != self.identity:
             raise RunError(f"{path} was written with other data or options; it cannot go on")
         try:
