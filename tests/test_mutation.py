@@ -552,6 +552,20 @@ MUTANTS = (
         "tests/conformance/test_lasting.py -k only_what_may_last",
     ),
     Mutant(
+        "planner: a sum that another clock asks for is made whenever the state ticks",
+        "plan/lasting.py",
+        "if group.clock in (None, clock) else []",
+        "if True else []",
+        "tests/conformance/test_lasting.py -k somebody_else",
+    ),
+    Mutant(
+        "planner: gradients that somebody else adds to wait, too",
+        "plan/lasting.py",
+        "if part.transposed and part.clock is clock]",
+        "if part.transposed]",
+        "tests/conformance/test_lasting.py -k somebody_else",
+    ),
+    Mutant(
         "native: only what changed last has changed since a sum",
         "backends/cpu/native/lasting.hpp",
         "end = here > end ? here : end;",

@@ -4,6 +4,8 @@ They do where blocks are whole panels, rows many and not shared out by units: no
 the great grid is such.
 """
 
+import random
+
 import pytest
 import torch
 from comparing import (
@@ -73,6 +75,67 @@ def test_it_equals_the_reference(name, reverse, threads, chunk, backend):
     with scheduled(threads=threads, chunk=chunk):
         for lengths in (None, torch.randint(0, 22, (9,), generator=drawn).tolist()):
             check(backend, graph, sizes, call_of(graph, sizes, lengths=lengths, reverse=reverse))
+
+
+@cw.cell(state="h")
+def by_two_clocks(x, h, t):
+    """A sum is looked at by another clock than that of the state."""
+    a = cw.affine("a", x) + cw.affine("b", h, bias=None, mask=("block_upper", 2))
+    n = cw.where(t % cw.per_unit([2, 3], even=True) == 0, cw.tanh(a), 0.5)
+    h = cw.where(t % cw.per_unit([1, 2], even=True) == 0, n, h)
+    return h
+
+
+@pytest.mark.parametrize("name", ["doubling", "by_two_clocks"])
+def test_sums_that_somebody_else_looks_at(name, backend):
+    graph = GRAPHS.get(name) or lower(by_two_clocks.graph)
+    sizes = sizes_of(graph)
+    with scheduled(threads=2):
+        check(backend, graph, sizes, call_of(graph, sizes))
+        check(backend, graph, sizes, call_of(graph, sizes, record=("n",)))
+
+
+def drawn_cell(drawn):
+    """A cell whose state rests, in company that is drawn."""
+    blocks = drawn.choice([2, 3])
+    own, other = (sorted(drawn.sample(range(1, 7), blocks)) for _ in range(2))
+    twice, behind, chosen, read, output = (drawn.random() < 0.5 for _ in range(5))
+
+    def met(name, value):
+        return cw.affine(name, value, bias=None, mask=("block_upper", blocks))
+
+    def cell(x, h, k, t):
+        """Drawn."""
+        ticks = t % cw.per_unit(own, even=True) == 0
+        a = cw.affine("a", x) + met("b", h)
+        if twice:
+            a = a + met("c", h) * cw.sigmoid(met("d", h)) + met("e", h * k)
+        n = cw.tanh(a)
+        if chosen:
+            n = cw.where(t % cw.per_unit(other, even=True) == 0, n, cw.tanh(h))
+        h = cw.where(ticks, n, h)
+        k = cw.tanh(cw.affine("f", k) + (cw.affine("g", h) if behind else h) + (a if read else 0))
+        return (k, h) if output else (h, k)
+
+    def turned(x, k, h, t):
+        """Drawn, and the other state is the output."""
+        return cell(x, h, k, t)
+
+    names = ("k", "h") if output else ("h", "k")
+    return lower(cw.cell(state=names)(turned if output else cell).graph), blocks
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_any_company(seed, backend):
+    drawn = random.Random(seed)
+    graph, blocks = drawn_cell(drawn)
+    batch, threads = drawn.choice([8, 17]), drawn.choice([1, 2, 3])
+    lengths = [drawn.randint(0, 21) for _ in range(batch)] if drawn.random() < 0.5 else None
+    record = tuple(drawn.sample(sorted(graph.observable), drawn.randint(0, 2)))
+    sizes = {"input": 5, "hidden": blocks * PANEL}
+    call = call_of(graph, sizes, batch=batch, lengths=lengths, record=record)
+    with scheduled(threads=threads, chunk=drawn.choice([0, 5])):
+        check(backend, graph, sizes, call)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

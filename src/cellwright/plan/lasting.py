@@ -35,28 +35,29 @@ def states_that_rest(graph: Graph) -> dict[Node, Node]:
 def find_lasting(step: Step, sweeps: Sequence[Sweep]) -> Lasting | None:
     """Find the products of a step with a state that rests, if there are any."""
     for state, clock in step.rests.items():
-        target, array = step.states[state.name][1], step.leaves.get(state)
+        target, source = step.states[state.name][1], step.leaves.get(state)
         for number, sweep in enumerate(sweeps):
             parts: list[Part] = []
             for group in sweep.groups:
-                if step.backward and not _only_carried(group.value, target, sweeps):
-                    continue
-                source = None if step.backward else array
-                found = [part for part in group.parts if _meets(part, state, source)]
-                # What is added up forward is the sum of one product.
-                parts += found if step.backward else found[:1]
+                blocks = [part for part in group.parts if _is_of_blocks(part, state)]
+                if not step.backward:
+                    # What is kept is the sum of one product, and made whenever the state ticks.
+                    known = [part for part in blocks if part.source == source][:1]
+                    parts += known if group.clock in (None, clock) else []
+                elif _only_carried(group.value, target, sweeps):
+                    # What waits is zero where the state rests.
+                    parts += [part for part in blocks if part.transposed and part.clock is clock]
             masks = {part.matrix.attributes["mask"] for part in parts}
             if len(masks) == 1:
-                return Lasting(clock, number, tuple(parts), array)
+                return Lasting(clock, number, tuple(parts), source)
     return None
 
 
-def _meets(part: Part, state: Node, source: Array | None) -> bool:
-    """Whether a product is one of blocks of a state: read from there, or with its gradient."""
+def _is_of_blocks(part: Part, state: Node) -> bool:
+    """Whether a matrix is one from blocks of a state to the same blocks."""
     mask, columns = part.matrix.attributes["mask"], part.matrix.attributes["columns"]
     square = part.matrix.size == columns == state.size
-    there = part.source == source if source else part.transposed
-    return there and square and isinstance(mask, tuple) and mask[0] == _MASK
+    return square and isinstance(mask, tuple) and mask[0] == _MASK
 
 
 def _only_carried(value: Node, target: Array, sweeps: Sequence[Sweep]) -> bool:
