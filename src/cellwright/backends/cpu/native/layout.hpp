@@ -141,9 +141,10 @@ struct Layout {
     Int wanted = call.chunk;
     if (!wanted && !between) wanted = offset ? call.steps / 16 + 1 : call.steps;
     if (!wanted) wanted = chunk_rows() / (call.batch ? call.batch : 1);
-    lasts = may_last() && (!call.chunk || call.chunk <= MOST_PIECES);
+    lasts = may_last() && call.chunk <= MOST_PIECES;
     if (lasts) wanted = least(wanted, MOST_PIECES);
     chunk = wanted < 1 ? 1 : wanted > call.steps ? call.steps : wanted;
+    if (program.backward && chunk == 1) lasts = false;  // nothing would wait
     most_rows = chunk * call.batch;
   }
 
