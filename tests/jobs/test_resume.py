@@ -502,8 +502,13 @@ def test_a_damaged_checkpoint_is_refused(small, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(small(), folder, reporter=Interrupt(7))
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
-    with pytest.raises(ModelFileError, match=r"checkpoint.*; --overwrite begins anew"):
+    with pytest.raises(ModelFileError, match=r"checkpoint.*; delete it, and the training begins"):
         run(small(), folder, resume=True)
+    folder.checkpoint.unlink()
+    run(small(), folder, resume=True)
+    whole = RunFolder(tmp_path / "whole")
+    run(small(), whole)
+    assert_same_run(folder, whole)
 
 
 def test_a_checkpoint_that_does_not_fit_the_network_is_refused(small, tmp_path):

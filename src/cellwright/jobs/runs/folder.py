@@ -186,9 +186,7 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise RunError(
-                f"{path} cannot be read: {error}; delete it, and --resume writes it anew"
-            ) from error
+            raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def next_folder(parent: Path, stem: str, *, last: bool = False) -> Path:

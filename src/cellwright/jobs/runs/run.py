@@ -74,7 +74,7 @@ def _run(
     going_on = resume and folder.config_file.exists()
     if going_on:
         _check_unchanged(read_config(folder.config_file), config)
-        if finished := folder.read_result():
+        if finished := _result(folder):
             reporter.note(f"{folder.path} is finished already")
             reporter.finished(finished)
             return finished
@@ -118,6 +118,14 @@ def _run(
     result = _finish(config, job, model, dataset, folder)
     reporter.finished(result)
     return result
+
+
+def _result(folder: RunFolder) -> dict[str, Any] | None:
+    """What a run that is to go on came to, if it is finished."""
+    try:
+        return folder.read_result()
+    except RunError as error:
+        raise RunError(f"{error}; delete it, and --resume writes it anew") from error
 
 
 def _earlier_files(folder: RunFolder) -> Sequence[str]:

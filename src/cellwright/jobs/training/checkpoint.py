@@ -109,7 +109,7 @@ class Checkpoint:
         try:
             tensors, document = read_tensors(path)
         except ModelFileError as error:
-            raise ModelFileError(f"{error}; --overwrite begins anew") from error
+            raise ModelFileError(f"{error}; delete it, and the training begins anew") from error
         if not isinstance(document, dict) or document.pop("identity", None) != self.identity:
             raise RunError(f"{path} was written with other data or options; it cannot go on")
         try:
