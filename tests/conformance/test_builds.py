@@ -24,6 +24,10 @@ pytestmark = [
 COMPILED, LASTING = (f"tests/conformance/test_{name}.py" for name in ("compiled", "lasting"))
 
 
+# Chunks of seven steps, of all cells whose products last.
+SOME_LASTING = "(lasting and 7-)"
+
+
 def run(tests, flags, tmp_path, **environment):
     """Run tests with kernels compiled with these flags, kept nowhere."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
@@ -60,12 +64,12 @@ def test_other_processors(flags, tmp_path):
         flags = "-march=x86-64 -mavx"
     names = "(lstm or gru or normed or everything) and not record and not padding"
     tests = [COMPILED, LASTING, "tests/backends/test_vectors.py"]
-    run([*tests, "-k", f"{names} or vectors or (lasting and 7-)"], flags, tmp_path)
+    run([*tests, "-k", f"{names} or vectors or {SOME_LASTING}"], flags, tmp_path)
 
 
 # Dense and ragged, rows shared and units shared, one thread and several, gradients and all.
 CELLS = "gru or tied or normed or jordan or delayed"
-WATCHED = [COMPILED, LASTING, "-k", f"spread and ({CELLS}) or padding or (lasting and 7-)"]
+WATCHED = [COMPILED, LASTING, "-k", f"spread and ({CELLS}) or padding or {SOME_LASTING}"]
 
 
 def test_addresses(tmp_path):

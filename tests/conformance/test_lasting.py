@@ -216,6 +216,13 @@ def test_only_what_may_last_does():
         h = cw.where(ticks, cw.tanh(cw.affine("a", x, h)), h)
         return h
 
+    def slow_ones_first(x, h, t):
+        """A block meets those before it, not those behind it."""
+        ticks = t % cw.per_unit([2, 1], even=True) == 0
+        met = cw.affine("b", h, bias=None, mask=("block_lower", 2))
+        h = cw.where(ticks, cw.tanh(cw.affine("a", x) + met), h)
+        return h
+
     def told_by_the_input(x, h):
         """What ticks does not follow from the step."""
         ticks = cw.affine("k", x) > 0
@@ -223,5 +230,5 @@ def test_only_what_may_last_does():
         return h
 
     assert lasting(rests) == [True, True]
-    for cell in (other_way_round, decays, full, told_by_the_input):
+    for cell in (other_way_round, decays, full, slow_ones_first, told_by_the_input):
         assert lasting(cell) == [False, False], cell.__name__

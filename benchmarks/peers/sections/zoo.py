@@ -36,6 +36,10 @@ def section(setting: Setting) -> Section:
     result = Section("zoo", f"The zoo, training step at {setting.short(SHAPE)}")
     peak, bandwidth = fma_peak(torch.get_num_threads())["gflops"], _bandwidth()
     result.notes.append(f"memory: {bandwidth:.1f} GB/s, of a copy; peak: {peak:.0f} GFLOP/s")
+    result.notes.append(
+        "operations are those that the equations ask for, of units that tick; where products with "
+        "units that rest are kept, as in clockwork, fewer are done"
+    )
     for name in cells.names():
         if setting.wants(name):
             result.rows.append(_row(name, setting, peak, bandwidth))

@@ -20,7 +20,8 @@ class Work:
 
     Where units rest at some steps, as in a clockwork network, only those products count that
     somebody looks at: an average over steps. For few rows, whose products with inputs are done
-    before the loop, a backend does them for units that rest, too.
+    before the loop, a backend does them for units that rest, too; and it may do fewer, because
+    what is multiplied with units that rest stays the same.
 
     Attributes
     ----------

@@ -9,6 +9,7 @@ be added up, until the step at which the unit ticked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from cellwright.ir import Graph, Node
 from cellwright.plan.clocks import follows_from_step
@@ -34,22 +35,20 @@ def states_that_rest(graph: Graph) -> dict[Node, Node]:
 
 def find_lasting(step: Step, sweeps: Sequence[Sweep]) -> Lasting | None:
     """Find the products of a step with a state that rests, if there are any."""
-    for state, clock in step.rests.items():
-        target, source = step.states[state.name][1], step.leaves.get(state)
-        for number, sweep in enumerate(sweeps):
-            parts: list[Part] = []
-            for group in sweep.groups:
-                blocks = [part for part in group.parts if _is_of_blocks(part, state)]
-                if not step.backward:
-                    # What is kept is the sum of one product, and made whenever the state ticks.
-                    known = [part for part in blocks if part.source == source][:1]
-                    parts += known if group.clock in (None, clock) else []
-                elif _only_carried(group.value, target, sweeps):
-                    # What waits is zero where the state rests.
-                    parts += [part for part in blocks if part.transposed and part.clock is clock]
-            masks = {part.matrix.attributes["mask"] for part in parts}
-            if len(masks) == 1:
-                return Lasting(clock, number, tuple(parts), source)
+    for (state, clock), (number, sweep) in product(step.rests.items(), enumerate(sweeps)):
+        source, target = step.leaves.get(state), step.states[state.name][1]
+        parts: list[Part] = []
+        for group in sweep.groups:
+            blocks = [part for part in group.parts if _is_of_blocks(part, state)]
+            if not step.backward and group.clock in (None, clock):
+                # What is kept is the sum of one product, and made whenever the state ticks.
+                parts += [part for part in blocks if part.source == source][:1]
+            elif step.backward and _only_carried(group.value, target, sweeps):
+                # What waits is zero where the state rests.
+                parts += [part for part in blocks if part.transposed and part.clock is clock]
+        masks = {part.matrix.attributes["mask"] for part in parts}
+        if len(masks) == 1:
+            return Lasting(clock, number, tuple(parts), source)
     return None
 
 

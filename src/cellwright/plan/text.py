@@ -65,7 +65,7 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
     count = len(program.sweeps)
     yield f"# {program.name}: {count} pass{'es' * (count != 1)} over the units a step{order}"
     for number, sweep in enumerate(program.ahead, 1):
-        yield from _sweep(f"ahead, for many steps at once, {number}", sweep, names)
+        yield from _sweep(f"ahead, for many steps at once, {number}", sweep, names, program)
     for number, sweep in enumerate(program.sweeps, 1):
         yield from _sweep(str(number), sweep, names, program)
     hoisted = [_product(p) for g in _groups(program) for p in g.parts if p.hoistable]
@@ -82,9 +82,7 @@ def _program(program: Program, names: Mapping[Node, str]) -> Iterator[str]:
         yield f"#   behind the loop, one sum for each gradient of: {_joined(sums)}"
 
 
-def _sweep(
-    number: str, sweep: Sweep, names: Mapping[Node, str], program: Program | None = None
-) -> Iterator[str]:
+def _sweep(number: str, sweep: Sweep, names: Mapping[Node, str], program: Program) -> Iterator[str]:
     products = _joined(
         _product(part) + _resting(group, part) + _lasting(part, program)
         for group, part in _parts(sweep)
@@ -124,9 +122,9 @@ def _resting(group: Group, part: Part) -> str:
     return shown + (" of units that tick" if part.clock else "")
 
 
-def _lasting(part: Part, program: Program | None) -> str:
+def _lasting(part: Part, program: Program) -> str:
     """When a product with a state that rests comes anew."""
-    if program is None or program.lasting is None or part not in program.lasting.parts:
+    if program.lasting is None or part not in program.lasting.parts:
         return ""
     return " (once between ticks)" if program.backward else " (anew where it has changed)"
 

@@ -6,7 +6,7 @@ struct Gradients : Lasting {
   struct Lefts {  // the left sides of some matrices with one right side, row under row
     Int first, end, rows;
     bool uneven;  // some rows are less work than others
-    bool last;    // all wait for blocks of the right side to tick, see lasting.hpp
+    bool wait;    // all of them for blocks of the right side to tick, see lasting.hpp
   };
 
   Lefts lefts_from(Int first) const {
@@ -18,7 +18,7 @@ struct Gradients : Lasting {
       if (again || x.right != program.outers[first].right) break;
       lefts.rows += gradient(o) ? units(program.arrays[x.left].size) : 0;
       lefts.uneven |= x.mask || x.clock >= 0;
-      lefts.last &= x.lasting >= 0;
+      lefts.wait &= x.lasting >= 0;
     }
     return lefts;
   }
@@ -56,7 +56,7 @@ struct Gradients : Lasting {
       Int before = at(step) - steps.chunk_row;
       Int row = first > before ? first - before : 0, last = least(rows_at(step), end - before);
       Int wide = block.units;
-      if (lefts.last) wide = least(asked_until(steps, step) - block.unit, wide);
+      if (lefts.wait) wide = least(asked_until(steps, step) - block.unit, wide);
       for (; wide > 0 && row < last; row++)
         pack_row(right_row(x, step, row, steps.chunk_row) + block.unit, wide,
                  packed + (before + row - block.from) * PANEL, block.depth * PANEL);

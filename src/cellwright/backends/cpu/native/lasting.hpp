@@ -7,8 +7,8 @@
 struct Lasting : Chunks {
   using Chunks::Chunks;
 
-  Real* lasting_rows(Int number, Int block, Int row) const {
-    Int before = (number * program.lasting.blocks + block) * rows_of_lasting() + row;
+  Real* lasting_at(Int number, Int block, Int row) const {
+    Int before = (number * program.lasting.blocks + block) * most_lasting() + row;
     return lasting + before * lasting_stride;
   }
 
@@ -38,7 +38,7 @@ struct Lasting : Chunks {
     Int m = part.weight, deep = block_units, own = panel * PANEL / deep;
     auto sums = [&](Int block) {
       if (block == program.lasting.blocks) return (Real*)nullptr;
-      return lasting_rows(part.lasting, block, first) + panel * PANEL;
+      return lasting_at(part.lasting, block, first) + panel * PANEL;
     };
     Int changed = changed_until(*f.stretch, f.step, own);
     for (Int block = (changed - 1) / deep; block > own; block--) {
@@ -73,7 +73,7 @@ struct Lasting : Chunks {
     return step;
   }
   Real* waiting(const Stretch& steps, Int number, Int block, Int since) const {
-    return lasting_rows(number, block, (since - steps.first) * call.batch);
+    return lasting_at(number, block, (since - steps.first) * call.batch);
   }
 
   // What a step adds to the gradients that wait. Rows that are shorter come later.
@@ -84,7 +84,8 @@ struct Lasting : Chunks {
     const Group& last = program.groups[w.first_group + w.groups - 1];
     for (Int k = from; k < last.first_part + last.parts; k++) {
       const Part& part = program.parts[k];
-      for (Int block = 0; part.lasting >= 0 && block < program.lasting.blocks; block++) {
+      if (part.lasting < 0) continue;
+      for (Int block = 0; block < program.lasting.blocks; block++) {
         Int since = waits_since(steps, f.step, block), wide = stride[part.source];
         if (since == f.step && is_asked(steps, f.step, block)) continue;
         Int flows = (block + 1) * block_units, known = since == f.step ? 0 : rows_at(f.step + 1);

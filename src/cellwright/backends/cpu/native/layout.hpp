@@ -84,7 +84,7 @@ struct Layout {
   KeptPanels* kept = nullptr;   // where the panels lie, if they outlive the call
   std::vector<Digest> digests;  // of the weights of this call, if so
   bool is_stream = false;       // which has its panels to itself
-  Real* lasting;                // see lasting.hpp: (count, blocks, rows_of_lasting(), lasting_stride)
+  Real* lasting;                // see lasting.hpp: (count, blocks, most_lasting(), lasting_stride)
   Int lasting_stride = 0, block_units = 0;
   bool lasts = false;           // whether products with a state that rests do not come anew
   bool far = false;             // whether what is only written goes past the caches
@@ -163,7 +163,7 @@ struct Layout {
       if (call.start[row] != call.start[0]) return false;
     return true;
   }
-  Int rows_of_lasting() const { return program.backward ? most_rows : call.batch; }
+  Int most_lasting() const { return program.backward ? most_rows : call.batch; }
 
   // Lays out everything that is not given.
   bool prepare(Arena& arena) {
@@ -216,7 +216,7 @@ struct Layout {
         const LastingProducts& x = program.lasting;
         Int size = program.clocks[x.clock].size;
         lasting_stride = wide(size) + LINE, block_units = units(size) / x.blocks;
-        place(lasting, x.count * x.blocks * rows_of_lasting() * lasting_stride);
+        place(lasting, x.count * x.blocks * most_lasting() * lasting_stride);
       }
       place(copies, copies_size() * call.threads);
     }
